@@ -1,0 +1,47 @@
+import type { EventId, LeaseId, TaskId } from '../core/ids.ts';
+import type { WorkloadId } from '../identity/caller.ts';
+
+/** Every step on the record. Names are `<thing>.<what happened to it>`. */
+export type AuditEventType =
+  | 'task.declared'
+  | 'task.denied'
+  | 'task.activated'
+  | 'task.ending'
+  | 'task.ended'
+  | 'credential.denied'
+  | 'lease.intended'
+  | 'lease.activated'
+  | 'lease.abandoned'
+  | 'lease.revoking'
+  | 'lease.revoked'
+  | 'lease.lapsed'
+  | 'lease.revocation_failed'
+  | 'lease.stuck'
+  | 'orphan.found'
+  | 'orphan.revoked'
+  | 'revocation.requested'
+  | 'record.tampered'
+  | 'broker.started'
+  | 'broker.stopped';
+
+/** One event, as the ledger's script appends it in the same step as the transition. Never holds a secret. */
+export interface AuditEvent {
+  readonly id: EventId;
+  /** RFC 3339. */
+  readonly at: string;
+  readonly type: AuditEventType;
+  readonly task: TaskId | null;
+  readonly leases: readonly LeaseId[];
+  /** Whose authority is at stake. */
+  readonly agent: WorkloadId | null;
+  /** Who did it: a workload, an operator, or the broker's own part, as `{issuer: "mayfly", subject: "due-sweep"}`. */
+  readonly by: WorkloadId;
+  /** Facts of this event type: purpose, decision, reason, credential, provider. Plain JSON. */
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+/** An event ready for the stream: its canonical JSON and the HMAC that tells it from one a writer in Redis made up. */
+export interface SealedEvent {
+  readonly json: string;
+  readonly mac: string;
+}

@@ -1,0 +1,75 @@
+/**
+ * Every error a caller can meet (RFC 9457). `docs/problems.md` explains each; a test holds the two together.
+ * `retryable` says whether the same request can succeed later without a change.
+ */
+export const PROBLEMS = {
+  malformed_body: { status: 400, title: 'The body is not valid JSON', retryable: false },
+  invalid_token: { status: 401, title: 'The bearer token was not accepted', retryable: false },
+  forbidden: { status: 403, title: 'This caller may not do this', retryable: false },
+  policy_denied: { status: 403, title: 'Policy denied the request', retryable: false },
+  not_found: { status: 404, title: 'There is no such thing here', retryable: false },
+  method_not_allowed: { status: 405, title: 'The method is not allowed here', retryable: false },
+  task_not_active: { status: 409, title: 'The task is not active', retryable: false },
+  duplicate_credential: { status: 409, title: 'The task already holds this credential', retryable: false },
+  body_too_large: { status: 413, title: 'The body is too large', retryable: false },
+  unsupported_media_type: { status: 415, title: 'The body must be JSON', retryable: false },
+  invalid_request: { status: 422, title: 'The request is not valid', retryable: false },
+  not_supported: { status: 422, title: 'This is not supported', retryable: false },
+  limit_exceeded: { status: 429, title: 'A limit was reached', retryable: true },
+  internal: { status: 500, title: 'Something went wrong on our side', retryable: false },
+  record_tampered: { status: 500, title: 'A stored record fails its seal', retryable: false },
+  provider_refused: { status: 502, title: 'The provider refused to mint', retryable: false },
+  provider_unavailable: { status: 503, title: 'The provider is not available', retryable: true },
+  ledger_unavailable: { status: 503, title: 'The ledger is not available', retryable: true },
+  audit_behind: { status: 503, title: 'The audit log is behind', retryable: true },
+  clock_skewed: { status: 503, title: 'The clock disagrees with the ledger', retryable: true },
+  identity_unavailable: { status: 503, title: "The issuer's keys are not available", retryable: true },
+  shutting_down: { status: 503, title: 'The broker is shutting down', retryable: true },
+} as const satisfies Record<string, { status: number; title: string; retryable: boolean }>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** One fault in the input: a JSON Pointer (RFC 6901) to the field, and what was expected there. */
+export interface FieldFault {
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+export interface ProblemOptions {
+  readonly errors?: readonly FieldFault[];
+  /** Further members of the document, such as `decision` or `provider`. Never secret. */
+  readonly members?: Readonly<Record<string, unknown>>;
+  readonly retryAfterSeconds?: number;
+  /** For the log only; a caller never sees it. */
+  readonly cause?: unknown;
+}
+
+/** An error with a place in the problem table. `detail` is safe for the caller; `cause` is for the log. */
+export class Problem extends Error {
+  override readonly name = 'Problem';
+  readonly code: ProblemCode;
+  readonly errors: readonly FieldFault[];
+  readonly members: Readonly<Record<string, unknown>>;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(code: ProblemCode, detail: string, options: ProblemOptions = {}) {
+    super(detail, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.errors = options.errors ?? [];
+    this.members = options.members ?? {};
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+
+  get status(): number {
+    return PROBLEMS[this.code].status;
+  }
+
+  get title(): string {
+    return PROBLEMS[this.code].title;
+  }
+
+  /** The problem's type URI, listed in `docs/problems.md`. */
+  get type(): string {
+    return `urn:mayfly:problem:${this.code}`;
+  }
+}

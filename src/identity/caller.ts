@@ -1,0 +1,41 @@
+import type { EpochMs } from '../core/time.ts';
+
+/**
+ * Who a workload is: an issuer and the subject it vouches for. Two issuers can utter the same subject, so ownership is
+ * always compared on both. For a JWT-SVID the issuer is the trust domain, as `spiffe://example.org`.
+ */
+export interface WorkloadId {
+  readonly issuer: string;
+  readonly subject: string;
+}
+
+/** A program that proved who it is, for this one call. */
+export interface Workload extends WorkloadId {
+  readonly kind: 'workload';
+  /** The instance the token names (pod UID, run id, `cnf` thumbprint), or null where it names none. */
+  readonly instance: string | null;
+  readonly tokenExpiresAtMs: EpochMs;
+}
+
+/** Ordered from least to most: each role may do all that those before it may. */
+export const OPERATOR_ROLES = ['viewer', 'operator', 'admin'] as const;
+export type OperatorRole = (typeof OPERATOR_ROLES)[number];
+
+/** A human operator, from the operator issuer. Never declares, claims or receives a secret. */
+export interface Operator extends WorkloadId {
+  readonly kind: 'operator';
+  readonly role: OperatorRole;
+  readonly tokenExpiresAtMs: EpochMs;
+}
+
+export type Caller = Workload | Operator;
+
+/** Whether two identities are the same workload. */
+export function sameWorkload(a: WorkloadId, b: WorkloadId): boolean {
+  return a.issuer === b.issuer && a.subject === b.subject;
+}
+
+/** Proves who is calling. Throws `invalid_token` or `identity_unavailable`. */
+export interface Authenticator {
+  authenticate(bearerToken: string): Promise<Caller>;
+}

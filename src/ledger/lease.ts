@@ -1,0 +1,82 @@
+import type { LeaseId, TaskId } from '../core/ids.ts';
+import type { EpochMs } from '../core/time.ts';
+import type { WorkloadId } from '../identity/caller.ts';
+
+export const LEASE_STATES = [
+  'intended',
+  'active',
+  'revoking',
+  'stuck',
+  'revoked',
+  'lapsed',
+  'abandoned',
+  'disclosed',
+] as const;
+export type LeaseState = (typeof LEASE_STATES)[number];
+
+/** States that never change again; kept for the retention time. */
+export const FINAL_LEASE_STATES: ReadonlySet<LeaseState> = new Set(['revoked', 'lapsed', 'abandoned', 'disclosed']);
+
+export const isFinal = (state: LeaseState): boolean => FINAL_LEASE_STATES.has(state);
+
+/** What can be done about a credential before its own expiry. */
+export type Revocability = 'exact' | 'eventual' | 'none';
+
+/** `vault.dynamic`, `vault.token`, `jwt` and so on: provider type and kind. */
+export type CredentialKind = 'vault.token' | 'vault.dynamic' | 'jwt';
+
+/** A tool call an extra credential was asked for. */
+export interface ToolCall {
+  readonly id: string;
+  readonly tool: string;
+}
+
+/** Where a provider finds the credential again. Plain JSON, never secret, sealed when recorded. */
+export type Handle = Readonly<Record<string, string | number | boolean | null>>;
+
+/** What is written before the mint, and never changed: enough to find and end the credential without a handle. */
+export interface LeaseIntent {
+  readonly id: LeaseId;
+  readonly taskId: TaskId;
+  readonly agent: WorkloadId;
+  readonly purpose: string;
+  readonly credential: string;
+  readonly kind: CredentialKind;
+  readonly provider: string;
+  readonly revocability: Revocability;
+  readonly params: Readonly<Record<string, string | number | boolean>>;
+  readonly toolCall: ToolCall | null;
+  readonly decisionId: string;
+  readonly createdAtMs: EpochMs;
+  /** When we end it. */
+  readonly dueAtMs: EpochMs;
+}
+
+/** Why a lease is being ended. */
+export type RevocationReason =
+  | 'completed'
+  | 'expired'
+  | 'revoked'
+  | 'mint_failed'
+  | 'mint_interrupted'
+  | 'parent_ended'
+  | 'orphaned';
+
+/** The lifetime record of one minted credential; never contains the secret. */
+export interface Lease extends LeaseIntent {
+  readonly state: LeaseState;
+  /** Goes up with every transition; a change names the generation it was based on. */
+  readonly generation: number;
+  readonly handle: Handle | null;
+  readonly activatedAtMs: EpochMs | null;
+  /** When the target's own clock ends it; null until minted. */
+  readonly targetExpiresAtMs: EpochMs | null;
+  readonly revocationReason: RevocationReason | null;
+  /** When it should have been dead: due time, or when somebody asked for the end, whichever came first. */
+  readonly revocationDueAtMs: EpochMs | null;
+  readonly attempts: number;
+  readonly nextTryAtMs: EpochMs | null;
+  readonly finalAtMs: EpochMs | null;
+  /** The last failure in our own words; never the target's text, which could hold a secret. */
+  readonly lastFailure: string | null;
+}

@@ -1,0 +1,95 @@
+import type { LeaseId } from '../core/ids.ts';
+import type { Secret } from '../core/secret.ts';
+import type { EpochMs } from '../core/time.ts';
+import type { CredentialKind, Handle, LeaseIntent, Revocability } from '../ledger/lease.ts';
+
+/** What one configured credential of a provider can promise. Policy may decide on it; nothing is claimed beyond it. */
+export interface Capabilities {
+  readonly kind: CredentialKind;
+  readonly revocability: Revocability;
+  /** The shortest lifetime the target itself sells; below it we end the lease early. */
+  readonly minTtlSeconds: number;
+  /** Whether revocation also cuts sessions that are already open. */
+  readonly endsOpenSessions: boolean;
+  /** How long after an accepted revocation the credential may still work. */
+  readonly propagationSeconds: number;
+  /** Whether `list` can find live credentials at the target. */
+  readonly canList: boolean;
+}
+
+export interface Minted {
+  /** Fields handed over once, by name; the shape for each kind is in docs/providers.md. */
+  readonly secret: Readonly<Record<string, Secret>>;
+  readonly handle: Handle;
+  /** When the target ends it by its own clock, even if Mayfly never runs again. */
+  readonly targetExpiresAtMs: EpochMs;
+}
+
+/** What to end: the intent is enough; the handle makes it quick. */
+export interface RevocationOrder {
+  readonly intent: LeaseIntent;
+  /** Null where the mint was never confirmed: the provider looks the credential up by the lease id. */
+  readonly handle: Handle | null;
+}
+
+/** The result for one lease. A failure is a value, never a throw: the caller must record it. */
+export type RevocationResult =
+  | { readonly leaseId: LeaseId; readonly outcome: 'revoked' }
+  /** The target cannot end it early; it ends by its own clock at `atMs`. */
+  | { readonly leaseId: LeaseId; readonly outcome: 'lapses'; readonly atMs: EpochMs }
+  | { readonly leaseId: LeaseId; readonly outcome: 'failed'; readonly error: ProviderError };
+
+/** A credential found alive at the target under our deployment id. */
+export interface LiveCredential {
+  readonly leaseId: LeaseId;
+  readonly handle: Handle;
+  readonly createdAtMs: EpochMs;
+}
+
+/** A configured system that mints. Adapters are folders beside this file and only speak their protocol. */
+export interface CredentialProvider {
+  readonly name: string;
+  /** The configured credentials by name. Throws `RangeError` for a name that is not this provider's. */
+  capabilities(credential: string): Capabilities;
+  /** Mints for one lease. `intent.id` names the credential at the target. Throws `ProviderError`. */
+  mint(intent: LeaseIntent, signal: AbortSignal): Promise<Minted>;
+  /** Ends credentials; revoking twice, or the missing, is a success. Yields one result for each order, in any order. */
+  revokeMany(orders: readonly RevocationOrder[], signal: AbortSignal): AsyncIterable<RevocationResult>;
+  /** What is live at the target under our deployment id. Absent where the target cannot list. */
+  list?(signal: AbortSignal): AsyncIterable<LiveCredential>;
+  /** Answers when the target is usable; throws `ProviderError` otherwise. */
+  checkHealth(signal: AbortSignal): Promise<void>;
+  /** Stops renewals and closes connections. */
+  close(): Promise<void>;
+}
+
+/**
+ * `unavailable`: not reached, overloaded, sealed, or timed out; the same call can succeed later.
+ * `refused`: the target said no for good (no rights, no such role); it needs a human.
+ */
+export type ProviderFailure = 'unavailable' | 'refused';
+
+/** A failure at a provider. `message` is safe for callers and logs; it never holds the target's own text. */
+export class ProviderError extends Error {
+  override readonly name = 'ProviderError';
+  readonly provider: string;
+  readonly failure: ProviderFailure;
+  /** Whether the credential may exist in spite of the failure (a timeout after sending). Decides abandon or look up. */
+  readonly mayHaveMinted: boolean;
+
+  constructor(
+    provider: string,
+    failure: ProviderFailure,
+    message: string,
+    options: { mayHaveMinted?: boolean; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.provider = provider;
+    this.failure = failure;
+    this.mayHaveMinted = options.mayHaveMinted ?? false;
+  }
+
+  get retryable(): boolean {
+    return this.failure === 'unavailable';
+  }
+}
