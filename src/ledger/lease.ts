@@ -71,6 +71,8 @@ export interface Lease extends LeaseIntent {
   readonly activatedAtMs: EpochMs | null;
   /** When the target's own clock ends it; null until minted. */
   readonly targetExpiresAtMs: EpochMs | null;
+  /** When it is certainly dead, even if the target's own clean-up fails (a database login's VALID UNTIL). */
+  readonly lapsesAtMs: EpochMs | null;
   readonly revocationReason: RevocationReason | null;
   /** When it should have been dead: due time, or when somebody asked for the end, whichever came first. */
   readonly revocationDueAtMs: EpochMs | null;

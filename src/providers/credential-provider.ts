@@ -23,6 +23,11 @@ export interface Minted {
   readonly handle: Handle;
   /** When the target ends it by its own clock, even if Mayfly never runs again. */
   readonly targetExpiresAtMs: EpochMs;
+  /**
+   * When it is certainly dead even if the target's own clean-up fails (a database login's VALID UNTIL); only past this
+   * may an unconfirmed revocation be called lapsed. The same as `targetExpiresAtMs` when absent.
+   */
+  readonly lapsesAtMs?: EpochMs;
 }
 
 /** What to end: the intent is enough; the handle makes it quick. */

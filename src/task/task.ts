@@ -46,12 +46,18 @@ export interface TaskEnvelope {
   readonly evidence: Evidence;
   readonly createdAtMs: EpochMs;
   readonly expiresAtMs: EpochMs;
+  /** How often the agent or its orchestrator promised to be heard; null where no heartbeat was asked for. */
+  readonly heartbeatSeconds: number | null;
   readonly decision: DecisionSummary;
 }
 
 /** A declared unit of work; it owns its leases. */
 export interface Task extends TaskEnvelope {
   readonly state: TaskState;
+  /** Goes up with every transition; a change names the generation it was based on. */
+  readonly generation: number;
+  /** When the next heartbeat is due at the latest; null without heartbeats. */
+  readonly heartbeatDueAtMs: EpochMs | null;
   readonly endReason: EndReason | null;
   readonly endedAtMs: EpochMs | null;
 }

@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs';
+import type { Redis } from 'ioredis';
+import { eventsKey, eventSeqKey } from '../audit/event-stream-keys.ts';
+import type { SealedEvent } from '../audit/audit-event.ts';
+import type { Shard } from '../core/ids.ts';
+import type { EpochMs } from '../core/time.ts';
+
+/** A record and the generation it must be at for the step to happen; 0: it must not exist. */
+export interface Expectation {
+  readonly key: string;
+  readonly generation: number;
+}
+
+/** One Redis command of a step. The key comes second, as in almost every Redis command. */
+export type Write = readonly [command: string, key: string, ...args: readonly (string | number)[]];
+
+/** All that changes in one atomic step, in one shard. */
+export interface Step {
+  readonly shard: Shard;
+  readonly nowMs: EpochMs;
+  readonly expect: readonly Expectation[];
+  readonly writes: readonly Write[];
+  readonly events: readonly SealedEvent[];
+  /** Sets whose size is wanted after the step. */
+  readonly count?: readonly string[];
+  /** Guards for steps that grant: clock and audit. Revocation needs neither. */
+  readonly guarded?: boolean;
+}
+
+export type StepResult =
+  | { readonly outcome: 'ok'; readonly counts: readonly number[] }
+  | { readonly outcome: 'conflict' }
+  | { readonly outcome: 'clock_skewed'; readonly ms: number }
+  | { readonly outcome: 'audit_behind'; readonly ms: number };
+
+export interface StepGuards {
+  /** How far our clock may be from Redis TIME before nothing is granted; 0 only in tests that move the clock. */
+  readonly maxSkewMs: number;
+  /** How old the oldest unsealed event may be before nothing is granted. */
+  readonly maxAuditLagMs: number;
+}
+
+type Eval = (keyCount: number, ...args: (string | number)[]) => Promise<unknown[]>;
+
+/** Defines a script on a connection; ioredis then calls it by digest and loads it where it is missing. */
+export function defineScript(redis: Redis, name: string, file: string): Eval {
+  redis.defineCommand(name, { lua: readFileSync(new URL(`./scripts/${file}`, import.meta.url), 'utf8') });
+  const commands = redis as unknown as Record<string, Eval>;
+  return (keyCount, ...args) => {
+    const command = commands[name];
+    if (command === undefined) throw new TypeError(`script ${name} is not defined`);
+    return command.call(redis, keyCount, ...args);
+  };
+}
+
+/** The one way the ledger changes: runs a step as one script. What a step changes is decided by pure functions. */
+export function createCommitter(redis: Redis, guards: StepGuards): (step: Step) => Promise<StepResult> {
+  const evaluate = defineScript(redis, 'mayflyCommit', 'commit.lua');
+
+  return async (step) => {
+    const keys = [eventsKey(step.shard), eventSeqKey(step.shard)];
+    const positions = new Map<string, number>();
+    const position = (key: string): number => {
+      const known = positions.get(key);
+      if (known !== undefined) return known;
+      keys.push(key);
+      positions.set(key, keys.length);
+      return keys.length;
+    };
+    const argument = JSON.stringify({
+      now_ms: step.nowMs,
+      max_skew_ms: step.guarded === true ? guards.maxSkewMs : 0,
+      max_audit_lag_ms: step.guarded === true ? guards.maxAuditLagMs : 0,
+      expect: step.expect.map(({ key, generation }) => [position(key), generation]),
+      write: step.writes.map(([command, key, ...args]) => [command, position(key), ...args.map(String)]),
+      events: step.events.map(({ json, mac }) => [json, mac]),
+      count: (step.count ?? []).map(position),
+    });
+    const [outcome, ...rest] = await evaluate(keys.length, ...keys, argument);
+    switch (outcome) {
+      case 'ok':
+        return { outcome, counts: rest.map(Number) };
+      case 'conflict':
+        return { outcome };
+      case 'clock_skewed':
+      case 'audit_behind':
+        return { outcome, ms: Number(rest[0]) };
+      default:
+        throw new TypeError(`commit.lua answered ${String(outcome)}`);
+    }
+  };
+}

@@ -1,0 +1,247 @@
+import type { Redis } from 'ioredis';
+import { isLeaseId, isTaskId, SHARDS, type LeaseId, type RevocationId, type Shard, type TaskId } from '../core/ids.ts';
+import type { EpochMs } from '../core/time.ts';
+import type { Task } from '../task/task.ts';
+import { isFinal, type Lease } from './lease.ts';
+import type { DueItems, LeaseFilter, LedgerSnapshot, Page, RevocationRecord, TaskFilter } from './ledger.ts';
+import { TamperedRecord, type RecordKind, type RecordSeal } from './record-seal.ts';
+import {
+  agentTasksKey,
+  dueKey,
+  leaseKey,
+  leasesKey,
+  liveOfCredentialKey,
+  liveOfSubjectKey,
+  liveTasksOfSubjectKey,
+  revocationKey,
+  taskKey,
+  taskLeasesKey,
+  wakeKey,
+} from './redis-keys.ts';
+
+/** A record that must be there and is not, or does not open: told, never silently passed over. */
+export type OnTampered = (error: TamperedRecord, shard: Shard) => void;
+
+export type LedgerReads = ReturnType<typeof createLedgerReads>;
+
+/** Every read of the ledger. A record that fails its seal throws when asked for by id, and is reported and left out of lists. */
+export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: OnTampered) {
+  async function read(kind: RecordKind, id: string, key: string): Promise<unknown> {
+    const [generation, record, mac] = await redis.hmget(key, 'generation', 'record', 'mac');
+    if (isAbsent(generation) && isAbsent(record) && isAbsent(mac)) return null;
+    const opened = seal.open(kind, id, record ?? undefined, mac ?? undefined);
+    // The bare generation is what scripts compare; it is outside the seal, so it must agree with what is inside.
+    if (String((opened as { generation: number }).generation) !== generation) throw new TamperedRecord(kind, id);
+    return opened;
+  }
+
+  const getTask = async (id: TaskId): Promise<Task | null> => (await read('task', id, taskKey(id))) as Task | null;
+  const getLease = async (id: LeaseId): Promise<Lease | null> => (await read('lease', id, leaseKey(id))) as Lease | null;
+
+  /** Reads many; what fails its seal or is missing comes back as null, and a failed seal is reported. */
+  async function readAll<Id extends TaskId | LeaseId, T>(ids: readonly Id[], get: (id: Id) => Promise<T | null>): Promise<(T | null)[]> {
+    return Promise.all(
+      ids.map(async (id) => {
+        try {
+          return await get(id);
+        } catch (error) {
+          if (!(error instanceof TamperedRecord)) throw error;
+          onTampered(error, id.charAt(4) as Shard);
+          return null;
+        }
+      }),
+    );
+  }
+
+  const getLeases = (ids: readonly LeaseId[]): Promise<(Lease | null)[]> => readAll(ids, getLease);
+
+  async function leasesOfTask(id: TaskId): Promise<Lease[]> {
+    const ids = await redis.smembers(taskLeasesKey(id));
+    const leases = await Promise.all(ids.filter(isLeaseId).map(getLease));
+    return leases.filter((lease) => lease !== null).sort((a, b) => a.createdAtMs - b.createdAtMs || a.id.localeCompare(b.id));
+  }
+
+  /** A page over the same index in all shards, in one order. `newestFirst` turns it round. */
+  async function page<Id extends TaskId | LeaseId, T>(options: {
+    readonly keyOf: (shard: Shard) => string;
+    readonly newestFirst: boolean;
+    readonly upToMs?: EpochMs | undefined;
+    readonly cursor?: string | undefined;
+    readonly limit: number;
+    readonly isId: (text: string) => text is Id;
+    readonly get: (id: Id) => Promise<T | null>;
+    readonly matches: (record: T) => boolean;
+  }): Promise<Page<T>> {
+    const items: T[] = [];
+    let after = parseCursor(options.cursor);
+    for (let round = 0; round < MAX_PAGE_ROUNDS; round += 1) {
+      const rows = await mergedRows(options.keyOf, options.newestFirst, after, options.upToMs, options.limit + 1);
+      const batch = rows.slice(0, options.limit);
+      const ids = batch.map((row) => row.member).filter(options.isId);
+      const records = await readAll(ids, options.get);
+      const last = batch.at(-1);
+      for (const [index, record] of records.entries()) {
+        const row = batch[index];
+        if (record === null || row === undefined || !options.matches(record)) continue;
+        items.push(record);
+        if (items.length === options.limit) {
+          const more = rows.length > batch.length || index < records.length - 1;
+          return { items, nextCursor: more ? formatCursor(row) : null };
+        }
+      }
+      if (last === undefined || rows.length <= options.limit) return { items, nextCursor: null };
+      after = last;
+    }
+    return { items, nextCursor: after === undefined ? null : formatCursor(after) };
+  }
+
+  async function mergedRows(
+    keyOf: (shard: Shard) => string,
+    newestFirst: boolean,
+    after: Row | undefined,
+    upToMs: EpochMs | undefined,
+    limit: number,
+  ): Promise<Row[]> {
+    const bound = after === undefined ? (newestFirst ? '+inf' : '-inf') : String(after.score);
+    const answers = await Promise.all(
+      SHARDS.map((shard) =>
+        newestFirst
+          ? redis.zrevrangebyscore(keyOf(shard), bound, '-inf', 'WITHSCORES', 'LIMIT', 0, limit + TIES)
+          : redis.zrangebyscore(keyOf(shard), bound, upToMs ?? '+inf', 'WITHSCORES', 'LIMIT', 0, limit + TIES),
+      ),
+    );
+    const direction = newestFirst ? -1 : 1;
+    const order = (a: Row, b: Row): number => direction * (a.score - b.score || a.member.localeCompare(b.member));
+    return answers
+      .flatMap(toRows)
+      .sort(order)
+      .filter((row) => after === undefined || order(row, after) > 0)
+      .slice(0, limit);
+  }
+
+  return {
+    getTask,
+    getLease,
+    getLeases,
+    leasesOfTask,
+
+    listTasks: (filter: TaskFilter): Promise<Page<Task>> =>
+      page<TaskId, Task>({
+        keyOf: (shard) => agentTasksKey(shard, filter.agent),
+        newestFirst: true,
+        cursor: filter.cursor,
+        limit: filter.limit,
+        isId: isTaskId,
+        get: getTask,
+        matches: (task) =>
+          (filter.state === undefined || task.state === filter.state) &&
+          (filter.purpose === undefined || task.purpose === filter.purpose),
+      }),
+
+    /** Live leases come by due time, soonest first; without a live state or a bound, all by creation, newest first. */
+    listLeases(filter: LeaseFilter): Promise<Page<Lease>> {
+      const live = filter.dueBeforeMs !== undefined || (filter.state !== undefined && !isFinal(filter.state));
+      return page<LeaseId, Lease>({
+        keyOf: live ? dueKey : leasesKey,
+        newestFirst: !live,
+        upToMs: filter.dueBeforeMs,
+        cursor: filter.cursor,
+        limit: filter.limit,
+        isId: isLeaseId,
+        get: getLease,
+        matches: (lease) =>
+          (filter.state === undefined || lease.state === filter.state) &&
+          (filter.provider === undefined || lease.provider === filter.provider),
+      });
+    },
+
+    async liveLeasesOf(selector: { readonly subject: string } | { readonly credential: string }): Promise<LeaseId[]> {
+      const keyOf = (shard: Shard): string =>
+        'subject' in selector ? liveOfSubjectKey(shard, selector.subject) : liveOfCredentialKey(shard, selector.credential);
+      const sets = await Promise.all(SHARDS.map((shard) => redis.smembers(keyOf(shard))));
+      return sets.flat().filter(isLeaseId).sort();
+    },
+
+    async liveTasksOf(subject: string): Promise<TaskId[]> {
+      const sets = await Promise.all(SHARDS.map((shard) => redis.smembers(liveTasksOfSubjectKey(shard, subject))));
+      return sets.flat().filter(isTaskId).sort();
+    },
+
+    async due(shard: Shard, nowMs: EpochMs, limit: number): Promise<DueItems> {
+      const ids = await redis.zrangebyscore(wakeKey(shard), '-inf', nowMs, 'LIMIT', 0, limit);
+      const leaseIds = ids.filter(isLeaseId);
+      const taskIds = ids.filter(isTaskId);
+      const [leases, tasks] = await Promise.all([getLeases(leaseIds), readAll(taskIds, getTask)]);
+      const strays = [
+        ...leaseIds.filter((_, index) => leases[index] === null),
+        ...taskIds.filter((_, index) => tasks[index] === null),
+        ...ids.filter((id) => !isLeaseId(id) && !isTaskId(id)),
+      ];
+      // Unreadable or deleted: out of the way, so that they cannot hold up the rest. The reconciler finds what they named.
+      if (strays.length > 0) {
+        await redis.zrem(wakeKey(shard), ...strays);
+        for (const id of strays) onTampered(new TamperedRecord(isTaskId(id) ? 'task' : 'lease', id), shard);
+      }
+      return { leases: leases.filter((lease) => lease !== null), tasks: tasks.filter((task) => task !== null) };
+    },
+
+    async getRevocation(id: RevocationId): Promise<RevocationRecord | null> {
+      const [record, mac] = await redis.hmget(revocationKey(id), 'record', 'mac');
+      if (isAbsent(record)) return null;
+      return seal.open('revocation', id, record, mac ?? undefined) as RevocationRecord;
+    },
+
+    async snapshot(nowMs: EpochMs): Promise<LedgerSnapshot> {
+      const perShard = await Promise.all(
+        SHARDS.map(async (shard) => {
+          const [live, overdue, oldest, ids] = await Promise.all([
+            redis.zcard(dueKey(shard)),
+            redis.zcount(dueKey(shard), '-inf', nowMs),
+            redis.zrange(dueKey(shard), '0', '0', 'WITHSCORES'),
+            redis.zrange(dueKey(shard), '0', String(SNAPSHOT_SAMPLE - 1)),
+          ]);
+          return { live, overdue, oldestMs: oldest[1] === undefined ? nowMs : Number(oldest[1]), ids: ids.filter(isLeaseId) };
+        }),
+      );
+      const leases = await getLeases(perShard.flatMap((shard) => shard.ids));
+      return {
+        live: perShard.reduce((sum, shard) => sum + shard.live, 0),
+        overdue: perShard.reduce((sum, shard) => sum + shard.overdue, 0),
+        oldestOverdueMs: Math.max(0, nowMs - Math.min(...perShard.map((shard) => shard.oldestMs))),
+        leases: leases
+          .filter((lease) => lease !== null)
+          .map(({ provider, kind, state, dueAtMs }) => ({ provider, kind, state, dueAtMs })),
+      };
+    },
+  };
+}
+
+const isAbsent = (field: string | null | undefined): field is null | undefined => field === null || field === undefined;
+
+/** Leases read for the labelled gauges, soonest due first; beyond it the totals stay exact and the labels are a sample. */
+const SNAPSHOT_SAMPLE = 500;
+/** A filter that matches almost nothing must not read the whole ledger for one page. */
+const MAX_PAGE_ROUNDS = 10;
+/** Room for records created in the same millisecond as the cursor. */
+const TIES = 64;
+
+interface Row {
+  readonly score: number;
+  readonly member: string;
+}
+
+function toRows(flat: readonly string[]): Row[] {
+  const rows: Row[] = [];
+  for (let i = 0; i + 1 < flat.length; i += 2) rows.push({ member: flat[i] ?? '', score: Number(flat[i + 1]) });
+  return rows;
+}
+
+const formatCursor = (row: Row): string => Buffer.from(`${row.score}:${row.member}`).toString('base64url');
+
+function parseCursor(cursor: string | undefined): Row | undefined {
+  const match = /^(\d{1,15}):([a-z]{3}_[0-9a-f]{32})$/.exec(Buffer.from(cursor ?? '', 'base64url').toString());
+  return match?.[1] === undefined || match[2] === undefined ? undefined : { score: Number(match[1]), member: match[2] };
+}
+
+/** Whether a cursor is one of ours. */
+export const isCursor = (cursor: string): boolean => parseCursor(cursor) !== undefined;

@@ -1,0 +1,150 @@
+import type { LeaseId, RevocationId, Shard, TaskId } from '../core/ids.ts';
+import type { EpochMs } from '../core/time.ts';
+import type { AuditEventType } from '../audit/audit-event.ts';
+import type { WorkloadId } from '../identity/caller.ts';
+import type { EndReason, Task, TaskEnvelope, TaskState } from '../task/task.ts';
+import type { Lease, LeaseIntent, LeaseState, RevocationReason } from './lease.ts';
+import type { LeaseChange, MintedFacts } from './lease-transitions.ts';
+
+/** Room reserved under an agent's limit, and the counters policy decides on (this request not included). */
+export interface Reservation {
+  readonly granted: boolean;
+  readonly liveLeases: number;
+  readonly grantsLastHour: number;
+}
+
+export interface MintedLease extends MintedFacts {
+  readonly leaseId: LeaseId;
+}
+
+/** How one lease of a failed grant ended. */
+export type FailedLease =
+  | { readonly leaseId: LeaseId; readonly fate: 'abandoned' }
+  /** Minted, or perhaps minted: it must be revoked. `minted` is null where the mint was never confirmed. */
+  | { readonly leaseId: LeaseId; readonly fate: 'revoke'; readonly minted: MintedFacts | null };
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly nextCursor: string | null;
+}
+
+export interface TaskFilter {
+  readonly agent: WorkloadId;
+  readonly state?: TaskState;
+  readonly purpose?: string;
+  readonly cursor?: string;
+  readonly limit: number;
+}
+
+export interface LeaseFilter {
+  readonly state?: LeaseState;
+  readonly provider?: string;
+  readonly dueBeforeMs?: EpochMs;
+  readonly cursor?: string;
+  readonly limit: number;
+}
+
+/** An operator's revocation, as it is kept. Progress is read from the leases themselves. */
+export interface RevocationRecord {
+  readonly id: RevocationId;
+  readonly selector: Readonly<Record<string, string | undefined>>;
+  readonly reason: string;
+  readonly by: WorkloadId;
+  readonly createdAtMs: EpochMs;
+  readonly leases: readonly LeaseId[];
+  readonly tasks: readonly TaskId[];
+}
+
+/** What the sweep found due in one shard. */
+export interface DueItems {
+  readonly leases: readonly Lease[];
+  readonly tasks: readonly Task[];
+}
+
+/** Counts for the metrics, over the whole ledger. */
+export interface LedgerSnapshot {
+  readonly live: number;
+  readonly overdue: number;
+  readonly oldestOverdueMs: number;
+  readonly leases: readonly { provider: string; kind: string; state: LeaseState; dueAtMs: EpochMs }[];
+}
+
+/**
+ * The record of every task and lease. Each method is one atomic step or a read. Methods that grant throw
+ * `ledger_unavailable`, `clock_skewed`, `audit_behind` or `task_not_active`, and have then written nothing.
+ * A record that fails its seal throws `TamperedRecord`.
+ */
+export interface Ledger {
+  reserve(agent: WorkloadId, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[], limit: number): Promise<Reservation>;
+  release(agent: WorkloadId, leases: readonly LeaseId[]): Promise<void>;
+
+  /** Writes the task as `minting` with its intents, before anything is minted. */
+  declareTask(
+    envelope: TaskEnvelope,
+    intents: readonly LeaseIntent[],
+    by: WorkloadId,
+    facts: Readonly<Record<string, unknown>>,
+  ): Promise<Task>;
+  /** Writes a task that waits for a human. It ends by itself at `expiresAtMs`. */
+  parkTask(envelope: TaskEnvelope, by: WorkloadId, facts: Readonly<Record<string, unknown>>): Promise<Task>;
+  /** Writes one more intent inside an active task. */
+  intendCredential(task: Task, intent: LeaseIntent, by: WorkloadId): Promise<Task>;
+  /** Records the handles; `refused` when the task ended meanwhile: the minter must then revoke. */
+  activate(taskId: TaskId, minted: readonly MintedLease[], by: WorkloadId): Promise<'active' | 'refused'>;
+  /** Records how each lease of a failed grant ended, and ends the task where the grant was all it had. */
+  failGrant(grant: {
+    readonly taskId: TaskId;
+    readonly leases: readonly FailedLease[];
+    readonly endsTask: boolean;
+    readonly by: WorkloadId;
+    /** In our own words; goes on the record. */
+    readonly failure: string;
+  }): Promise<void>;
+  /** The agent or its orchestrator was heard from. Null when there is no such task. */
+  heartbeat(id: TaskId): Promise<Task | null>;
+
+  /** Ends a task and asks for the end of its leases. Repeating it changes nothing. Null when there is no such task. */
+  endTask(id: TaskId, reason: EndReason, by: WorkloadId, facts?: Readonly<Record<string, unknown>>): Promise<Task | null>;
+  /** Asks for the end of one lease. Repeating it changes nothing. Null when there is no such lease. */
+  endLease(id: LeaseId, reason: RevocationReason, by: WorkloadId): Promise<Lease | null>;
+  /** Applies a change to a lease as it was read; `conflict` when somebody was quicker. Ends the task after its last lease. */
+  settle(lease: Lease, change: LeaseChange, by: WorkloadId, claimUntilMs?: EpochMs): Promise<'ok' | 'conflict'>;
+  /** Ends `ending` tasks whose leases are all final. */
+  finishTask(id: TaskId): Promise<void>;
+
+  /** What must be looked at in a shard by `nowMs`, at most `limit` items. */
+  due(shard: Shard, nowMs: EpochMs, limit: number): Promise<DueItems>;
+  /** Takes leases out of the sweep until `untilMs`; answers those that nobody else took first. */
+  claim(shard: Shard, leases: readonly LeaseId[], nowMs: EpochMs, untilMs: EpochMs): Promise<readonly LeaseId[]>;
+  /** Puts back leases that could not be worked on. */
+  wake(leases: readonly LeaseId[], atMs: EpochMs): Promise<void>;
+
+  getTask(id: TaskId): Promise<Task | null>;
+  getLease(id: LeaseId): Promise<Lease | null>;
+  getLeases(ids: readonly LeaseId[]): Promise<readonly (Lease | null)[]>;
+  leasesOfTask(id: TaskId): Promise<readonly Lease[]>;
+  listTasks(filter: TaskFilter): Promise<Page<Task>>;
+  listLeases(filter: LeaseFilter): Promise<Page<Lease>>;
+  liveLeasesOf(selector: { readonly subject: string } | { readonly credential: string }): Promise<readonly LeaseId[]>;
+  /** Tasks of a subject that have not ended. */
+  liveTasksOf(subject: string): Promise<readonly TaskId[]>;
+  snapshot(nowMs: EpochMs): Promise<LedgerSnapshot>;
+
+  saveRevocation(record: RevocationRecord): Promise<void>;
+  getRevocation(id: RevocationId): Promise<RevocationRecord | null>;
+
+  /** Appends an event that belongs to no transition, such as a denial. `guarded`: throws when the audit log is behind. */
+  recordEvent(event: {
+    readonly shard: Shard;
+    readonly type: AuditEventType;
+    readonly task?: TaskId | null;
+    readonly leases?: readonly LeaseId[];
+    readonly agent?: WorkloadId | null;
+    readonly by: WorkloadId;
+    readonly facts: Readonly<Record<string, unknown>>;
+  }): Promise<void>;
+
+  /** Forgets final records older than the retention time. */
+  prune(nowMs: EpochMs): Promise<void>;
+  ping(): Promise<void>;
+}

@@ -1,0 +1,100 @@
+import { shardOf } from '../core/ids.ts';
+import {
+  agentTasksKey,
+  dueKey,
+  leaseKey,
+  leasesKey,
+  liveOfCredentialKey,
+  liveOfSubjectKey,
+  liveTasksOfSubjectKey,
+  taskKey,
+  taskLeasesKey,
+  taskLiveKey,
+  tasksKey,
+  wakeKey,
+} from './redis-keys.ts';
+import { deadlineOf, wakeAt } from './lease-transitions.ts';
+import { isFinal, type Lease } from './lease.ts';
+import { sameWorkload } from '../identity/caller.ts';
+import type { Task } from '../task/task.ts';
+import { activeTaskWakeAt } from '../task/task-transitions.ts';
+import type { EpochMs } from '../core/time.ts';
+import type { Write } from './commit-step.ts';
+import type { RecordSeal } from './record-seal.ts';
+
+export interface WriteSettings {
+  readonly seal: RecordSeal;
+  /** How long after its creation an intent must be activated, ms. */
+  readonly mintDeadlineMs: number;
+  /** How long final records are kept, seconds. */
+  readonly retentionSeconds: number;
+}
+
+/** How long after a task's leases should all be final the sweep looks whether they are. */
+const ENDING_CHECK_MS = 5_000;
+
+/** The record and every index of a lease as it now is. `isNew` adds it to the indexes that never change. */
+export function leaseWrites(lease: Lease, isNew: boolean, settings: WriteSettings, wakeAtMs?: EpochMs): Write[] {
+  const shard = shardOf(lease.id);
+  const { json, mac } = settings.seal.seal('lease', lease.id, lease);
+  const writes: Write[] = [['HSET', leaseKey(lease.id), 'generation', lease.generation, 'record', json, 'mac', mac]];
+  const live = [
+    taskLiveKey(lease.taskId),
+    liveOfSubjectKey(shard, lease.agent.subject),
+    liveOfCredentialKey(shard, lease.credential),
+  ];
+  if (isNew) {
+    writes.push(['ZADD', leasesKey(shard), lease.createdAtMs, lease.id], ['SADD', taskLeasesKey(lease.taskId), lease.id]);
+    for (const key of live) writes.push(['SADD', key, lease.id]);
+  }
+  const wake = wakeAtMs ?? wakeAt(lease, settings.mintDeadlineMs);
+  if (isFinal(lease.state) || wake === null) {
+    writes.push(['ZREM', wakeKey(shard), lease.id], ['ZREM', dueKey(shard), lease.id]);
+    for (const key of live) writes.push(['SREM', key, lease.id]);
+    writes.push(['EXPIRE', leaseKey(lease.id), settings.retentionSeconds]);
+  } else {
+    writes.push(['ZADD', wakeKey(shard), wake, lease.id], ['ZADD', dueKey(shard), deadlineOf(lease), lease.id]);
+  }
+  return writes;
+}
+
+/** The record and every index of a task as it now is. */
+export function taskWrites(task: Task, isNew: boolean, nowMs: EpochMs, settings: WriteSettings): Write[] {
+  const shard = shardOf(task.id);
+  const { json, mac } = settings.seal.seal('task', task.id, task);
+  const writes: Write[] = [['HSET', taskKey(task.id), 'generation', task.generation, 'record', json, 'mac', mac]];
+  if (isNew) {
+    writes.push(
+      ['ZADD', tasksKey(shard), task.createdAtMs, task.id],
+      ['ZADD', agentTasksKey(shard, task.agent), task.createdAtMs, task.id],
+      ['SADD', liveTasksOfSubjectKey(shard, task.agent.subject), task.id],
+    );
+    if (!sameWorkload(task.declarer, task.agent)) {
+      writes.push(['ZADD', agentTasksKey(shard, task.declarer), task.createdAtMs, task.id]);
+    }
+  }
+  if (task.state === 'ended') {
+    writes.push(['ZREM', wakeKey(shard), task.id], ['SREM', liveTasksOfSubjectKey(shard, task.agent.subject), task.id]);
+    for (const key of [taskKey(task.id), taskLeasesKey(task.id)]) writes.push(['EXPIRE', key, settings.retentionSeconds]);
+  } else {
+    writes.push(['ZADD', wakeKey(shard), taskWakeAt(task, nowMs, settings.mintDeadlineMs), task.id]);
+  }
+  return writes;
+}
+
+function taskWakeAt(task: Task, nowMs: EpochMs, mintDeadlineMs: number): number {
+  switch (task.state) {
+    case 'minting':
+      return task.createdAtMs + mintDeadlineMs;
+    case 'ending':
+      return nowMs + ENDING_CHECK_MS;
+    case 'active':
+      return activeTaskWakeAt(task);
+    case 'pending_approval':
+    case 'pending_claim':
+    case 'ended':
+      return task.expiresAtMs;
+    default:
+      return task.state satisfies never;
+  }
+}

@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import type { LeaseId, RevocationId, Shard, TaskId } from '../core/ids.ts';
+import { shardOf, shardOfName } from '../core/ids.ts';
+import type { WorkloadId } from '../identity/caller.ts';
+
+/**
+ * Every key of the ledger. All begin with `mayfly:{<shard>}:`, so that what one script touches is in one slot.
+ * The audit stream's keys are in `audit/event-stream-keys.ts`.
+ */
+const inShard = (shard: Shard, rest: string): string => `mayfly:{${shard}}:${rest}`;
+
+/** A workload as it appears in key names: no user-chosen text ever becomes part of a key. */
+export function workloadDigest(workload: WorkloadId): string {
+  return createHash('sha256').update(`${workload.issuer}\n${workload.subject}`).digest('hex').slice(0, 32);
+}
+
+/** Hash: the task record. */
+export const taskKey = (id: TaskId): string => inShard(shardOf(id), `task:${id}`);
+/** Set: every lease the task ever had. */
+export const taskLeasesKey = (id: TaskId): string => inShard(shardOf(id), `task:${id}:leases`);
+/** Set: leases of the task that are not final. */
+export const taskLiveKey = (id: TaskId): string => inShard(shardOf(id), `task:${id}:live`);
+/** Hash: the lease record. */
+export const leaseKey = (id: LeaseId): string => inShard(shardOf(id), `lease:${id}`);
+
+/** Sorted set of task and lease ids: when the sweep must next look at each. */
+export const wakeKey = (shard: Shard): string => inShard(shard, 'wake');
+/** Sorted set of live leases by the instant each must be dead: the truth about expiry. */
+export const dueKey = (shard: Shard): string => inShard(shard, 'due');
+/** Sorted set of retained tasks by creation. */
+export const tasksKey = (shard: Shard): string => inShard(shard, 'tasks');
+/** Sorted set of retained tasks of one agent by creation. */
+export const agentTasksKey = (shard: Shard, agent: WorkloadId): string => inShard(shard, `tasks:agent:${workloadDigest(agent)}`);
+/** Sorted set of retained leases by creation. */
+export const leasesKey = (shard: Shard): string => inShard(shard, 'leases');
+/** Set of live leases under a subject, whichever issuer vouched for it: operators revoke by the name they see. */
+export const liveOfSubjectKey = (shard: Shard, subject: string): string =>
+  inShard(shard, `live:subject:${createHash('sha256').update(subject).digest('hex').slice(0, 32)}`);
+/** Set of tasks under a subject that have not ended, whether or not they hold a live lease. */
+export const liveTasksOfSubjectKey = (shard: Shard, subject: string): string =>
+  inShard(shard, `live-tasks:subject:${createHash('sha256').update(subject).digest('hex').slice(0, 32)}`);
+/** Set of live leases of one credential. */
+export const liveOfCredentialKey = (shard: Shard, credential: string): string => inShard(shard, `live:credential:${credential}`);
+/** String: a revocation requested by an operator. */
+export const revocationKey = (id: RevocationId): string => inShard(shardOf(id), `revocation:${id}`);
+
+/** Sorted set in the agent's own shard: its live leases by due time. Expires by itself. */
+export const agentLiveKey = (agent: WorkloadId): string =>
+  inShard(shardOfName(workloadDigest(agent)), `quota:${workloadDigest(agent)}:live`);
+/** Sorted set in the agent's own shard: its grants of the last hour by time. */
+export const agentGrantsKey = (agent: WorkloadId): string =>
+  inShard(shardOfName(workloadDigest(agent)), `quota:${workloadDigest(agent)}:grants`);

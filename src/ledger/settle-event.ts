@@ -1,0 +1,57 @@
+import type { AuditEvent, SealedEvent } from '../audit/audit-event.ts';
+import { toRfc3339, type EpochMs } from '../core/time.ts';
+import type { WorkloadId } from '../identity/caller.ts';
+import type { Lease } from './lease.ts';
+import { deadlineOf, type LeaseChange } from './lease-transitions.ts';
+
+/** What the audit log says of a lease. */
+export const leaseFacts = (lease: Lease): Record<string, unknown> => ({
+  lease: lease.id,
+  credential: lease.credential,
+  provider: lease.provider,
+  kind: lease.kind,
+  revocability: lease.revocability,
+  decision: lease.decisionId,
+  due_at: toRfc3339(lease.dueAtMs),
+  ...(lease.toolCall === null ? {} : { tool_call: lease.toolCall }),
+  ...(lease.targetExpiresAtMs === null ? {} : { target_expires_at: toRfc3339(lease.targetExpiresAtMs) }),
+});
+
+const TYPE_OF = {
+  activated: 'lease.activated',
+  abandoned: 'lease.abandoned',
+  end_requested: 'lease.revoking',
+  revoked: 'lease.revoked',
+  lapsed: 'lease.lapsed',
+  left_to_lapse: 'lease.revocation_failed',
+  attempt_failed: 'lease.revocation_failed',
+  retry_requested: 'lease.revoking',
+} as const satisfies Record<LeaseChange['type'], AuditEvent['type']>;
+
+type EventInput = Pick<AuditEvent, 'type' | 'task' | 'leases' | 'agent' | 'by' | 'facts'>;
+
+/** The event for one change of one lease; `exposure_ms` is how long it stayed usable after it should have ended. */
+export function settleEvent(
+  after: Lease,
+  change: LeaseChange,
+  by: WorkloadId,
+  nowMs: EpochMs,
+  seal: (input: EventInput) => SealedEvent,
+): SealedEvent {
+  const ended = change.type === 'revoked' || change.type === 'lapsed';
+  return seal({
+    type: after.state === 'stuck' ? 'lease.stuck' : TYPE_OF[change.type],
+    task: after.taskId,
+    leases: [after.id],
+    agent: after.agent,
+    by,
+    facts: {
+      purpose: after.purpose,
+      ...leaseFacts(after),
+      ...(after.revocationReason === null ? {} : { reason: after.revocationReason }),
+      ...(ended ? { exposure_ms: Math.max(0, nowMs - deadlineOf(after)), attempts: after.attempts } : {}),
+      ...(change.type === 'attempt_failed' ? { failure: change.failure, next_try_at: toRfc3339(change.nextTryAtMs) } : {}),
+      ...(change.type === 'left_to_lapse' ? { failure: 'the target cannot end it early', lapses_at: toRfc3339(change.lapsesAtMs) } : {}),
+    },
+  });
+}

@@ -1,0 +1,115 @@
+import { z } from 'zod';
+import { Problem, type FieldFault } from '../core/problem.ts';
+
+/** A declaration's free text: 500 characters, no control characters, so that it cannot forge lines where it is read. */
+const freeText = z.string().max(500).regex(/^\P{Cc}*$/u, 'no control characters');
+/** A word of one of the operator's closed lists. Which words exist is policy's to say. */
+const word = z.string().regex(/^[a-z][a-z0-9_.-]{0,63}$/, 'lower-case letters, digits, `-`, `_` and `.`, at most 64, starting with a letter');
+const credentialName = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'the name of a configured credential');
+/** 1 s at least; the ceiling depends on configuration and policy. */
+const ttlSeconds = z.int().min(1).max(86_400);
+
+const scalar = z.union([z.string().max(1_024), z.number(), z.boolean()], { error: 'a string, a number or a boolean' });
+const CONTEXT_BYTES = 4_096;
+const context = z
+  .record(z.string().regex(/^[a-z][a-z0-9_.-]{0,63}$/, 'a key of lower-case letters, digits, `-`, `_` and `.`'), scalar)
+  .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= CONTEXT_BYTES, 'at most 4 KiB');
+const params = z.record(z.string().max(64), scalar);
+
+const unique = (items: readonly unknown[]): boolean => new Set(items).size === items.length;
+const words = (max: number) => z.array(word).max(max).refine(unique, 'no word twice');
+
+const toolCall = z.strictObject({
+  id: z.string().regex(/^[\w.:-]{1,128}$/, 'letters, digits, `_`, `.`, `:` and `-`, at most 128'),
+  tool: z.string().regex(/^[\w.:/-]{1,128}$/, 'letters, digits, `_`, `.`, `:`, `/` and `-`, at most 128'),
+});
+
+const credentialRequest = z.strictObject({
+  name: credentialName,
+  ttl_seconds: ttlSeconds.optional(),
+  params: params.default({}),
+});
+
+const declaration = z.strictObject({
+  purpose: word,
+  justification: freeText.optional(),
+  ticket: z.string().regex(/^[\w.:/#-]{1,64}$/, 'letters, digits, `_`, `.`, `:`, `/`, `#` and `-`, at most 64').optional(),
+  agent: z.string().min(1).max(2_048).optional(),
+  actions: words(16).min(1),
+  data_classes: words(16).default([]),
+  context: context.default({}),
+  ttl_seconds: ttlSeconds.optional(),
+  start: z.enum(['now', 'claim']).default('now'),
+  heartbeat_seconds: z.int().min(5).max(3_600).optional(),
+  credentials: z
+    .array(credentialRequest)
+    .min(1)
+    .max(64)
+    .refine((items) => unique(items.map((item) => item.name)), 'no credential twice'),
+});
+
+const extraCredential = credentialRequest.extend({ tool_call: toolCall.optional() });
+
+const completion = z.strictObject({
+  outcome: z.enum(['succeeded', 'failed', 'cancelled']).default('succeeded'),
+  note: freeText.optional(),
+});
+
+/** What a caller asks for, as parsed: every field has its type and its bounds; what it names may still not exist. */
+export type Declaration = z.infer<typeof declaration>;
+export type CredentialRequest = z.infer<typeof extraCredential>;
+export type Completion = z.infer<typeof completion>;
+
+export const parseDeclaration = (body: unknown): Declaration => parse(declaration, body);
+export const parseCredentialRequest = (body: unknown): CredentialRequest => parse(extraCredential, body);
+export const parseCompletion = (body: unknown): Completion => parse(completion, body);
+
+/** Parses untyped input. Throws `invalid_request` with a JSON Pointer for each fault. */
+export function parse<T>(schema: z.ZodType<T>, body: unknown): T {
+  const result = schema.safeParse(body);
+  if (result.success) return result.data;
+  throw invalidRequest(result.error.issues.flatMap(faultsOf));
+}
+
+/** The problem for input that has these faults. */
+export function invalidRequest(errors: readonly FieldFault[]): Problem {
+  const first = errors[0];
+  const where = first === undefined ? '' : `: ${first.pointer || '/'} ${first.detail}`;
+  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
+  return new Problem('invalid_request', `the request is not valid${where}${more}`, { errors });
+}
+
+/** RFC 6901: `~` and `/` inside a member name are escaped. */
+export const jsonPointer = (path: readonly PropertyKey[]): string =>
+  path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+
+function faultsOf(issue: z.core.$ZodIssue): FieldFault[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ pointer: jsonPointer([...issue.path, key]), detail: 'is not a known field' }));
+  }
+  return [{ pointer: jsonPointer(issue.path), detail: detailOf(issue) }];
+}
+
+function detailOf(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.input === undefined ? 'is required' : `must be ${issue.expected === 'int' ? 'a whole number' : `of type ${issue.expected}`}`;
+    case 'too_big':
+      return `must be at most ${String(issue.maximum)}${unitOf(issue.origin)}`;
+    case 'too_small':
+      return `must be at least ${String(issue.minimum)}${unitOf(issue.origin)}`;
+    case 'invalid_value':
+      return `must be one of ${issue.values.map(String).join(', ')}`;
+    case 'invalid_format':
+      return `must be ${issue.message}`;
+    case 'invalid_key':
+      return `has a key that must be ${issue.issues[0]?.message ?? 'different'}`;
+    default:
+      return `must be ${issue.message}`;
+  }
+}
+
+function unitOf(origin: string): string {
+  if (origin === 'string') return ' characters long';
+  return origin === 'array' ? ' items' : '';
+}

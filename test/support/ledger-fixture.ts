@@ -1,0 +1,99 @@
+import { Redis } from 'ioredis';
+import { createEventSealer } from '../../src/audit/seal-event.ts';
+import type { Clock } from '../../src/core/clock.ts';
+import { newDecisionId, newLeaseIdIn, newTaskId, shardOf, type TaskId } from '../../src/core/ids.ts';
+import { addSeconds } from '../../src/core/time.ts';
+import type { WorkloadId } from '../../src/identity/caller.ts';
+import type { LeaseIntent } from '../../src/ledger/lease.ts';
+import type { TamperedRecord } from '../../src/ledger/record-seal.ts';
+import { createRedisLedger, type RedisLedgerDeps } from '../../src/ledger/redis-ledger.ts';
+import type { TaskEnvelope } from '../../src/task/task.ts';
+
+export const AGENT: WorkloadId = { issuer: 'https://issuer.test', subject: 'agent:refunds' };
+export const RECORD_KEY = Buffer.alloc(32, 1);
+export const EVENT_KEY = Buffer.alloc(32, 2);
+export const MINT_DEADLINE_MS = 15_000;
+
+/** A connection such as the ledger's own. */
+export function ledgerConnection(url: string): Redis {
+  const redis = new Redis(url, { enableOfflineQueue: false, commandTimeout: 2_000, maxRetriesPerRequest: 0, lazyConnect: true });
+  redis.on('error', () => undefined);
+  return redis;
+}
+
+/** A ledger on a connection, with what it found tampered. The clock guard is off unless asked for: tests move the clock. */
+export function testLedger(redis: Redis, clock: Clock, options: Partial<RedisLedgerDeps> = {}) {
+  const tampered: TamperedRecord[] = [];
+  const ledger = createRedisLedger({
+    redis,
+    clock,
+    recordKey: RECORD_KEY,
+    sealEvent: (event) => createEventSealer(EVENT_KEY).seal(event),
+    guards: { maxSkewMs: 0, maxAuditLagMs: 0 },
+    mintDeadlineMs: MINT_DEADLINE_MS,
+    retentionSeconds: 3_600,
+    minReplicaAcks: 0,
+    onTampered: (error) => tampered.push(error),
+    ...options,
+  });
+  return { ledger, tampered };
+}
+
+/** A declared task with one intent for each credential name. */
+export function draftTask(
+  clock: Clock,
+  options: { readonly agent?: WorkloadId; readonly credentials?: readonly string[]; readonly ttlSeconds?: number; readonly heartbeatSeconds?: number } = {},
+): { readonly envelope: TaskEnvelope; readonly intents: readonly LeaseIntent[] } {
+  const id = newTaskId();
+  const agent = options.agent ?? AGENT;
+  const nowMs = clock.now();
+  const decisionId = newDecisionId();
+  const expiresAtMs = addSeconds(nowMs, options.ttlSeconds ?? 300);
+  return {
+    envelope: {
+      id,
+      parent: null,
+      root: id,
+      agent,
+      declarer: agent,
+      instance: null,
+      purpose: 'refund-investigation',
+      justification: null,
+      ticket: null,
+      actions: ['read'],
+      dataClasses: [],
+      context: {},
+      evidence: 'self_declared',
+      createdAtMs: nowMs,
+      expiresAtMs,
+      heartbeatSeconds: options.heartbeatSeconds ?? null,
+      decision: { id: decisionId, result: 'permit', policies: ['p'], policyVersion: 'sha256:0', inputDigest: 'sha256:0' },
+    },
+    intents: (options.credentials ?? ['orders-db']).map((credential) => draftIntent(id, agent, credential, clock, options.ttlSeconds ?? 300)),
+  };
+}
+
+export function draftIntent(taskId: TaskId, agent: WorkloadId, credential: string, clock: Clock, ttlSeconds: number): LeaseIntent {
+  return {
+    id: newLeaseIdIn(shardOf(taskId)),
+    taskId,
+    agent,
+    purpose: 'refund-investigation',
+    credential,
+    kind: 'vault.dynamic',
+    provider: 'vault-main',
+    revocability: 'exact',
+    params: {},
+    toolCall: null,
+    decisionId: newDecisionId(),
+    createdAtMs: clock.now(),
+    dueAtMs: addSeconds(clock.now(), ttlSeconds),
+  };
+}
+
+export const mintedLease = (intent: LeaseIntent) => ({
+  leaseId: intent.id,
+  handle: { accessor: `acc-${intent.id}` },
+  targetExpiresAtMs: addSeconds(intent.dueAtMs, 5),
+  lapsesAtMs: addSeconds(intent.dueAtMs, 5),
+});
