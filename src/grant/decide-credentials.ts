@@ -1,0 +1,91 @@
+import { digestOf } from '../core/canonical-json.ts';
+import type { DecisionId } from '../core/ids.ts';
+import type { EpochMs } from '../core/time.ts';
+import type { WorkloadId } from '../identity/caller.ts';
+import type { Decision, PolicyEngine } from '../policy/decision.ts';
+import type { DecisionSummary, Evidence } from '../task/task.ts';
+import type { CatalogEntry } from './credential-catalog.ts';
+
+/** What every credential of a declaration is decided on together. */
+export interface DecisionBasis {
+  readonly agent: WorkloadId;
+  readonly purpose: string;
+  readonly actions: readonly string[];
+  readonly dataClasses: readonly string[];
+  readonly context: Readonly<Record<string, string | number | boolean>>;
+  readonly evidence: Evidence;
+  readonly ticket: string | null;
+  readonly environment: string;
+  readonly liveLeases: number;
+  readonly grantsLastHour: number;
+  readonly nowMs: EpochMs;
+}
+
+export interface WantedCredential {
+  readonly entry: CatalogEntry;
+  readonly ttlSeconds: number;
+  readonly params: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** One answer for all credentials, and each credential's own for the record. */
+export interface JointDecision {
+  readonly summary: DecisionSummary;
+  readonly reasons: readonly string[];
+  readonly parts: readonly { readonly credential: string; readonly decision: Decision }[];
+}
+
+/**
+ * Asks policy about each credential afresh. All must be permitted: one denial denies, one that waits for a human makes
+ * all wait. Pure but for the clock reading and counters it is given.
+ */
+export function decideCredentials(
+  engine: PolicyEngine,
+  id: DecisionId,
+  basis: DecisionBasis,
+  wanted: readonly WantedCredential[],
+): JointDecision {
+  const parts = wanted.map(({ entry, ttlSeconds, params }) => ({
+    credential: entry.name,
+    decision: engine.decide({
+      action: 'mint',
+      principal: basis.agent,
+      credential: {
+        name: entry.name,
+        provider: entry.provider.name,
+        kind: entry.capabilities.kind,
+        revocability: entry.capabilities.revocability,
+        owner: entry.config.owner,
+      },
+      purpose: basis.purpose,
+      actions: basis.actions,
+      dataClasses: basis.dataClasses,
+      evidence: basis.evidence,
+      approvals: 0,
+      ticket: basis.ticket,
+      params,
+      context: basis.context,
+      ttlSeconds,
+      delegationDepth: 0,
+      delegationChain: [],
+      environment: basis.environment,
+      senderBound: false,
+      liveLeases: basis.liveLeases,
+      grantsLastHour: basis.grantsLastHour,
+      nowMs: basis.nowMs,
+    }),
+  }));
+  const results = new Set(parts.map(({ decision }) => decision.result));
+  const result = results.has('deny') ? 'deny' : results.has('approval_required') ? 'approval_required' : 'permit';
+  const telling = parts.filter(({ decision }) => decision.result === result).map(({ decision }) => decision);
+  return {
+    summary: {
+      id,
+      result,
+      policies: [...new Set(telling.flatMap((decision) => decision.policies))].sort(),
+      policyVersion: engine.version,
+      inputDigest: digestOf(parts.map(({ credential, decision }) => [credential, decision.inputDigest])),
+    },
+    reasons: [...new Set(telling.flatMap((decision) => decision.reasons))],
+    parts,
+  };
+}

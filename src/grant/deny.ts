@@ -1,0 +1,69 @@
+import { shardOf, type TaskId } from '../core/ids.ts';
+import { Problem, type FieldFault } from '../core/problem.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Vocabulary } from '../policy/decision.ts';
+import type { DecisionBasis, JointDecision } from './decide-credentials.ts';
+
+export interface Denial {
+  readonly type: 'task.denied' | 'credential.denied';
+  readonly taskId: TaskId;
+  readonly basis: DecisionBasis;
+  readonly decision: JointDecision;
+  readonly vocabulary: Vocabulary;
+}
+
+/** Records a denial, then throws it. The caller learns the decision id and the reasons an author published, nothing else. */
+export async function deny({ type, taskId, basis, decision, vocabulary }: Denial, ledger: Pick<Ledger, 'recordEvent'>): Promise<never> {
+  await ledger.recordEvent({
+    shard: shardOf(taskId),
+    type,
+    task: type === 'credential.denied' ? taskId : null,
+    agent: basis.agent,
+    by: basis.agent,
+    facts: {
+      purpose: basis.purpose,
+      actions: basis.actions,
+      data_classes: basis.dataClasses,
+      context: basis.context,
+      ticket: basis.ticket,
+      ...decisionFacts(decision),
+    },
+  });
+  const { id, result, policies, policyVersion } = decision.summary;
+  throw new Problem('policy_denied', decision.reasons[0] ?? 'policy does not permit this', {
+    errors: unknownWords(basis, vocabulary),
+    members: { decision: { id, result, policies, policy_version: policyVersion, reasons: decision.reasons } },
+  });
+}
+
+/** What the audit log keeps of a decision: the joint answer and each credential's own. */
+export const decisionFacts = ({ summary, reasons, parts }: JointDecision): Record<string, unknown> => ({
+  decision: {
+    id: summary.id,
+    result: summary.result,
+    policies: summary.policies,
+    policy_version: summary.policyVersion,
+    input_digest: summary.inputDigest,
+    reasons,
+  },
+  parts: parts.map(({ credential, decision }) => ({
+    credential,
+    result: decision.result,
+    policies: decision.policies,
+    input_digest: decision.inputDigest,
+    ...(decision.fault === null ? {} : { fault: decision.fault }),
+  })),
+});
+
+/** Words outside the operator's closed lists are pointed at: a typing error is the likeliest reason for a denial. */
+function unknownWords(basis: DecisionBasis, vocabulary: Vocabulary): FieldFault[] {
+  const faults: FieldFault[] = [];
+  if (!vocabulary.purposes.has(basis.purpose)) faults.push({ pointer: '/purpose', detail: 'is not a purpose the operator has defined' });
+  for (const [index, action] of basis.actions.entries()) {
+    if (!vocabulary.actions.has(action)) faults.push({ pointer: `/actions/${index}`, detail: 'is not an action the operator has defined' });
+  }
+  for (const [index, dataClass] of basis.dataClasses.entries()) {
+    if (!vocabulary.dataClasses.has(dataClass)) faults.push({ pointer: `/data_classes/${index}`, detail: 'is not a data class the operator has defined' });
+  }
+  return faults;
+}
