@@ -1,0 +1,169 @@
+import type { Clock } from '../core/clock.ts';
+import { SHARDS, type LeaseId, type Shard } from '../core/ids.ts';
+import { addMs, type EpochMs } from '../core/time.ts';
+import type { WorkloadId } from '../identity/caller.ts';
+import { allows } from '../ledger/lease-transitions.ts';
+import type { Lease } from '../ledger/lease.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Task } from '../task/task.ts';
+import { hasLapsed, type DuePair } from './revoke-leases.ts';
+import type { SweepClock } from './sweep-clock.ts';
+
+export interface DueSweepDeps {
+  readonly ledger: Pick<Ledger, 'due' | 'claim' | 'settle' | 'endTask' | 'finishTask'>;
+  readonly clock: Clock;
+  readonly sweepClock: SweepClock;
+  /** Hands a batch of one provider to its queue. */
+  readonly dispatch: (provider: string, batch: readonly DuePair[]) => Promise<void>;
+  readonly settings: {
+    readonly intervalMs: number;
+    readonly batchSize: number;
+    /** How long a dispatched lease is left alone before it is due again. */
+    readonly claimTimeoutMs: number;
+  };
+  readonly log: { warn(fields: object, message: string): void; error(fields: object, message: string): void };
+}
+
+/** At most this many items of one shard in one round; the rest follow in the next, without a pause. */
+const ITEMS_PER_SHARD = 500;
+
+const SWEEP: WorkloadId = { issuer: 'mayfly', subject: 'due-sweep' };
+
+/**
+ * Looks at what is due, again and again, and hands it to the queues in batches. The sorted set in the ledger is the
+ * truth about expiry; this is only its clockwork. It can be stopped, killed or run twice at no loss.
+ */
+export class DueSweep {
+  readonly #deps: DueSweepDeps;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+  #wake: () => void = () => undefined;
+  #nudged = false;
+  #alarmed = false;
+
+  constructor(deps: DueSweepDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#running ??= this.#loop();
+  }
+
+  /** Looks now rather than at the next tick: somebody just asked for an end. */
+  nudge(): void {
+    this.#nudged = true;
+    this.#wake();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#wake();
+    await this.#running;
+  }
+
+  async #loop(): Promise<void> {
+    while (!this.#stopped) {
+      this.#nudged = false;
+      let more = false;
+      try {
+        more = await this.sweepOnce();
+      } catch (error) {
+        this.#deps.log.warn({ err: error }, 'sweep failed; it goes on at the next tick');
+      }
+      if (!more) await this.#pause();
+    }
+  }
+
+  async #pause(): Promise<void> {
+    if (this.#nudged || this.#stopped) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, this.#deps.settings.intervalMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = () => undefined;
+  }
+
+  /** One look at all shards. True when a shard had more than one round's worth. */
+  async sweepOnce(): Promise<boolean> {
+    const time = await this.#deps.sweepClock.read();
+    if (time.state === 'jumped') {
+      if (!this.#alarmed) {
+        this.#deps.log.error({ jumped_ms: time.byMs }, 'the clock leapt forward: sweeping stands still until it is believed');
+      }
+      this.#alarmed = true;
+      return false;
+    }
+    this.#alarmed = false;
+    const shards = await Promise.all(SHARDS.map((shard) => this.#sweepShard(shard, time.nowMs)));
+    await this.#dispatchByProvider(shards.flatMap((shard) => shard.due));
+    return shards.some((shard) => shard.more);
+  }
+
+  async #sweepShard(shard: Shard, nowMs: EpochMs): Promise<{ due: Lease[]; more: boolean }> {
+    const { leases, tasks } = await this.#deps.ledger.due(shard, nowMs, ITEMS_PER_SHARD);
+    if (leases.length + tasks.length === 0) return { due: [], more: false };
+    await Promise.all(tasks.map((task) => this.#sweepTask(task, nowMs)));
+    const ended = await Promise.all(leases.map((lease) => this.#endDueLease(lease, nowMs)));
+    const waiting = leases.filter((lease) => allows(lease.state, 'revoked') && !hasLapsed(lease, nowMs));
+    const claimed = new Set<LeaseId>(
+      await this.#deps.ledger.claim(shard, waiting.map((lease) => lease.id), nowMs, this.#claimUntil()),
+    );
+    const due = [...ended.filter((lease) => lease !== null), ...waiting.filter((lease) => claimed.has(lease.id))];
+    return { due, more: leases.length + tasks.length >= ITEMS_PER_SHARD };
+  }
+
+  #claimUntil(): EpochMs {
+    return addMs(this.#deps.clock.now(), this.#deps.settings.claimTimeoutMs);
+  }
+
+  async #sweepTask(task: Task, nowMs: EpochMs): Promise<void> {
+    switch (task.state) {
+      case 'minting':
+        // Whoever was minting is gone, or far too slow: its late activation will be refused.
+        await this.#deps.ledger.endTask(task.id, 'mint_interrupted', SWEEP);
+        return;
+      case 'active':
+        await this.#deps.ledger.endTask(task.id, nowMs >= task.expiresAtMs ? 'expired' : 'heartbeat_lost', SWEEP);
+        return;
+      case 'pending_approval':
+        await this.#deps.ledger.endTask(task.id, 'approval_expired', SWEEP);
+        return;
+      case 'pending_claim':
+        await this.#deps.ledger.endTask(task.id, 'unclaimed', SWEEP);
+        return;
+      case 'ending':
+        await this.#deps.ledger.finishTask(task.id);
+        return;
+      case 'ended':
+        return;
+      default:
+        task.state satisfies never;
+    }
+  }
+
+  /** Moves an intent or an active lease on; the lease to dispatch, or null when there is nothing to do at the target. */
+  async #endDueLease(lease: Lease, nowMs: EpochMs): Promise<Lease | null> {
+    if (hasLapsed(lease, nowMs) && allows(lease.state, 'lapsed')) {
+      await this.#deps.ledger.settle(lease, { type: 'lapsed', atMs: nowMs }, SWEEP);
+      return null;
+    }
+    if (!allows(lease.state, 'end_requested')) return null;
+    const reason = lease.state === 'intended' ? 'mint_interrupted' : 'expired';
+    const outcome = await this.#deps.ledger.settle(lease, { type: 'end_requested', atMs: nowMs, reason }, SWEEP, this.#claimUntil());
+    return outcome === 'ok' ? { ...lease, state: 'revoking', generation: lease.generation + 1 } : null;
+  }
+
+  async #dispatchByProvider(due: readonly Lease[]): Promise<void> {
+    const { batchSize } = this.#deps.settings;
+    const byProvider = Map.groupBy(due, (lease) => lease.provider);
+    for (const [provider, leases] of byProvider) {
+      for (let i = 0; i < leases.length; i += batchSize) {
+        const batch = leases.slice(i, i + batchSize).map(({ id, generation }): DuePair => [id, generation]);
+        await this.#deps.dispatch(provider, batch);
+      }
+    }
+  }
+}

@@ -1,0 +1,133 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '../core/clock.ts';
+import type { LeaseId } from '../core/ids.ts';
+import { Problem } from '../core/problem.ts';
+import { addMs, type EpochMs } from '../core/time.ts';
+import type { WorkloadId } from '../identity/caller.ts';
+import type { Lease } from '../ledger/lease.ts';
+import { allows, deadlineOf, type LeaseChange } from '../ledger/lease-transitions.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { ProviderError, type CredentialProvider, type RevocationResult } from '../providers/credential-provider.ts';
+import { nextTry, type RetrySettings } from './retry-schedule.ts';
+
+/** A lease to revoke and the generation at which it was found due: all that a job holds. */
+export type DuePair = readonly [lease: LeaseId, generation: number];
+
+export interface RevokeLeasesDeps {
+  readonly ledger: Pick<Ledger, 'getLeases' | 'settle'>;
+  readonly clock: Clock;
+  readonly retry: RetrySettings;
+  readonly observe: (observation: RevocationObservation) => void;
+  readonly log: { warn(fields: object, message: string): void };
+}
+
+export interface RevocationObservation {
+  readonly provider: string;
+  readonly reason: string;
+  readonly outcome: 'revoked' | 'left_to_lapse' | 'failed' | 'stuck';
+  /** From the instant the lease should have been dead, ms. */
+  readonly latenessMs: number;
+}
+
+const WORKER: WorkloadId = { issuer: 'mayfly', subject: 'revocation-worker' };
+
+/**
+ * The one path by which a credential is ended at its target. Reads the leases afresh, asks the provider, and records
+ * every result: a failure is scheduled again, never dropped. Leases that moved on since they were found due are left alone.
+ */
+export async function revokeLeases(
+  provider: CredentialProvider,
+  pairs: readonly DuePair[],
+  signal: AbortSignal,
+  deps: RevokeLeasesDeps,
+): Promise<void> {
+  const generations = new Map(pairs);
+  const found = await deps.ledger.getLeases([...generations.keys()]);
+  const leases = new Map(
+    found
+      .filter((lease) => lease !== null)
+      .filter((lease) => lease.generation === generations.get(lease.id) && allows(lease.state, 'revoked'))
+      .map((lease) => [lease.id, lease]),
+  );
+  const orders = [...leases.values()].map((lease) => ({ intent: lease, handle: lease.handle }));
+  if (orders.length === 0) return;
+
+  const settled: Promise<void>[] = [];
+  const settleResult = (result: RevocationResult): void => {
+    const lease = leases.get(result.leaseId);
+    if (lease === undefined) return;
+    leases.delete(result.leaseId);
+    settled.push(record(lease, result, signal, deps));
+  };
+  try {
+    for await (const result of provider.revokeMany(orders, signal)) settleResult(result);
+  } catch (cause) {
+    deps.log.warn({ provider: provider.name, err: cause }, 'revocation batch broke off');
+  }
+  // Whatever the provider did not answer for has failed: it stays on the schedule.
+  for (const leaseId of [...leases.keys()]) {
+    settleResult({ leaseId, outcome: 'failed', error: new ProviderError(provider.name, 'unavailable', 'the provider gave no answer') });
+  }
+  await Promise.all(settled);
+}
+
+async function record(lease: Lease, result: RevocationResult, signal: AbortSignal, deps: RevokeLeasesDeps): Promise<void> {
+  const nowMs = deps.clock.now();
+  const change = changeFor(lease, result, nowMs, deps.retry);
+  deps.observe({
+    provider: lease.provider,
+    reason: lease.revocationReason ?? 'expired',
+    outcome: change.type === 'attempt_failed' ? (change.stuck ? 'stuck' : 'failed') : change.type,
+    latenessMs: Math.max(0, nowMs - deadlineOf(lease)),
+  });
+  if (result.outcome === 'failed') {
+    deps.log.warn({ lease: lease.id, provider: lease.provider, attempts: lease.attempts + 1, err: result.error }, 'revocation failed; it will be tried again');
+  }
+  await settleWhenPossible(lease, change, signal, deps);
+}
+
+type ResultChange = Extract<LeaseChange, { type: 'revoked' | 'left_to_lapse' | 'attempt_failed' }>;
+
+function changeFor(lease: Lease, result: RevocationResult, nowMs: EpochMs, retry: RetrySettings): ResultChange {
+  switch (result.outcome) {
+    case 'revoked':
+      return { type: 'revoked', atMs: nowMs };
+    case 'lapses':
+      return { type: 'left_to_lapse', lapsesAtMs: result.atMs };
+    case 'failed': {
+      const { atMs, stuck } = nextTry(lease.attempts, deadlineOf(lease), nowMs, result.error.retryable, retry);
+      return { type: 'attempt_failed', nextTryAtMs: atMs, failure: result.error.message, stuck };
+    }
+    default:
+      return result satisfies never;
+  }
+}
+
+/** How long to wait between attempts to record what was done while the ledger is away. */
+const RECORD_RETRY_MS = 500;
+
+/**
+ * Records a result, waiting for the ledger if it is away: what was revoked at the target must not be forgotten here.
+ * Should the process end first, the lease is still on the schedule, and revoking twice is revoking once.
+ */
+async function settleWhenPossible(lease: Lease, change: ResultChange, signal: AbortSignal, deps: RevokeLeasesDeps): Promise<void> {
+  for (;;) {
+    try {
+      await deps.ledger.settle(lease, change, WORKER);
+      return;
+    } catch (error) {
+      if (!(error instanceof Problem && error.code === 'ledger_unavailable') || signal.aborted) throw error;
+      await sleep(RECORD_RETRY_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+/** The clocks of a target and ours may differ by this much before a lapse is taken as certain. */
+export const LAPSE_MARGIN_MS = 5_000;
+
+/** Whether the target's own clock has certainly ended the credential. */
+export function hasLapsed(lease: Lease, nowMs: EpochMs): boolean {
+  if (lease.lapsesAtMs === null) return false;
+  if (lease.revocability === 'none') return nowMs >= lease.lapsesAtMs;
+  return lease.attempts > 0 && nowMs >= addMs(lease.lapsesAtMs, LAPSE_MARGIN_MS);
+}
