@@ -1,0 +1,28 @@
+import type { Request } from 'express';
+import { Problem } from '../core/problem.ts';
+import { OPERATOR_ROLES, type Authenticator, type Caller, type Operator, type OperatorRole, type Workload } from '../identity/caller.ts';
+
+/** Proves who calls. Throws `invalid_token` when there is no bearer token or it is not accepted. */
+export async function authenticate(request: Request, authenticator: Authenticator): Promise<Caller> {
+  const header = request.get('authorization') ?? '';
+  const token = /^Bearer +([\w~+/.=-]+)$/i.exec(header)?.[1];
+  if (token === undefined) throw new Problem('invalid_token', 'send a token as `Authorization: Bearer <token>`');
+  return authenticator.authenticate(token);
+}
+
+/** The calling workload. Throws `forbidden` for an operator: a person never declares, claims or receives a secret. */
+export async function authenticateWorkload(request: Request, authenticator: Authenticator): Promise<Workload> {
+  const caller = await authenticate(request, authenticator);
+  if (caller.kind !== 'workload') throw new Problem('forbidden', 'this is for workloads; an operator never declares a task or receives a secret');
+  return caller;
+}
+
+/** The calling operator, with at least `role`. Throws `forbidden` for workloads and for lower roles. */
+export async function authenticateOperator(request: Request, authenticator: Authenticator, role: OperatorRole): Promise<Operator> {
+  const caller = await authenticate(request, authenticator);
+  if (caller.kind !== 'operator') throw new Problem('forbidden', 'this is for operators');
+  if (OPERATOR_ROLES.indexOf(caller.role) < OPERATOR_ROLES.indexOf(role)) {
+    throw new Problem('forbidden', `this needs the role ${role}; the caller is ${caller.role}`);
+  }
+  return caller;
+}

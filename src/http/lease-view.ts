@@ -1,0 +1,70 @@
+import { toRfc3339, type EpochMs } from '../core/time.ts';
+import { isFinal, type Lease } from '../ledger/lease.ts';
+import { deadlineOf } from '../ledger/lease-transitions.ts';
+import type { RevocationRecord } from '../ledger/ledger.ts';
+
+const instant = (ms: EpochMs | null): string | null => (ms === null ? null : toRfc3339(ms));
+
+/** A lease as operators see it. */
+export const leaseView = (lease: Lease): Record<string, unknown> => ({
+  id: lease.id,
+  task_id: lease.taskId,
+  agent: lease.agent.subject,
+  agent_issuer: lease.agent.issuer,
+  purpose: lease.purpose,
+  credential: lease.credential,
+  kind: lease.kind,
+  provider: lease.provider,
+  state: lease.state,
+  revocability: lease.revocability,
+  created_at: toRfc3339(lease.createdAtMs),
+  activated_at: instant(lease.activatedAtMs),
+  expires_at: toRfc3339(lease.dueAtMs),
+  target_expires_at: instant(lease.targetExpiresAtMs),
+  revocation_reason: lease.revocationReason,
+  revocation_due_at: instant(lease.revocationDueAtMs),
+  attempts: lease.attempts,
+  next_try_at: instant(lease.nextTryAtMs),
+  last_failure: lease.lastFailure,
+  ended_at: instant(lease.finalAtMs),
+  exposure_seconds: lease.finalAtMs === null ? null : Math.max(0, lease.finalAtMs - deadlineOf(lease)) / 1000,
+  tool_call: lease.toolCall,
+});
+
+/** What became of one lease of a revocation. Until it is final, it says how long the credential may still live. */
+const resultView = (lease: Lease): Record<string, unknown> => ({
+  lease_id: lease.id,
+  task_id: lease.taskId,
+  credential: lease.credential,
+  agent: lease.agent.subject,
+  state: lease.state,
+  revocability: lease.revocability,
+  may_live_until: isFinal(lease.state) ? null : instant(lease.lapsesAtMs ?? lease.dueAtMs),
+});
+
+/** A revocation with its progress, read from the leases as they now are. */
+export function revocationView(record: RevocationRecord, leases: readonly Lease[]): Record<string, unknown> {
+  const ended = leases.filter((lease) => isFinal(lease.state)).length;
+  return {
+    id: record.id,
+    state: ended === leases.length ? 'done' : 'running',
+    selector: record.selector,
+    reason: record.reason,
+    dry_run: false,
+    requested_by: record.by.subject,
+    created_at: toRfc3339(record.createdAtMs),
+    progress: { total: leases.length, ended, pending: leases.length - ended, tasks: record.tasks.length },
+    results: leases.map(resultView),
+  };
+}
+
+/** What a revocation would do. */
+export const dryRunView = (selector: Readonly<Record<string, unknown>>, reason: string, leases: readonly Lease[], tasks: number): Record<string, unknown> => ({
+  id: null,
+  state: 'dry_run',
+  selector,
+  reason,
+  dry_run: true,
+  progress: { total: leases.length, ended: 0, pending: leases.length, tasks },
+  results: leases.map(resultView),
+});

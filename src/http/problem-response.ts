@@ -1,0 +1,63 @@
+import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
+import { Problem } from '../core/problem.ts';
+import { TamperedRecord } from '../ledger/record-seal.ts';
+import { requestIdOf } from './request-id.ts';
+
+export interface ErrorLog {
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** Ends every failed request with a problem document (RFC 9457). Nothing internal leaves: the cause goes to the log. */
+export function problemResponse(log: ErrorLog, onTampered: (error: TamperedRecord) => void): ErrorRequestHandler {
+  return (error: unknown, request, response, next) => {
+    if (response.headersSent) {
+      next(error);
+      return;
+    }
+    if (error instanceof TamperedRecord) onTampered(error);
+    const problem = toProblem(error);
+    const fields = { request_id: requestIdOf(response), code: problem.code, err: error };
+    if (problem.status >= 500) log.error(fields, 'request failed');
+    else if (problem.cause !== undefined) log.warn(fields, 'request refused');
+    sendProblem(response, problem, request.originalUrl.split('?')[0] ?? '/');
+  };
+}
+
+/** For paths no route knows. */
+export const notFound: RequestHandler = (request, _response, next) => {
+  next(new Problem('not_found', `there is no ${request.method} ${request.path} here`));
+};
+
+function sendProblem(response: Response, problem: Problem, instance: string): void {
+  if (problem.retryAfterSeconds !== undefined) response.set('Retry-After', String(problem.retryAfterSeconds));
+  // RFC 6750 section 3: a refused token is told how to authenticate.
+  if (problem.status === 401) response.set('WWW-Authenticate', 'Bearer error="invalid_token"');
+  response
+    .status(problem.status)
+    .type('application/problem+json')
+    .json({
+      type: problem.type,
+      title: problem.title,
+      status: problem.status,
+      detail: problem.message,
+      instance,
+      code: problem.code,
+      request_id: requestIdOf(response),
+      ...(problem.errors.length > 0 ? { errors: problem.errors } : {}),
+      ...problem.members,
+    });
+}
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof TamperedRecord) {
+    return new Problem('record_tampered', 'a stored record was changed behind the broker; it is not used, and this is on the audit log', { cause: error });
+  }
+  // express.raw and the router signal bad input with a status of their own.
+  const status = typeof error === 'object' && error !== null && 'status' in error ? error.status : undefined;
+  if (status === 413) return new Problem('body_too_large', 'the body may hold at most 64 KiB');
+  if (status === 400) return new Problem('malformed_body', 'the request could not be read', { cause: error });
+  if (status === 415) return new Problem('unsupported_media_type', 'the body has an encoding that is not accepted; send it plain', { cause: error });
+  return new Problem('internal', 'the broker failed to answer; the request id finds the reason in its log', { cause: error });
+}

@@ -1,0 +1,68 @@
+import { Router, type Request } from 'express';
+import { z } from 'zod';
+import { isLeaseId } from '../../core/ids.ts';
+import { Problem } from '../../core/problem.ts';
+import { fromRfc3339 } from '../../core/time.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Authenticator } from '../../identity/caller.ts';
+import { LEASE_STATES, type Lease } from '../../ledger/lease.ts';
+import { allows } from '../../ledger/lease-transitions.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
+import { invalidRequest } from '../../task/declaration.ts';
+import { authenticateOperator } from '../authenticate.ts';
+import { leaseView } from '../lease-view.ts';
+import { given, pageQuery, parseQuery } from '../query.ts';
+
+export interface LeaseRoutesDeps {
+  readonly authenticator: Authenticator;
+  readonly ledger: Pick<Ledger, 'getLease' | 'listLeases' | 'settle'>;
+  readonly clock: Clock;
+  readonly nudge: () => void;
+}
+
+const listQuery = {
+  ...pageQuery,
+  state: z.enum(LEASE_STATES).optional(),
+  provider: z.string().optional(),
+  due_before: z.string().optional(),
+};
+
+/** `/v1/leases`: lifetimes, for operators. */
+export function leaseRoutes(deps: LeaseRoutesDeps): Router {
+  const router = Router();
+
+  router.get('/v1/leases', async (request, response) => {
+    await authenticateOperator(request, deps.authenticator, 'viewer');
+    const { state, provider, due_before: dueBefore, cursor, limit } = parseQuery(request, listQuery);
+    const dueBeforeMs = dueBefore === undefined ? undefined : fromRfc3339(dueBefore);
+    if (dueBefore !== undefined && dueBeforeMs === undefined) {
+      throw invalidRequest([{ pointer: '/due_before', detail: 'must be an RFC 3339 instant' }]);
+    }
+    const page = await deps.ledger.listLeases({ limit, ...given({ state, provider, dueBeforeMs, cursor }) });
+    response.json({ items: page.items.map(leaseView), next_cursor: page.nextCursor });
+  });
+
+  router.get('/v1/leases/:id', async (request, response) => {
+    await authenticateOperator(request, deps.authenticator, 'viewer');
+    response.json({ lease: leaseView(await leaseInPath(request, deps.ledger)) });
+  });
+
+  router.post('/v1/leases/:id/retry', async (request, response) => {
+    const operator = await authenticateOperator(request, deps.authenticator, 'operator');
+    const lease = await leaseInPath(request, deps.ledger);
+    if (allows(lease.state, 'retry_requested')) {
+      await deps.ledger.settle(lease, { type: 'retry_requested', atMs: deps.clock.now() }, operator);
+      deps.nudge();
+    }
+    response.status(202).json({ lease: leaseView(await leaseInPath(request, deps.ledger)) });
+  });
+
+  return router;
+}
+
+async function leaseInPath(request: Request, ledger: Pick<Ledger, 'getLease'>): Promise<Lease> {
+  const id = String(request.params['id']);
+  const lease = isLeaseId(id) ? await ledger.getLease(id) : null;
+  if (lease === null) throw new Problem('not_found', 'there is no such lease');
+  return lease;
+}

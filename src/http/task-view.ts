@@ -1,0 +1,57 @@
+import { toRfc3339 } from '../core/time.ts';
+import type { Granted } from '../grant/mint-leases.ts';
+import type { Lease } from '../ledger/lease.ts';
+import type { Task } from '../task/task.ts';
+
+/** A task as callers see it. The agent is shown by its subject; the issuer that vouched for it stands beside it. */
+export const taskView = (task: Task): Record<string, unknown> => ({
+  id: task.id,
+  state: task.state,
+  end_reason: task.endReason,
+  agent: task.agent.subject,
+  agent_issuer: task.agent.issuer,
+  declarer: task.declarer.subject,
+  purpose: task.purpose,
+  justification: task.justification,
+  ticket: task.ticket,
+  actions: task.actions,
+  data_classes: task.dataClasses,
+  context: task.context,
+  evidence: task.evidence,
+  parent: task.parent,
+  root: task.root,
+  created_at: toRfc3339(task.createdAtMs),
+  expires_at: toRfc3339(task.expiresAtMs),
+  ended_at: task.endedAtMs === null ? null : toRfc3339(task.endedAtMs),
+  heartbeat_seconds: task.heartbeatSeconds,
+  decision: {
+    id: task.decision.id,
+    result: task.decision.result,
+    policies: task.decision.policies,
+    policy_version: task.decision.policyVersion,
+    input_digest: task.decision.inputDigest,
+  },
+});
+
+/** A lease inside its task's answer; never a secret. */
+export const credentialView = (lease: Lease): Record<string, unknown> => ({
+  name: lease.credential,
+  lease_id: lease.id,
+  kind: lease.kind,
+  state: lease.state,
+  expires_at: toRfc3339(lease.dueAtMs),
+  target_expires_at: lease.targetExpiresAtMs === null ? null : toRfc3339(lease.targetExpiresAtMs),
+  revocability: lease.revocability,
+});
+
+/** A credential at the moment it is handed over. The one place where a secret is written into an answer. */
+export const handoverView = ({ intent, secret, targetExpiresAtMs }: Granted): Record<string, unknown> => ({
+  name: intent.credential,
+  lease_id: intent.id,
+  kind: intent.kind,
+  state: 'active',
+  expires_at: toRfc3339(intent.dueAtMs),
+  target_expires_at: toRfc3339(targetExpiresAtMs),
+  revocability: intent.revocability,
+  secret: Object.fromEntries(Object.entries(secret).map(([field, value]) => [field, value.expose()])),
+});
