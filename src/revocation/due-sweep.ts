@@ -27,6 +27,9 @@ export interface DueSweepDeps {
 /** At most this many items of one shard in one round; the rest follow in the next, without a pause. */
 const ITEMS_PER_SHARD = 500;
 
+/** A round takes no longer than this; a clock that moved further meanwhile is not believed until it is looked at again. */
+const SAME_ROUND_MS = 1_000;
+
 const SWEEP: WorkloadId = { issuer: 'mayfly', subject: 'due-sweep' };
 
 /**
@@ -103,16 +106,19 @@ export class DueSweep {
   }
 
   async #sweepShard(shard: Shard, nowMs: EpochMs): Promise<{ due: Lease[]; more: boolean }> {
-    const { leases, tasks } = await this.#deps.ledger.due(shard, nowMs, ITEMS_PER_SHARD);
-    if (leases.length + tasks.length === 0) return { due: [], more: false };
-    await Promise.all(tasks.map((task) => this.#sweepTask(task, nowMs)));
+    const first = await this.#deps.ledger.due(shard, nowMs, ITEMS_PER_SHARD);
+    if (first.leases.length + first.tasks.length === 0) return { due: [], more: false };
+    await Promise.all(first.tasks.map((task) => this.#sweepTask(task, nowMs)));
+    // Ending a task has just made its leases due: take them in this round, by the clock that says so.
+    const soonMs = Math.min(Math.max(nowMs, this.#deps.clock.now()), nowMs + SAME_ROUND_MS) as EpochMs;
+    const { leases } = first.tasks.length === 0 ? first : await this.#deps.ledger.due(shard, soonMs, ITEMS_PER_SHARD);
     const ended = await Promise.all(leases.map((lease) => this.#endDueLease(lease, nowMs)));
     const waiting = leases.filter((lease) => allows(lease.state, 'revoked') && !hasLapsed(lease, nowMs));
     const claimed = new Set<LeaseId>(
-      await this.#deps.ledger.claim(shard, waiting.map((lease) => lease.id), nowMs, this.#claimUntil()),
+      await this.#deps.ledger.claim(shard, waiting.map((lease) => lease.id), soonMs, this.#claimUntil()),
     );
     const due = [...ended.filter((lease) => lease !== null), ...waiting.filter((lease) => claimed.has(lease.id))];
-    return { due, more: leases.length + tasks.length >= ITEMS_PER_SHARD };
+    return { due, more: first.leases.length + first.tasks.length >= ITEMS_PER_SHARD };
   }
 
   #claimUntil(): EpochMs {

@@ -1,0 +1,249 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { Redis } from 'ioredis';
+import type { LeaseId } from '../../src/core/ids.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
+import { DueSweep } from '../../src/revocation/due-sweep.ts';
+import { Reconciler } from '../../src/revocation/reconciler.ts';
+import { revokeLeases, type DuePair, type RevocationObservation } from '../../src/revocation/revoke-leases.ts';
+import { SweepClock } from '../../src/revocation/sweep-clock.ts';
+import { leaseKey, wakeKey } from '../../src/ledger/redis-keys.ts';
+import { shardOf } from '../../src/core/ids.ts';
+import { at } from '../support/at.ts';
+import { AGENT, draftTask, ledgerConnection, MINT_DEADLINE_MS, testLedger } from '../support/ledger-fixture.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { MemoryProvider } from '../support/memory-provider.ts';
+import { startRedis, type TestRedis } from '../support/redis-server.ts';
+
+const RETRY = { firstMs: 500, maxMs: 30_000, stuckAfterMs: 60_000 };
+const CLAIM_MS = 10_000;
+
+let server: TestRedis;
+let redis: Redis;
+let clock: ManualClock;
+let ledger: Ledger;
+let provider: MemoryProvider;
+let observed: RevocationObservation[];
+
+beforeAll(async () => {
+  server = await startRedis();
+  redis = ledgerConnection(server.url);
+  await redis.connect();
+});
+
+afterAll(async () => {
+  redis.disconnect();
+  await server.stop();
+});
+
+beforeEach(async () => {
+  await redis.flushall();
+  clock = new ManualClock(Date.now());
+  ({ ledger } = testLedger(redis, clock));
+  provider = new MemoryProvider();
+  observed = [];
+});
+
+const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** A sweep whose batches are worked on at once, without a queue between. */
+function sweepAndRevoke(dispatch?: (batch: readonly DuePair[]) => Promise<void>): DueSweep {
+  const deps = { ledger, clock, retry: RETRY, observe: (o: RevocationObservation) => observed.push(o), log };
+  return new DueSweep({
+    ledger,
+    clock,
+    sweepClock: new SweepClock(clock, () => Promise.resolve(clock.now())),
+    dispatch: async (_provider, batch) => (dispatch ?? ((pairs) => revokeLeases(provider, pairs, AbortSignal.timeout(5_000), deps)))(batch),
+    settings: { intervalMs: 50, batchSize: 100, claimTimeoutMs: CLAIM_MS },
+    log,
+  });
+}
+
+async function activeTask(options: Parameters<typeof draftTask>[1] = {}) {
+  const { envelope, intents } = draftTask(clock, options);
+  await ledger.declareTask(envelope, intents, AGENT, {});
+  const minted = await Promise.all(intents.map(async (intent) => ({ leaseId: intent.id, ...(await provider.mint(intent)) })));
+  await ledger.activate(envelope.id, minted.map((m) => ({ ...m, lapsesAtMs: m.targetExpiresAtMs })), AGENT);
+  return { id: envelope.id, intents, leaseId: at(intents, 0).id };
+}
+
+const stateOf = async (id: LeaseId): Promise<string | undefined> => (await ledger.getLease(id))?.state;
+
+describe('expiry', () => {
+  it('ends a due lease at the target and then its task, and leaves one that is not due alone', async () => {
+    const due = await activeTask({ ttlSeconds: 30 });
+    const later = await activeTask({ ttlSeconds: 300 });
+    clock.advance(30_000);
+    const sweep = sweepAndRevoke();
+    await sweep.sweepOnce();
+    await sweep.sweepOnce();
+    expect([...provider.live.keys()]).toEqual([later.leaseId]);
+    expect(await stateOf(due.leaseId)).toBe('revoked');
+    expect(await ledger.getTask(due.id)).toMatchObject({ state: 'ended', endReason: 'expired' });
+    expect(await stateOf(later.leaseId)).toBe('active');
+  });
+
+  it('measures how late each end came', async () => {
+    await activeTask({ ttlSeconds: 30 });
+    clock.advance(31_500);
+    await sweepAndRevoke().sweepOnce();
+    expect(observed).toEqual([{ provider: 'vault-main', reason: 'expired', outcome: 'revoked', latenessMs: 1_500 }]);
+  });
+
+  it('sweeps nothing while the clock has leapt forward', async () => {
+    const { leaseId } = await activeTask({ ttlSeconds: 300 });
+    const sweep = sweepAndRevoke();
+    clock.step(3_600_000);
+    await sweep.sweepOnce();
+    expect(await stateOf(leaseId)).toBe('active');
+    expect(provider.live.size).toBe(1);
+  });
+
+  it('would end everything at once without that guard (control)', async () => {
+    const { leaseId } = await activeTask({ ttlSeconds: 300 });
+    clock.step(3_600_000);
+    await sweepAndRevoke().sweepOnce();
+    expect(await stateOf(leaseId)).toBe('revoked');
+  });
+
+  it('ends a task whose heartbeat was missed', async () => {
+    const { id } = await activeTask({ ttlSeconds: 300, heartbeatSeconds: 10 });
+    clock.advance(10_000);
+    const sweep = sweepAndRevoke();
+    await sweep.sweepOnce();
+    await sweep.sweepOnce();
+    expect(provider.live.size).toBe(0);
+    expect(await ledger.getTask(id)).toMatchObject({ endReason: 'heartbeat_lost' });
+  });
+
+  it('calls a credential that cannot be revoked lapsed, and only after its own expiry', async () => {
+    provider = new MemoryProvider('vault-main', 'none');
+    const { envelope, intents } = draftTask(clock, { ttlSeconds: 30 });
+    const unrevocable = intents.map((intent) => ({ ...intent, revocability: 'none' as const }));
+    await ledger.declareTask(envelope, unrevocable, AGENT, {});
+    const minted = await provider.mint(at(unrevocable, 0));
+    await ledger.activate(envelope.id, [{ leaseId: at(intents, 0).id, ...minted, lapsesAtMs: minted.targetExpiresAtMs }], AGENT);
+    await ledger.endTask(envelope.id, 'completed', AGENT);
+    const sweep = sweepAndRevoke();
+    await sweep.sweepOnce();
+    expect(await stateOf(at(intents, 0).id)).toBe('revoking');
+    expect((await ledger.getTask(envelope.id))?.state).toBe('ending');
+    clock.advance(35_000);
+    await sweep.sweepOnce();
+    expect(await stateOf(at(intents, 0).id)).toBe('lapsed');
+    expect((await ledger.getTask(envelope.id))?.state).toBe('ended');
+  });
+});
+
+describe('failure', () => {
+  it('tries a failed revocation again until the target confirms, and never calls it revoked before', async () => {
+    const { id, leaseId } = await activeTask();
+    provider.failure = 'unavailable';
+    await ledger.endTask(id, 'completed', AGENT);
+    const sweep = sweepAndRevoke();
+    for (let i = 0; i < 5; i += 1) {
+      await sweep.sweepOnce();
+      expect(await stateOf(leaseId)).toBe('revoking');
+      clock.advance(10_000);
+    }
+    provider.failure = undefined;
+    await sweep.sweepOnce();
+    expect(await stateOf(leaseId)).toBe('revoked');
+    expect(provider.live.size).toBe(0);
+  });
+
+  it('calls it stuck past its budget, and still tries', async () => {
+    const { id, leaseId } = await activeTask();
+    provider.failure = 'unavailable';
+    await ledger.endTask(id, 'completed', AGENT);
+    const sweep = sweepAndRevoke();
+    clock.advance(RETRY.stuckAfterMs + 1_000);
+    await sweep.sweepOnce();
+    expect(await stateOf(leaseId)).toBe('stuck');
+    provider.failure = undefined;
+    clock.advance(RETRY.maxMs);
+    await sweep.sweepOnce();
+    expect(await stateOf(leaseId)).toBe('revoked');
+  });
+
+  it('gives a lease whose batch was lost to the next sweep', async () => {
+    const { id, leaseId } = await activeTask();
+    await ledger.endTask(id, 'completed', AGENT);
+    await sweepAndRevoke(() => Promise.resolve()).sweepOnce();
+    const sweep = sweepAndRevoke();
+    await sweep.sweepOnce();
+    expect(await stateOf(leaseId)).toBe('revoking');
+    clock.advance(CLAIM_MS);
+    await sweep.sweepOnce();
+    expect(await stateOf(leaseId)).toBe('revoked');
+  });
+
+  it('revokes what a dead minter left: the intent is on record, the credential is at the target', async () => {
+    const { envelope, intents } = draftTask(clock);
+    await ledger.declareTask(envelope, intents, AGENT, {});
+    await provider.mint(at(intents, 0));
+    const sweep = sweepAndRevoke();
+    await sweep.sweepOnce();
+    expect(provider.live.size).toBe(1);
+    clock.advance(MINT_DEADLINE_MS);
+    for (let i = 0; i < 3; i += 1) await sweep.sweepOnce();
+    expect(provider.live.size).toBe(0);
+    expect(await ledger.getTask(envelope.id)).toMatchObject({ state: 'ended', endReason: 'mint_interrupted' });
+  });
+
+  it('revoking twice equals revoking once: a second batch of the same generation does nothing', async () => {
+    const { id, leaseId } = await activeTask();
+    await ledger.endTask(id, 'completed', AGENT);
+    const batches: (readonly DuePair[])[] = [];
+    await sweepAndRevoke((batch) => Promise.resolve(void batches.push(batch))).sweepOnce();
+    const deps = { ledger, clock, retry: RETRY, observe: () => undefined, log };
+    await revokeLeases(provider, at(batches, 0), AbortSignal.timeout(5_000), deps);
+    await revokeLeases(provider, at(batches, 0), AbortSignal.timeout(5_000), deps);
+    expect(await stateOf(leaseId)).toBe('revoked');
+    expect(provider.revocations).toBe(1);
+  });
+});
+
+describe('reconciling', () => {
+  const reconciler = () =>
+    new Reconciler({
+      ledger,
+      providers: new Map([[provider.name, provider]]),
+      clock,
+      settings: { intervalMs: 1_000, orphanAgeMs: 45_000, timeoutMs: 5_000 },
+      onOrphan: () => undefined,
+      log,
+    });
+
+  it('revokes what is live in no record, once it is old enough that no record can be on its way', async () => {
+    const { intents } = draftTask(clock);
+    await provider.mint(at(intents, 0));
+    expect(await reconciler().reconcileOnce()).toBe(0);
+    clock.advance(45_000);
+    expect(await reconciler().reconcileOnce()).toBe(1);
+    expect(provider.live.size).toBe(0);
+  });
+
+  it('leaves what has a live record', async () => {
+    await activeTask();
+    clock.advance(45_000);
+    expect(await reconciler().reconcileOnce()).toBe(0);
+    expect(provider.live.size).toBe(1);
+  });
+
+  it('finds a credential whose record was deleted from Redis', async () => {
+    const { leaseId } = await activeTask();
+    await redis.del(leaseKey(leaseId));
+    await redis.zrem(wakeKey(shardOf(leaseId)), leaseId);
+    clock.advance(45_000);
+    expect(await reconciler().reconcileOnce()).toBe(1);
+    expect(provider.live.size).toBe(0);
+  });
+
+  it('finds a credential whose record was forged', async () => {
+    const { leaseId } = await activeTask();
+    await redis.hset(leaseKey(leaseId), 'record', '{"state":"revoked","generation":3}');
+    clock.advance(45_000);
+    expect(await reconciler().reconcileOnce()).toBe(1);
+    expect(provider.live.size).toBe(0);
+  });
+});
