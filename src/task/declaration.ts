@@ -66,9 +66,27 @@ export const parseCompletion = (body: unknown): Completion => parse(completion, 
 
 /** Parses untyped input. Throws `invalid_request` with a JSON Pointer for each fault. */
 export function parse<T>(schema: z.ZodType<T>, body: unknown): T {
+  const prototypes = prototypeKeys(body);
+  if (prototypes.length > 0) throw invalidRequest(prototypes);
   const result = schema.safeParse(body);
   if (result.success) return result.data;
   throw invalidRequest(result.error.issues.flatMap(faultsOf));
+}
+
+/** Members called `__proto__`, at any depth: libraries drop them without a word or, worse, follow them. */
+function prototypeKeys(body: unknown): FieldFault[] {
+  const faults: FieldFault[] = [];
+  const left: { readonly value: unknown; readonly path: readonly string[] }[] = [{ value: body, path: [] }];
+  for (let item = left.pop(); item !== undefined; item = left.pop()) {
+    if (typeof item.value !== 'object' || item.value === null) continue;
+    for (const [key, value] of Object.entries(item.value)) {
+      const path = [...item.path, key];
+      if (key === '__proto__') faults.push({ pointer: jsonPointer(path), detail: 'is not a name a field can have' });
+      // Deeper than any body we take: what is below cannot be a known field, and the schema will say so.
+      else if (path.length < 16) left.push({ value, path });
+    }
+  }
+  return faults;
 }
 
 /** The problem for input that has these faults. */
