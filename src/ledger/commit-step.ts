@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import { eventsKey, eventSeqKey } from '../audit/event-stream-keys.ts';
 import type { SealedEvent } from '../audit/audit-event.ts';
 import type { Shard } from '../core/ids.ts';
+import { defineScript } from '../core/redis-script.ts';
 import type { EpochMs } from '../core/time.ts';
 
 /** A record and the generation it must be at for the step to happen; 0: it must not exist. */
@@ -40,22 +40,9 @@ export interface StepGuards {
   readonly maxAuditLagMs: number;
 }
 
-type Eval = (keyCount: number, ...args: (string | number)[]) => Promise<unknown[]>;
-
-/** Defines a script on a connection; ioredis then calls it by digest and loads it where it is missing. */
-export function defineScript(redis: Redis, name: string, file: string): Eval {
-  redis.defineCommand(name, { lua: readFileSync(new URL(`./scripts/${file}`, import.meta.url), 'utf8') });
-  const commands = redis as unknown as Record<string, Eval>;
-  return (keyCount, ...args) => {
-    const command = commands[name];
-    if (command === undefined) throw new TypeError(`script ${name} is not defined`);
-    return command.call(redis, keyCount, ...args);
-  };
-}
-
 /** The one way the ledger changes: runs a step as one script. What a step changes is decided by pure functions. */
 export function createCommitter(redis: Redis, guards: StepGuards): (step: Step) => Promise<StepResult> {
-  const evaluate = defineScript(redis, 'mayflyCommit', 'commit.lua');
+  const run = defineScript(redis, 'mayflyCommit', new URL('./scripts/commit.lua', import.meta.url));
 
   return async (step) => {
     const keys = [eventsKey(step.shard), eventSeqKey(step.shard)];
@@ -76,7 +63,7 @@ export function createCommitter(redis: Redis, guards: StepGuards): (step: Step) 
       events: step.events.map(({ json, mac }) => [json, mac]),
       count: (step.count ?? []).map(position),
     });
-    const [outcome, ...rest] = await evaluate(keys.length, ...keys, argument);
+    const [outcome, ...rest] = (await run(keys.length, ...keys, argument)) as unknown[];
     switch (outcome) {
       case 'ok':
         return { outcome, counts: rest.map(Number) };

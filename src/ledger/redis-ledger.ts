@@ -2,12 +2,13 @@ import type { Redis } from 'ioredis';
 import type { AuditEvent, SealedEvent } from '../audit/audit-event.ts';
 import type { Clock } from '../core/clock.ts';
 import { newEventId, SHARDS, shardOf, type LeaseId, type Shard, type TaskId } from '../core/ids.ts';
+import { defineScript } from '../core/redis-script.ts';
 import { Problem } from '../core/problem.ts';
 import { toRfc3339, type EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { Task } from '../task/task.ts';
 import { declaredTask, taskAllows, taskTransition } from '../task/task-transitions.ts';
-import { createCommitter, defineScript, type Expectation, type Step, type StepGuards, type StepResult } from './commit-step.ts';
+import { createCommitter, type Expectation, type Step, type StepGuards, type StepResult } from './commit-step.ts';
 import { isFinal, type Lease, type LeaseIntent } from './lease.ts';
 import { allows, intendedLease, transition, type MintedFacts } from './lease-transitions.ts';
 import { createLedgerReads, type OnTampered } from './ledger-reads.ts';
@@ -56,8 +57,8 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
   const seal = createRecordSeal(deps.recordKey);
   const reads = createLedgerReads(redis, seal, deps.onTampered);
   const runStep = createCommitter(redis, deps.guards);
-  const runReserve = defineScript(redis, 'mayflyReserve', 'reserve.lua');
-  const runClaim = defineScript(redis, 'mayflyClaim', 'claim.lua');
+  const runReserve = defineScript(redis, 'mayflyReserve', new URL('./scripts/reserve.lua', import.meta.url));
+  const runClaim = defineScript(redis, 'mayflyClaim', new URL('./scripts/claim.lua', import.meta.url));
   const settings: WriteSettings = { seal, mintDeadlineMs: deps.mintDeadlineMs, retentionSeconds: deps.retentionSeconds };
 
   type EventInput = Pick<AuditEvent, 'type' | 'by' | 'facts'> & Partial<Pick<AuditEvent, 'task' | 'leases' | 'agent'>>;
@@ -186,9 +187,9 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
 
     async reserve(agent, leases, limit) {
       const pairs = leases.flatMap(({ id, dueAtMs }) => [id, dueAtMs]);
-      const [granted, live, grants] = await unavailableOnFailure(() =>
+      const [granted, live, grants] = (await unavailableOnFailure(() =>
         runReserve(2, agentLiveKey(agent), agentGrantsKey(agent), clock.now(), limit, ...pairs),
-      );
+      )) as number[];
       return { granted: granted === 1, liveLeases: Number(live), grantsLastHour: Number(grants) };
     },
 
