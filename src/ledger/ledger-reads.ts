@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { eventsKey } from '../audit/event-stream-keys.ts';
 import { isLeaseId, isTaskId, SHARDS, type LeaseId, type RevocationId, type Shard, type TaskId } from '../core/ids.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { Task } from '../task/task.ts';
@@ -194,20 +195,34 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
     async snapshot(nowMs: EpochMs): Promise<LedgerSnapshot> {
       const perShard = await Promise.all(
         SHARDS.map(async (shard) => {
-          const [live, overdue, oldest, ids] = await Promise.all([
+          const [live, overdue, oldest, ids, oldestEvent, taskIds] = await Promise.all([
             redis.zcard(dueKey(shard)),
             redis.zcount(dueKey(shard), '-inf', nowMs),
             redis.zrange(dueKey(shard), '0', '0', 'WITHSCORES'),
             redis.zrange(dueKey(shard), '0', String(SNAPSHOT_SAMPLE - 1)),
+            redis.xrange(eventsKey(shard), '-', '+', 'COUNT', 1),
+            redis.zrange(wakeKey(shard), '0', String(SNAPSHOT_SAMPLE - 1)),
           ]);
-          return { live, overdue, oldestMs: oldest[1] === undefined ? nowMs : Number(oldest[1]), ids: ids.filter(isLeaseId) };
+          return {
+            live,
+            overdue,
+            oldestMs: oldest[1] === undefined ? nowMs : Number(oldest[1]),
+            oldestEventMs: Number(oldestEvent[0]?.[0].split('-')[0] ?? nowMs),
+            ids: ids.filter(isLeaseId),
+            taskIds: taskIds.filter(isTaskId),
+          };
         }),
       );
-      const leases = await getLeases(perShard.flatMap((shard) => shard.ids));
+      const [leases, tasks] = await Promise.all([
+        getLeases(perShard.flatMap((shard) => shard.ids)),
+        readAll(perShard.flatMap((shard) => shard.taskIds), getTask),
+      ]);
       return {
         live: perShard.reduce((sum, shard) => sum + shard.live, 0),
         overdue: perShard.reduce((sum, shard) => sum + shard.overdue, 0),
         oldestOverdueMs: Math.max(0, nowMs - Math.min(...perShard.map((shard) => shard.oldestMs))),
+        auditLagMs: Math.max(0, nowMs - Math.min(...perShard.map((shard) => shard.oldestEventMs))),
+        tasks: [...Map.groupBy(tasks.filter((task) => task !== null), (task) => task.state)].map(([state, group]) => ({ state, count: group.length })),
         leases: leases
           .filter((lease) => lease !== null)
           .map(({ provider, kind, state, dueAtMs }) => ({ provider, kind, state, dueAtMs })),

@@ -66,6 +66,9 @@ export interface LedgerSnapshot {
   readonly live: number;
   readonly overdue: number;
   readonly oldestOverdueMs: number;
+  /** Age of the oldest event that is not in the audit file. */
+  readonly auditLagMs: number;
+  readonly tasks: readonly { state: TaskState; count: number }[];
   readonly leases: readonly { provider: string; kind: string; state: LeaseState; dueAtMs: EpochMs }[];
 }
 

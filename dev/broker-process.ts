@@ -1,0 +1,73 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const REPOSITORY = dirname(import.meta.dirname);
+const CLI = join(REPOSITORY, 'src/cli/mayfly-cli.ts');
+const READY_MS = 20_000;
+
+export interface BrokerProcessOptions {
+  readonly configFile: string;
+  readonly url: string;
+  readonly logFile: string;
+  readonly role?: 'api' | 'worker' | 'all';
+  /** Options of node itself, such as `--cpu-prof`. */
+  readonly nodeOptions?: readonly string[];
+}
+
+/** A broker in a process of its own, on the real command line. */
+export interface BrokerProcess {
+  readonly pid: number;
+  readonly exited: Promise<unknown>;
+  /** SIGTERM, and waits. */
+  stop(): Promise<void>;
+  /** SIGKILL, and waits. */
+  kill(): Promise<void>;
+}
+
+/** Starts a broker and waits until it says it is ready. It dies with this process. Throws when it ends or is not ready in time. */
+export async function startBrokerProcess(options: BrokerProcessOptions): Promise<BrokerProcess> {
+  const log = openSync(options.logFile, 'a', 0o600);
+  const flags = ['--disable-warning=ExperimentalWarning', ...(options.nodeOptions ?? [])];
+  const serve = ['serve', '--role', options.role ?? 'all', '--config', options.configFile];
+  const child = spawn('setpriv', ['--pdeathsig', 'TERM', process.execPath, ...flags, CLI, ...serve], {
+    cwd: REPOSITORY,
+    // The parent's MAYFLY_* variables are not the broker's configuration, but for the marks of a test run.
+    env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MAYFLY_') || /^MAYFLY_(TEST_|LOG_LEVEL)/.test(name))),
+    stdio: ['ignore', log, log],
+    detached: true,
+  });
+  closeSync(log);
+  const exited = once(child, 'exit');
+  await once(child, 'spawn');
+  const end = async (signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
+    if (hasEnded(child)) return;
+    child.kill(signal);
+    await exited;
+  };
+  const broker = { pid: child.pid ?? 0, exited, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
+  const deadline = performance.now() + READY_MS;
+  while (!(await isReady(options.url))) {
+    if (hasEnded(child) || performance.now() > deadline) {
+      await broker.kill();
+      throw new Error(`the broker did not start; see ${options.logFile}`);
+    }
+    await sleep(30);
+  }
+  return broker;
+}
+
+const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;
+
+/** Ready, with every provider seen at least once: a grant that comes now will not be refused. */
+async function isReady(url: string): Promise<boolean> {
+  try {
+    const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2_000) });
+    const { status } = (await response.json()) as { status: string };
+    return response.ok && status === 'ok';
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,73 @@
+import { randomUUID, type KeyObject } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
+
+export interface TokenRequest {
+  readonly subject: string;
+  readonly claims?: Readonly<Record<string, unknown>>;
+  readonly lifetimeSeconds?: number;
+  readonly audience?: string;
+}
+
+export interface DevIssuer {
+  readonly issuer: string;
+  readonly audience: string;
+  /** Signs a token of this issuer. */
+  sign(request: TokenRequest): Promise<string>;
+  /** Replaces the signing key; the old one is no longer published. */
+  rotate(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** A token lives this long unless asked otherwise: as long as a task may take to start, not longer. */
+const LIFETIME_SECONDS = 600;
+
+/** An OpenID Connect issuer on loopback for development: discovery, keys, and tokens for whoever holds this object. */
+export async function startDevIssuer({ audience }: { readonly audience: string }): Promise<DevIssuer> {
+  let key = await newKey();
+  const server = createServer((request, response) => {
+    const document = documentFor(request.url ?? '/');
+    response.writeHead(document === undefined ? 404 : 200, { 'Content-Type': 'application/json' }).end(JSON.stringify(document ?? {}));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
+  function documentFor(path: string): object | undefined {
+    if (path === '/.well-known/openid-configuration') {
+      return { issuer, jwks_uri: `${issuer}/jwks`, response_types_supported: ['id_token'], subject_types_supported: ['public'], id_token_signing_alg_values_supported: ['ES256'] };
+    }
+    return path === '/jwks' ? { keys: [key.jwk] } : undefined;
+  }
+
+  return {
+    issuer,
+    audience,
+    sign: ({ subject, claims = {}, lifetimeSeconds = LIFETIME_SECONDS, audience: other = audience }) =>
+      new SignJWT({ ...claims })
+        .setProtectedHeader({ alg: 'ES256', kid: key.kid, typ: 'JWT' })
+        .setIssuer(issuer)
+        .setSubject(subject)
+        .setAudience(other)
+        .setIssuedAt()
+        .setJti(randomUUID())
+        .setExpirationTime(`${lifetimeSeconds}s`)
+        .sign(key.privateKey),
+    async rotate() {
+      key = await newKey();
+    },
+    async stop() {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+}
+
+async function newKey(): Promise<{ kid: string; privateKey: CryptoKey | KeyObject; jwk: object }> {
+  const { privateKey, publicKey } = await generateKeyPair('ES256');
+  const kid = randomUUID();
+  return { kid, privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg: 'ES256', use: 'sig' } };
+}

@@ -1,0 +1,46 @@
+import { accessSync, constants, readdirSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+
+const repository = dirname(import.meta.dirname);
+
+/** The OpenBao executable: `MAYFLY_BAO_BIN`, else PATH, else where `npm start` installs it. Throws when there is none. */
+export function findBao(): string {
+  const named = process.env['MAYFLY_BAO_BIN'];
+  const candidates = named === undefined ? [...onPath('bao'), join(repository, '.mayfly/tools/openbao/bin/bao')] : [named];
+  return firstExecutable(candidates, 'OpenBao was not found: set MAYFLY_BAO_BIN, or put `bao` on PATH');
+}
+
+/** The folder with `postgres` and `initdb`: `MAYFLY_PG_BIN`, else Debian's newest, else PATH. Throws when there is none. */
+export function findPostgresBin(): string {
+  const named = process.env['MAYFLY_PG_BIN'];
+  const candidates = named === undefined ? [...debianPostgres(), ...onPath('initdb')] : [join(named, 'initdb')];
+  return dirname(firstExecutable(candidates, 'PostgreSQL was not found: install it, or set MAYFLY_PG_BIN to its bin folder'));
+}
+
+function debianPostgres(): string[] {
+  const root = '/usr/lib/postgresql';
+  try {
+    const versions = readdirSync(root).filter((entry) => /^\d+$/.test(entry));
+    return versions.sort((a, b) => Number(b) - Number(a)).map((version) => join(root, version, 'bin/initdb'));
+  } catch {
+    return [];
+  }
+}
+
+const onPath = (name: string): string[] =>
+  (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '').map((folder) => join(folder, name));
+
+function firstExecutable(candidates: readonly string[], complaint: string): string {
+  const found = candidates.find(isExecutable);
+  if (found === undefined) throw new Error(complaint);
+  return found;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,188 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { stringify } from 'yaml';
+import { ORCHESTRATOR, SECOND_AGENT, keepTokensFresh, type TokenFiles } from './dev-identities.ts';
+import { startDevIssuer, type DevIssuer } from './dev-issuer.ts';
+import { startOpenBao, type OpenBaoServer } from './openbao-server.ts';
+import { startPostgres, type PostgresServer } from './postgres-server.ts';
+import { startRedis, type RedisServer } from './redis-server.ts';
+import { BROKER_RIGHTS, seedOpenBao, type BrokerRight, type LoginFiles } from './seed-openbao.ts';
+
+const REPOSITORY = dirname(import.meta.dirname);
+
+/** What workload tokens must carry in `aud`, and what operator tokens must. */
+const AUDIENCE = 'mayfly-dev';
+const OPERATOR_AUDIENCE = 'mayfly-dev-operators';
+/** Audiences of the example's tokens. */
+const PAYMENTS = 'https://payments.example.org';
+const LEDGER = 'https://ledger.example.org';
+
+export interface StackOptions {
+  /** Must exist and be empty; everything the stack has is below it. */
+  readonly directory: string;
+  /** 0 for a random one. */
+  readonly port: number;
+  readonly metricsPort: number;
+  /** Written over the generated configuration, for tests. */
+  readonly override?: Readonly<Record<string, unknown>>;
+  /** Told as parts come up, with how long it took, or why one could not. */
+  readonly onPart?: (part: string, outcome: { readonly ok: boolean; readonly seconds: number; readonly why?: string }) => void;
+}
+
+/** Everything the broker leans on, running on loopback, and the configuration that says so. A part that could not be had is null. */
+export interface Stack {
+  readonly directory: string;
+  readonly configFile: string;
+  readonly auditFile: string;
+  readonly deploymentId: string;
+  readonly redis: RedisServer;
+  readonly postgres: PostgresServer | null;
+  readonly openbao: OpenBaoServer | null;
+  readonly workloads: DevIssuer;
+  readonly operators: DevIssuer;
+  readonly tokenFiles: TokenFiles;
+  readonly rootTokenFile: string | null;
+  readonly adminUrlFile: string | null;
+  stop(): Promise<void>;
+}
+
+/** Starts the servers and writes the configuration. Throws when Redis or the issuers cannot be had: nothing works without. */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { directory } = options;
+  const timed = async <T>(part: string, start: () => Promise<T>): Promise<T> => {
+    const startedMs = performance.now();
+    const value = await start();
+    options.onPart?.(part, { ok: true, seconds: (performance.now() - startedMs) / 1000 });
+    return value;
+  };
+  const ifPossible = <T>(part: string, start: () => Promise<T>): Promise<T | null> =>
+    timed(part, start).catch((error: unknown) => {
+      options.onPart?.(part, { ok: false, seconds: 0, why: error instanceof Error ? error.message : String(error) });
+      return null;
+    });
+  const [redis, postgres, openbao, workloads, operators] = await Promise.all([
+    timed('Redis', () => startRedis({ directory })),
+    ifPossible('PostgreSQL', () => startPostgres({ directory })),
+    ifPossible('OpenBao', () => startOpenBao({ directory })),
+    timed('workload issuer', () => startDevIssuer({ audience: AUDIENCE })),
+    timed('operator issuer', () => startDevIssuer({ audience: OPERATOR_AUDIENCE })),
+  ]);
+  const logins =
+    openbao === null
+      ? null
+      : await timed('OpenBao policies', () =>
+          seedOpenBao({ address: openbao.address, rootToken: openbao.rootToken, postgres: postgres?.openbaoLogin ?? null, directory: join(directory, 'logins') }),
+        );
+
+  const secrets = await writeSecrets(directory, { redis, postgres, openbao });
+  const tokens = await keepTokensFresh(secrets.folder, workloads, operators);
+  const deploymentId = `dev-${randomBytes(4).toString('hex')}`;
+  const configFile = join(directory, 'mayfly.yaml');
+  const auditFile = join(directory, 'audit.jsonl');
+  const config = { ...configOf({ options, deploymentId, openbao, logins, postgres, workloads, operators, secrets, auditFile }), ...options.override };
+  await writeFile(configFile, `# Written by the development stack; gone when it stops.\n${stringify(config)}`, { mode: 0o600 });
+
+  return {
+    directory,
+    configFile,
+    auditFile,
+    deploymentId,
+    redis,
+    postgres,
+    openbao,
+    workloads,
+    operators,
+    tokenFiles: tokens.files,
+    rootTokenFile: openbao === null ? null : secrets.rootTokenFile,
+    adminUrlFile: postgres === null ? null : secrets.adminUrlFile,
+    async stop() {
+      tokens.stop();
+      await Promise.all([redis.stop(), postgres?.stop(), openbao?.stop(), workloads.stop(), operators.stop()]);
+    },
+  };
+}
+
+interface SecretFiles {
+  readonly folder: string;
+  readonly sealKeyFile: string;
+  readonly signingKeyFile: string;
+  readonly redisUrlFile: string;
+  readonly rootTokenFile: string;
+  readonly adminUrlFile: string;
+}
+
+async function writeSecrets(directory: string, parts: Pick<Stack, 'redis' | 'postgres' | 'openbao'>): Promise<SecretFiles> {
+  const folder = join(directory, 'secrets');
+  await mkdir(folder, { mode: 0o700 });
+  const write = async (name: string, content: string | Buffer): Promise<string> => {
+    const file = join(folder, name);
+    await writeFile(file, content, { mode: 0o600 });
+    return file;
+  };
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return {
+    folder,
+    sealKeyFile: await write('ledger-seal', randomBytes(32)),
+    signingKeyFile: await write('token-signing.pem', privateKey.export({ type: 'pkcs8', format: 'pem' })),
+    redisUrlFile: await write('redis-url', parts.redis.url),
+    rootTokenFile: await write('openbao-root-token', parts.openbao?.rootToken ?? ''),
+    adminUrlFile: await write('postgres-admin-url', parts.postgres?.adminUrl ?? ''),
+  };
+}
+
+interface ConfigParts {
+  readonly options: StackOptions;
+  readonly deploymentId: string;
+  readonly openbao: OpenBaoServer | null;
+  readonly logins: Readonly<Record<BrokerRight, LoginFiles>> | null;
+  readonly postgres: PostgresServer | null;
+  readonly workloads: DevIssuer;
+  readonly operators: DevIssuer;
+  readonly secrets: SecretFiles;
+  readonly auditFile: string;
+}
+
+function configOf({ options, deploymentId, openbao, logins, postgres, workloads, operators, secrets, auditFile }: ConfigParts): Record<string, unknown> {
+  const ours = `http://127.0.0.1:${options.port}`;
+  const vault = openbao === null || logins === null ? null : vaultPart(openbao, logins, postgres !== null);
+  return {
+    environment: 'development',
+    deployment_id: deploymentId,
+    http: { host: '127.0.0.1', port: options.port, metrics_port: options.metricsPort },
+    identity: { audience: AUDIENCE, issuers: [{ issuer: workloads.issuer, subjects: ['agent:*', 'orchestrator:*'] }] },
+    operators: { issuer: operators.issuer, audience: OPERATOR_AUDIENCE },
+    redis: { url_file: secrets.redisUrlFile },
+    policy: { directory: join(REPOSITORY, 'config/policies') },
+    audit: { file: auditFile },
+    keys: { ledger_seal_file: secrets.sealKeyFile },
+    providers: { ...vault?.providers, tokens: { type: 'jwt', issuer: ours, signing_key_files: [secrets.signingKeyFile] } },
+    credentials: {
+      ...vault?.credentials,
+      'task-token': { kind: 'jwt', provider: 'tokens', owner: 'payments', audience: PAYMENTS },
+      'task-reference': { kind: 'jwt', provider: 'tokens', owner: 'finance', audience: LEDGER, introspection_required: true },
+    },
+    introspection: {
+      resource_servers: [SECOND_AGENT, ORCHESTRATOR].map((subject) => ({ issuer: workloads.issuer, subject, audiences: [PAYMENTS, LEDGER] })),
+    },
+  };
+}
+
+function vaultPart(openbao: OpenBaoServer, logins: Readonly<Record<BrokerRight, LoginFiles>>, withDatabase: boolean) {
+  const login = Object.fromEntries(BROKER_RIGHTS.map((right) => [right, { method: 'approle', ...logins[right] }]));
+  const ordersDb = {
+    kind: 'vault.dynamic',
+    provider: 'vault-main',
+    owner: 'orders',
+    token_role: 'mayfly-orders-db',
+    path: 'database/creds/orders-reader',
+    ends_open_sessions: true,
+  };
+  return {
+    providers: { 'vault-main': { type: 'vault', address: openbao.address, login } },
+    credentials: {
+      ...(withDatabase ? { 'orders-db': ordersDb } : {}),
+      'vault-token': { kind: 'vault.token', provider: 'vault-main', owner: 'orders', token_role: 'mayfly-vault-token' },
+    },
+  };
+}

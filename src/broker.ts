@@ -1,0 +1,331 @@
+import { readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { Redis } from 'ioredis';
+import { AuditSealer } from './audit/audit-sealer.ts';
+import { createEventSealer } from './audit/seal-event.ts';
+import type { Config } from './config/config-schema.ts';
+import { systemClock } from './core/clock.ts';
+import { deriveKey } from './core/derive-key.ts';
+import { SHARDS, type Shard } from './core/ids.ts';
+import { createCredentialCatalog } from './grant/credential-catalog.ts';
+import type { GrantDeps } from './grant/grant-deps.ts';
+import { createApp, createHealthApp } from './http/create-app.ts';
+import type { HealthRoutesDeps } from './http/routes/health.ts';
+import { createAuthenticator } from './identity/authenticate.ts';
+import { createOutboundFetch } from './identity/outbound-fetch.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import { createRedisLedger } from './ledger/redis-ledger.ts';
+import type { TamperedRecord } from './ledger/record-seal.ts';
+import { createCedarEngine } from './policy/cedar-engine.ts';
+import { loadPolicies } from './policy/load-policies.ts';
+import type { CredentialProvider } from './providers/credential-provider.ts';
+import { guardProvider } from './providers/guarded-provider.ts';
+import { createJwtProvider, type JwtProvider } from './providers/jwt/jwt-provider.ts';
+import { createVaultProvider } from './providers/vault/vault-provider.ts';
+import { ProviderWatch } from './providers/provider-watch.ts';
+import { DueSweep } from './revocation/due-sweep.ts';
+import { Reconciler } from './revocation/reconciler.ts';
+import { RevocationQueues } from './revocation/revocation-queues.ts';
+import { SweepClock } from './revocation/sweep-clock.ts';
+import type { Logger } from './telemetry/logger.ts';
+import { createMetrics, serveMetrics, type Metrics } from './telemetry/metrics.ts';
+import { metricsSnapshot } from './revocation/metrics-snapshot.ts';
+
+export type BrokerRole = 'api' | 'worker' | 'all';
+
+export interface BrokerOptions {
+  readonly config: Config;
+  readonly role: BrokerRole;
+  readonly log: Logger;
+  readonly version: string;
+}
+
+export interface Broker {
+  /** Where it answers, with the port it really has. */
+  readonly url: string;
+  readonly metricsUrl: string;
+  /** Stops taking requests, finishes what is in flight, and leaves the rest to other workers. */
+  stop(): Promise<void>;
+}
+
+/** Beyond the mint time-out, this is how long an intent may wait for its activation before it counts as interrupted. */
+const MINT_MARGIN_MS = 5_000;
+/** Design invariants 10 and 7: how far our clock may be from Redis, and how far behind the audit log may be, for a grant. */
+const GUARDS = { maxSkewMs: 5_000, maxAuditLagMs: 30_000 };
+/** How long a stop waits for requests and for revocations in flight. */
+const STOP_GRACE_MS = 6_000;
+/** Batches of one provider worked on at once. */
+const BATCHES_PER_PROVIDER = 4;
+/** How long a mint may wait for its turn at a busy provider; it has the rest of `minting.timeout_ms` for itself. */
+const MINT_QUEUE_MS = 7_000;
+/** For one pass of the reconciler over one provider. */
+const RECONCILE_TIMEOUT_MS = 60_000;
+
+/** Builds a broker from its parts and starts it: the only place where adapters are made. */
+export async function startBroker({ config, role, log, version }: BrokerOptions): Promise<Broker> {
+  const serves = role !== 'worker';
+  const works = role !== 'api';
+  const clock = systemClock;
+  const metrics = createMetrics(version);
+  const master = readFileSync(config.keys.ledger_seal_file);
+  const events = createEventSealer(deriveKey(master, 'audit events'));
+  // Read before anything is opened: a broken policy set must not leave connections behind.
+  const policy = serves ? createCedarEngine(loadPolicies(config.policy.directory)) : undefined;
+
+  const redisUrl = config.redis.url ?? readFileSync(config.redis.url_file ?? '', 'utf8').trim();
+  const connections: Redis[] = [];
+  const connect = (patient: boolean): Redis => {
+    const redis = new Redis(redisUrl, patient ? PATIENT : IMPATIENT);
+    redis.on('error', (error) => log.debug({ err: error }, 'redis'));
+    connections.push(redis);
+    return redis;
+  };
+  const ledgerRedis = connect(false);
+  const tampered = watchTampered(metrics, log);
+  const ledger = createRedisLedger({
+    redis: ledgerRedis,
+    recordKey: deriveKey(master, 'ledger records'),
+    sealEvent: (event) => events.seal(event),
+    clock,
+    guards: GUARDS,
+    mintDeadlineMs: config.minting.timeout_ms + MINT_MARGIN_MS,
+    retentionSeconds: config.retention_seconds,
+    minReplicaAcks: config.redis.min_replica_acks,
+    onTampered: (error, shard) => tampered.report(error, shard, ledger),
+  });
+
+  const rights = { mint: serves, revoke: works, list: works };
+  const jwtProviders: JwtProvider[] = [];
+  const providers = new Map<string, CredentialProvider>();
+  for (const [name, settings] of Object.entries(config.providers)) {
+    const credentials = Object.fromEntries(Object.entries(config.credentials).filter(([, credential]) => credential.provider === name));
+    const common = { name, credentials, deploymentId: config.deployment_id };
+    if (settings.type === 'jwt') {
+      const provider = createJwtProvider({ ...common, config: settings });
+      jwtProviders.push(provider);
+      providers.set(name, provider);
+    } else {
+      const provider = createVaultProvider({ ...common, config: settings, clock, rights, logger: log });
+      providers.set(name, guardProvider(provider, { maxInFlight: settings.max_in_flight, queueTimeoutMs: MINT_QUEUE_MS }));
+    }
+  }
+  const watch = new ProviderWatch(providers, log);
+  watch.start();
+
+  const stops: (() => Promise<void>)[] = [];
+  let queues: RevocationQueues | undefined;
+  let nudge = (): void => undefined;
+  if (works) {
+    const sealer = new AuditSealer({
+      redis: connect(false),
+      file: config.audit.file,
+      events,
+      clock,
+      onFailure: () => metrics.countAuditFailure(),
+      onNotice(notice) {
+        if (notice.type === 'audit.forged' || notice.type === 'audit.gap') metrics.countTampered();
+        log.warn({ notice }, 'the audit stream is not as the broker wrote it');
+      },
+      log,
+    });
+    queues = new RevocationQueues({
+      ledger,
+      clock,
+      retry: {
+        firstMs: config.revocation.retry_first_ms,
+        maxMs: config.revocation.retry_max_ms,
+        stuckAfterMs: config.revocation.stuck_after_seconds * 1000,
+      },
+      observe: (observation) => metrics.observeRevocation(observation),
+      connection: connect(true),
+      providers,
+      concurrency: BATCHES_PER_PROVIDER,
+      batchTimeoutMs: config.revocation.claim_timeout_ms,
+      log,
+    });
+    const workers = queues;
+    const sweep = new DueSweep({
+      ledger,
+      clock,
+      sweepClock: new SweepClock(clock, () => redisTimeMs(ledgerRedis)),
+      dispatch: (provider, batch) => workers.dispatch(provider, batch),
+      settings: {
+        intervalMs: config.revocation.sweep_interval_ms,
+        batchSize: config.revocation.batch_size,
+        claimTimeoutMs: config.revocation.claim_timeout_ms,
+      },
+      log,
+    });
+    const reconciler = new Reconciler({
+      ledger,
+      providers,
+      clock,
+      settings: {
+        intervalMs: config.revocation.reconcile_interval_seconds * 1000,
+        orphanAgeMs: config.minting.timeout_ms + config.revocation.orphan_grace_seconds * 1000,
+        timeoutMs: RECONCILE_TIMEOUT_MS,
+      },
+      onOrphan: (provider) => metrics.countOrphan(provider),
+      log,
+    });
+    nudge = () => sweep.nudge();
+    workers.start();
+    sweep.start();
+    reconciler.start();
+    sealer.start();
+    stops.push(
+      () => Promise.all([sweep.stop(), reconciler.stop()]).then(() => undefined),
+      () => workers.stop(STOP_GRACE_MS),
+      () => sealer.stop(),
+    );
+  }
+
+  let stopping = false;
+  const health: HealthRoutesDeps = {
+    essential: async () => [await ledgerHealth(ledger)],
+    providers: () => watch.states(),
+    stopping: () => stopping,
+  };
+  const app =
+    policy === undefined
+      ? createHealthApp(health)
+      : createApp({
+          health,
+          ...routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge }),
+          log,
+          onTampered: (error) => tampered.report(error, shardOfRecord(error), ledger),
+          observeRequest: (observation) => metrics.observeRequest(observation),
+        });
+  const server = createServer(app);
+  // Longer than what proxies in front usually keep idle, so that they close first and no request meets a closing socket.
+  server.keepAliveTimeout = 75_000;
+  const url = await listen(server, config.http.host, config.http.port);
+  const snapshot = metricsSnapshot({ ledger, queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
+  const metricsServer = await serveMetrics(metrics, { host: config.http.host, port: config.http.metrics_port }, async () => metrics.setSnapshot(await snapshot()));
+  const recordLife = (type: 'broker.started' | 'broker.stopped'): Promise<void> =>
+    ledger
+      .recordEvent({ shard: SHARDS[0] as Shard, type, by: { issuer: 'mayfly', subject: 'broker' }, facts: { role, version, policy_version: policy?.version ?? null } })
+      .catch(() => undefined);
+  await Promise.race([once(ledgerRedis, 'ready').then(() => recordLife('broker.started')), new Promise((resolve) => setTimeout(resolve, 1_000).unref())]);
+
+  return {
+    url,
+    metricsUrl: `${addressUrl(metricsServer, config.http.host)}/metrics`,
+    async stop() {
+      stopping = true;
+      await closeServer(server);
+      for (const stop of stops.slice(0, -1)) await stop();
+      await recordLife('broker.stopped');
+      await stops.at(-1)?.();
+      watch.stop();
+      await Promise.all([...providers.values()].map((provider) => provider.close()));
+      await closeServer(metricsServer);
+      for (const redis of connections) redis.disconnect();
+    },
+  };
+}
+
+/** For what must fail at once when Redis is away: a grant, a read. */
+const IMPATIENT = { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 2_000, enableAutoPipelining: true, retryStrategy: retryDelay };
+/** For BullMQ, which waits for Redis as long as it takes. */
+const PATIENT = { maxRetriesPerRequest: null, retryStrategy: retryDelay };
+
+function retryDelay(attempts: number): number {
+  return Math.min(50 * attempts, 1_000);
+}
+
+interface RouteParts {
+  readonly config: Config;
+  readonly ledger: Ledger;
+  readonly policy: GrantDeps['policy'];
+  readonly providers: ReadonlyMap<string, CredentialProvider>;
+  readonly jwtProviders: readonly JwtProvider[];
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly nudge: () => void;
+}
+
+/** What each group of routes needs. */
+function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge }: RouteParts) {
+  const clock = systemClock;
+  const issuers = [...config.identity.issuers, config.operators];
+  const outboundFetch = createOutboundFetch({
+    environment: config.environment,
+    allowHosts: [...issuers.map(({ issuer }) => new URL(issuer).host), ...config.outbound.allow_hosts],
+    // Development issuers live on loopback; nothing else does.
+    allowPrivateAddresses: config.outbound.allow_private_addresses || config.environment === 'development',
+    caFor: (host) => issuers.find(({ issuer }) => new URL(issuer).host === host)?.ca_file,
+  });
+  const authenticator = createAuthenticator({ identity: config.identity, operators: config.operators, outboundFetch, clock, log });
+  const grant: GrantDeps = {
+    ledger,
+    clock,
+    policy,
+    catalog: createCredentialCatalog(config.credentials, providers),
+    limits: config.limits,
+    environment: config.environment,
+    mintTimeoutMs: config.minting.timeout_ms,
+    observeMint: (observation) => metrics.observeMint(observation),
+    observeDecision: ({ summary }) => metrics.countDecision(summary.result, summary.policies),
+    log,
+  };
+  return {
+    tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
+    leases: { authenticator, ledger, clock, nudge },
+    revocations: { authenticator, ledger, revocation: { ledger, clock, nudge } },
+    oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers },
+  };
+}
+
+/** A tampered record is told once, in the log, the metrics and the audit, however often it is met. */
+function watchTampered(metrics: Metrics, log: Logger) {
+  const told = new Set<string>();
+  return {
+    report(error: TamperedRecord, shard: Shard, ledger: Ledger): void {
+      if (told.has(error.id)) return;
+      told.add(error.id);
+      metrics.countTampered();
+      log.error({ kind: error.kind, id: error.id }, 'a stored record fails its seal: somebody wrote to Redis behind the broker');
+      ledger
+        .recordEvent({ shard, type: 'record.tampered', by: { issuer: 'mayfly', subject: 'ledger' }, facts: { kind: error.kind, id: error.id } })
+        .catch(() => told.delete(error.id));
+    },
+  };
+}
+
+/** Records are named by ids whose first digit is their shard. */
+const shardOfRecord = (error: TamperedRecord): Shard => SHARDS.find((shard) => shard === error.id.charAt(4)) ?? (SHARDS[0] as Shard);
+
+async function ledgerHealth(ledger: Ledger): Promise<{ name: string; ok: boolean; detail: string }> {
+  try {
+    await ledger.ping();
+    return { name: 'redis', ok: true, detail: 'answers' };
+  } catch {
+    return { name: 'redis', ok: false, detail: 'does not answer; nothing is granted, what is due is revoked when it is back' };
+  }
+}
+
+async function redisTimeMs(redis: Redis): Promise<number> {
+  const [seconds, micros] = await redis.time();
+  return Number(seconds) * 1000 + Number(micros) / 1000;
+}
+
+async function listen(server: Server, host: string, port: number): Promise<string> {
+  server.listen(port, host);
+  await once(server, 'listening');
+  return addressUrl(server, host);
+}
+
+const addressUrl = (server: Server, host: string): string => `http://${host.includes(':') ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`;
+
+/** Lets requests in flight end, for a while; then closes what is left. */
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), STOP_GRACE_MS);
+  await closed;
+  clearTimeout(timer);
+}

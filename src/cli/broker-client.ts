@@ -1,0 +1,98 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { CliError, EXIT, exitCodeFor } from './exit-codes.ts';
+
+/** How to reach the broker, as every command takes it. */
+export interface ConnectionFlags {
+  readonly addr?: string;
+  readonly tokenFile?: string;
+}
+
+/** Whose token a command needs, where a development stack offers several. */
+export type Caller = 'agent' | 'operator';
+
+export interface Answer {
+  readonly status: number;
+  readonly body: Record<string, unknown>;
+}
+
+export interface BrokerClient {
+  call(method: 'GET' | 'POST', path: string, body?: object): Promise<Answer>;
+}
+
+interface DevStack {
+  readonly url: string;
+  readonly agent_token_file: string;
+  readonly operator_token_file: string;
+}
+
+const TIMEOUT_MS = 30_000;
+
+/**
+ * A client for one broker. Address: `--addr`, `MAYFLY_ADDR`, else a development stack in this folder or above it. Token:
+ * `--token-file` (`-` for standard input), `MAYFLY_TOKEN_FILE`, `MAYFLY_TOKEN`, else that stack's.
+ */
+export function createBrokerClient(flags: ConnectionFlags, caller: Caller, env: NodeJS.ProcessEnv = process.env): BrokerClient {
+  const dev = findDevStack(process.cwd());
+  const address = flags.addr ?? env['MAYFLY_ADDR'] ?? dev?.stack.url;
+  if (address === undefined) {
+    throw new CliError(EXIT.usage, 'no broker is named: use --addr or MAYFLY_ADDR, or run `npm start` here for a development stack');
+  }
+  const token = readToken(flags, caller, env, dev?.stack);
+  const source = flags.addr !== undefined ? '--addr' : env['MAYFLY_ADDR'] !== undefined ? 'MAYFLY_ADDR' : (dev?.path ?? '');
+
+  return {
+    async call(method, path, body) {
+      let response: Response;
+      try {
+        response = await fetch(new URL(path, address), {
+          method,
+          redirect: 'error',
+          signal: AbortSignal.timeout(TIMEOUT_MS),
+          headers: { Authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        });
+      } catch {
+        throw new CliError(EXIT.upstream, `no broker answers at ${address} (from ${source})`, 'start one with `npm start`, or name another with --addr');
+      }
+      const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
+      if (!response.ok) throw problemError(response.status, answer);
+      return { status: response.status, body: answer };
+    },
+  };
+}
+
+function readToken(flags: ConnectionFlags, caller: Caller, env: NodeJS.ProcessEnv, dev: DevStack | undefined): string {
+  const file = flags.tokenFile ?? env['MAYFLY_TOKEN_FILE'];
+  if (file === undefined && env['MAYFLY_TOKEN'] !== undefined) return env['MAYFLY_TOKEN'].trim();
+  const path = file ?? (caller === 'agent' ? dev?.agent_token_file : dev?.operator_token_file);
+  if (path === undefined) throw new CliError(EXIT.usage, 'no token is named: use --token-file, MAYFLY_TOKEN_FILE or MAYFLY_TOKEN');
+  try {
+    return readFileSync(path === '-' ? 0 : path, 'utf8').trim();
+  } catch {
+    throw new CliError(EXIT.usage, `the token file ${path} cannot be read`);
+  }
+}
+
+/** The development stack that was started in this folder or in one above it. */
+function findDevStack(folder: string): { readonly stack: DevStack; readonly path: string } | undefined {
+  for (let at = resolve(folder); ; at = resolve(at, '..')) {
+    const path = join(at, '.mayfly/dev.json');
+    if (existsSync(path)) return { stack: JSON.parse(readFileSync(path, 'utf8')) as DevStack, path };
+    if (at === resolve(at, '..')) return undefined;
+  }
+}
+
+/** A problem document in words: what, why, which fields, and the id that finds it in the broker's log. */
+function problemError(status: number, body: Record<string, unknown>): CliError {
+  const text = (key: string): string => (typeof body[key] === 'string' ? body[key] : '');
+  const faults = Array.isArray(body['errors']) ? (body['errors'] as { pointer: string; detail: string }[]) : [];
+  const decision = body['decision'] as { id?: string; policies?: readonly string[] } | undefined;
+  return new CliError(
+    exitCodeFor(status, text('code')),
+    `${text('title') || `the broker answered ${status}`}: ${text('detail')}`,
+    ...faults.map(({ pointer, detail }) => `  ${pointer || '/'} ${detail}`),
+    ...(decision?.id === undefined ? [] : [`  decision ${decision.id}${(decision.policies ?? []).length > 0 ? ` by ${(decision.policies ?? []).join(', ')}` : ''}`]),
+    ...(text('request_id') === '' ? [] : [`  request ${text('request_id')}`]),
+  );
+}

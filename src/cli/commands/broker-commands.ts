@@ -1,0 +1,64 @@
+import { Option, type Command } from 'commander';
+import { CliError, EXIT } from '../exit-codes.ts';
+import { print, printJson, say } from '../output.ts';
+
+const configOption = (): Option => new Option('--config <path>', 'the configuration file').env('MAYFLY_CONFIG').makeOptionMandatory();
+
+/** Commands of whoever runs a broker: serve, config check, audit verify. What they need is loaded when they run. */
+export function addBrokerCommands(program: Command): void {
+  program
+    .command('serve')
+    .description('run the broker until SIGTERM')
+    .addOption(configOption())
+    .addOption(new Option('--role <role>', 'api answers requests, worker revokes').choices(['api', 'worker', 'all']).default('all'))
+    .action(async (flags: { config: string; role: 'api' | 'worker' | 'all' }) => {
+      const { serve } = await import('../../main.ts');
+      await serve({ configPath: flags.config, role: flags.role });
+    });
+
+  program
+    .command('config')
+    .description('work with configuration')
+    .command('check')
+    .description('check a configuration file: each fault with its line, key and what is allowed')
+    .addOption(configOption())
+    .option('--no-files', 'do not look at the files that it names')
+    .option('--json')
+    .action(async (flags: { config: string; files: boolean; json?: boolean }) => {
+      const { ConfigError, loadConfig } = await import('../../config/load-config.ts');
+      const { assertFiles } = await import('../../config/assert-files.ts');
+      const { loadPolicies } = await import('../../policy/load-policies.ts');
+      try {
+        const config = loadConfig({ path: flags.config, env: process.env });
+        if (flags.files) {
+          assertFiles(config);
+          loadPolicies(config.policy.directory);
+        }
+        if (flags.json === true) printJson({ ok: true, faults: [] });
+        else print(`${flags.config} is good: ${Object.keys(config.credentials).length} credentials, environment ${config.environment}`);
+      } catch (error) {
+        if (!(error instanceof ConfigError) || flags.json !== true) throw error;
+        printJson({ ok: false, faults: error.faults });
+        throw new CliError(EXIT.failure);
+      }
+    });
+
+  program
+    .command('audit')
+    .description('work with the audit log')
+    .command('verify')
+    .description('find the first line of an audit file that is changed, missing or moved')
+    .argument('<file>')
+    .option('--json')
+    .action(async (file: string, flags: { json?: boolean }) => {
+      const { verifyChainFile } = await import('../../audit/verify-chain.ts');
+      const verdict = await verifyChainFile(file).catch(() => {
+        throw new CliError(EXIT.failure, `${file} cannot be read`);
+      });
+      if (flags.json === true) printJson(verdict);
+      else if (verdict.ok) print(`${file} is whole: ${verdict.records} records, head ${verdict.head ?? 'none'}`);
+      if (!verdict.ok) throw new CliError(EXIT.failure, `${file}, line ${verdict.line}: ${verdict.problem}: ${verdict.detail}`);
+      const { forged, gaps, resets } = verdict.notices;
+      if (forged + gaps + resets > 0) say(`its sealer noticed ${forged} forged events, ${gaps} gaps and ${resets} resets of the stream; look for audit.forged, audit.gap and audit.reset`);
+    });
+}

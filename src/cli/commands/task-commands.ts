@@ -1,0 +1,168 @@
+import { readFileSync } from 'node:fs';
+import { Option, type Command } from 'commander';
+import { createBrokerClient, type ConnectionFlags } from '../broker-client.ts';
+import { CliError, EXIT } from '../exit-codes.ts';
+import { countdown, print, printJson, say, table } from '../output.ts';
+import { printGrant, printTask, type GrantFormat, type TaskAnswer } from '../task-output.ts';
+
+const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+
+interface RequestFlags extends ConnectionFlags {
+  readonly purpose?: string;
+  readonly action: readonly string[];
+  readonly dataClass: readonly string[];
+  readonly credential: readonly string[];
+  readonly param: readonly string[];
+  readonly context: readonly string[];
+  readonly ttl?: string;
+  readonly justification?: string;
+  readonly ticket?: string;
+  readonly heartbeat?: string;
+  readonly file?: string;
+  readonly format: GrantFormat;
+  readonly json?: boolean;
+}
+
+/** Commands of a workload: request, credentials, complete, tasks. */
+export function addTaskCommands(program: Command, connection: (command: Command) => Command): void {
+  connection(program.command('request'))
+    .description('declare a task and receive its credentials')
+    .option('--purpose <code>', 'why: one of the operator\'s purposes')
+    .option('--action <word>', 'what will be done; repeat for more', collect, [])
+    .option('--data-class <word>', 'what kind of data; repeat for more', collect, [])
+    .option('--credential <name[:seconds]>', 'a credential, with a lifetime of its own if given; repeat for more', collect, [])
+    .option('--param <credential.name=value>', 'a parameter of a credential; repeat for more', collect, [])
+    .option('--context <name=value>', 'context for policy; repeat for more', collect, [])
+    .option('--ttl <seconds>', 'how long the task may take')
+    .option('--heartbeat <seconds>', 'end the task when it is not heard from for this long')
+    .option('--justification <text>', 'free text for the record; it decides nothing')
+    .option('--ticket <id>', 'the ticket this is for')
+    .option('--file <path>', 'a whole declaration as JSON; - for standard input')
+    .addOption(new Option('--format <format>', 'how to print the secrets').choices(['text', 'env', 'json']).default('text'))
+    .option('--json', 'the same as --format json')
+    .addHelpText('before', 'Example:\n  mayfly request --purpose refund-investigation --action read --credential orders-db:120 --format env > task.env\n')
+    .action(async (flags: RequestFlags) => {
+      const client = createBrokerClient(flags, 'agent');
+      const { status, body } = await client.call('POST', '/v1/tasks', declarationOf(flags));
+      const answer = body as unknown as TaskAnswer;
+      printGrant(answer, flags.json === true ? 'json' : flags.format);
+      if (status === 202) throw new CliError(EXIT.pending, `task ${answer.task.id} waits for approval until ${answer.task.expires_at}`);
+    });
+
+  connection(program.command('credentials'))
+    .description('ask for one more credential inside a task')
+    .argument('<task>')
+    .argument('<name>')
+    .option('--ttl <seconds>')
+    .option('--param <name=value>', 'repeat for more', collect, [])
+    .option('--tool-call <id>', 'the tool call it is for')
+    .option('--tool <name>', 'the tool of that call')
+    .addOption(new Option('--format <format>').choices(['text', 'env', 'json']).default('text'))
+    .option('--json')
+    .action(async (task: string, name: string, flags: ConnectionFlags & { ttl?: string; param: string[]; toolCall?: string; tool?: string; format: GrantFormat; json?: boolean }) => {
+      if ((flags.toolCall === undefined) !== (flags.tool === undefined)) throw new CliError(EXIT.usage, '--tool-call and --tool go together');
+      const client = createBrokerClient(flags, 'agent');
+      const { body } = await client.call('POST', `/v1/tasks/${encodeURIComponent(task)}/credentials`, {
+        name,
+        ...(flags.ttl === undefined ? {} : { ttl_seconds: wholeNumber('--ttl', flags.ttl) }),
+        params: Object.fromEntries(flags.param.map((text) => pair('--param', text))),
+        ...(flags.toolCall === undefined ? {} : { tool_call: { id: flags.toolCall, tool: flags.tool } }),
+      });
+      printGrant(body as unknown as TaskAnswer, flags.json === true ? 'json' : flags.format);
+    });
+
+  connection(program.command('complete'))
+    .description('end a task: every credential of it is revoked')
+    .argument('<task>')
+    .addOption(new Option('--outcome <outcome>').choices(['succeeded', 'failed', 'cancelled']).default('succeeded'))
+    .option('--note <text>', 'free text for the record')
+    .option('--json')
+    .action(async (task: string, flags: ConnectionFlags & { outcome: string; note?: string; json?: boolean }) => {
+      const client = createBrokerClient(flags, 'agent');
+      const { status, body } = await client.call('POST', `/v1/tasks/${encodeURIComponent(task)}/complete`, {
+        outcome: flags.outcome,
+        ...(flags.note === undefined ? {} : { note: flags.note }),
+      });
+      printTask(body as unknown as TaskAnswer, flags.json === true);
+      if (status === 202) say('some leases are still ending; look again with `mayfly tasks get`');
+    });
+
+  const tasks = program.command('tasks').description('look at your tasks');
+  connection(tasks.command('ls'))
+    .description('list tasks, newest first')
+    .option('--state <state>')
+    .option('--purpose <code>')
+    .option('--limit <n>', 'tasks at most', '50')
+    .option('--json')
+    .action(async (flags: ConnectionFlags & { state?: string; purpose?: string; limit: string; json?: boolean }) => {
+      const query = new URLSearchParams({ limit: flags.limit, ...(flags.state === undefined ? {} : { state: flags.state }), ...(flags.purpose === undefined ? {} : { purpose: flags.purpose }) });
+      const { body } = await createBrokerClient(flags, 'agent').call('GET', `/v1/tasks?${query.toString()}`);
+      if (flags.json === true) {
+        printJson(body);
+        return;
+      }
+      const items = body['items'] as TaskAnswer['task'][];
+      print(table(['TASK', 'STATE', 'PURPOSE', 'AGENT', 'ENDS'], items.map((task) => [task.id, task.state, String(task['purpose']), String(task['agent']), countdown(task.expires_at, Date.now())]), 'no tasks'));
+    });
+  connection(tasks.command('get'))
+    .description('one task and its leases')
+    .argument('<task>')
+    .option('--json')
+    .action(async (task: string, flags: ConnectionFlags & { json?: boolean }) => {
+      const { body } = await createBrokerClient(flags, 'agent').call('GET', `/v1/tasks/${encodeURIComponent(task)}`);
+      printTask(body as unknown as TaskAnswer, flags.json === true);
+    });
+}
+
+/** The declaration that the flags describe, or the one in `--file`. Throws a usage error. */
+export function declarationOf(flags: Omit<RequestFlags, 'format'>): object {
+  if (flags.file !== undefined) return fileDeclaration(flags.file);
+  if (flags.purpose === undefined) throw new CliError(EXIT.usage, '--purpose is required, or a whole declaration by --file');
+  if (flags.action.length === 0) throw new CliError(EXIT.usage, 'at least one --action is required');
+  if (flags.credential.length === 0) throw new CliError(EXIT.usage, 'at least one --credential is required');
+  const params = new Map<string, Record<string, unknown>>();
+  for (const text of flags.param) {
+    const [target, value] = pair('--param', text);
+    const [credential, name, ...rest] = target.split('.');
+    if (credential === undefined || name === undefined || rest.length > 0) throw new CliError(EXIT.usage, '--param takes credential.name=value');
+    params.set(credential, { ...params.get(credential), [name]: value });
+  }
+  return {
+    purpose: flags.purpose,
+    actions: flags.action,
+    data_classes: flags.dataClass,
+    context: Object.fromEntries(flags.context.map((text) => pair('--context', text))),
+    ...(flags.ttl === undefined ? {} : { ttl_seconds: wholeNumber('--ttl', flags.ttl) }),
+    ...(flags.heartbeat === undefined ? {} : { heartbeat_seconds: wholeNumber('--heartbeat', flags.heartbeat) }),
+    ...(flags.justification === undefined ? {} : { justification: flags.justification }),
+    ...(flags.ticket === undefined ? {} : { ticket: flags.ticket }),
+    credentials: flags.credential.map((text) => {
+      const [name = '', seconds] = text.split(':');
+      return { name, ...(seconds === undefined ? {} : { ttl_seconds: wholeNumber('--credential', seconds) }), params: params.get(name) ?? {} };
+    }),
+  };
+}
+
+function fileDeclaration(path: string): object {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path === '-' ? 0 : path, 'utf8'));
+    if (typeof value === 'object' && value !== null) return value;
+  } catch (error) {
+    throw new CliError(EXIT.usage, `--file ${path}: ${error instanceof SyntaxError ? 'is not JSON' : 'cannot be read'}`);
+  }
+  throw new CliError(EXIT.usage, `--file ${path}: must hold a JSON object`);
+}
+
+/** `name=value`, where whole numbers, true and false are taken as such. */
+function pair(flag: string, text: string): [string, string | number | boolean] {
+  const at = text.indexOf('=');
+  if (at < 1) throw new CliError(EXIT.usage, `${flag} takes name=value, not ${text}`);
+  const value = text.slice(at + 1);
+  if (value === 'true' || value === 'false') return [text.slice(0, at), value === 'true'];
+  return [text.slice(0, at), /^-?\d{1,15}$/.test(value) ? Number(value) : value];
+}
+
+function wholeNumber(flag: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new CliError(EXIT.usage, `${flag} takes a whole number of seconds, not ${text}`);
+  return Number(text);
+}

@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { addBrokerCommands } from './commands/broker-commands.ts';
+import { addOperatorCommands } from './commands/operator-commands.ts';
+import { addTaskCommands } from './commands/task-commands.ts';
+import { CliError, EXIT } from './exit-codes.ts';
+import { say } from './output.ts';
+
+const connection = (command: Command): Command =>
+  command
+    .option('--addr <url>', 'the broker (MAYFLY_ADDR)')
+    .option('--token-file <path>', 'a file with the bearer token; - for standard input (MAYFLY_TOKEN_FILE)');
+
+function createProgram(): Command {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+  const program = new Command('mayfly')
+    .description('Just-in-time credentials that belong to a task and die with it.')
+    .version(version)
+    .showHelpAfterError('(add --help for the options)')
+    .showSuggestionAfterError()
+    .exitOverride();
+  program.addHelpText('before', 'Example:\n  mayfly request --purpose refund-investigation --action read --credential orders-db\n');
+  addTaskCommands(program, connection);
+  addOperatorCommands(program, connection);
+  addBrokerCommands(program);
+  return program;
+}
+
+/** Runs a command line; answers its exit code. Never prints a stack trace. */
+async function run(args: readonly string[]): Promise<number> {
+  try {
+    await createProgram().parseAsync([...args], { from: 'user' });
+    return EXIT.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (error instanceof CliError) {
+      for (const line of error.lines) say(line);
+      return error.exitCode;
+    }
+    say(error instanceof Error ? error.message : String(error));
+    return EXIT.failure;
+  }
+}
+
+process.exitCode = await run(process.argv.slice(2));

@@ -1,0 +1,31 @@
+import { styleText } from 'node:util';
+
+/** Data goes to standard output, words to standard error. */
+export const say = (line: string): void => void process.stderr.write(`${line}\n`);
+export const print = (text: string): void => void process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+export const printJson = (value: unknown): void => print(JSON.stringify(value, null, 2));
+
+type Style = Parameters<typeof styleText>[0];
+
+/** Colour where a person looks: a terminal, without NO_COLOR. */
+export const styled = (style: Style, text: string): string => styleText(style, text, { stream: process.stdout });
+
+/** A table with aligned columns; the header in bold. Empty rows give a single line that says so. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[], none: string): string {
+  if (rows.length === 0) return none;
+  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)));
+  const line = (cells: readonly string[]): string => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd();
+  return [styled('bold', line(header)), ...rows.map(line)].join('\n');
+}
+
+/** How far away an instant is: `4m 05s`, or `12s ago`. */
+export function countdown(instant: string | null, nowMs: number): string {
+  if (instant === null) return '-';
+  const seconds = Math.round((Date.parse(instant) - nowMs) / 1000);
+  const size = Math.abs(seconds);
+  const text = size < 60 ? `${size}s` : size < 3_600 ? `${Math.floor(size / 60)}m ${String(size % 60).padStart(2, '0')}s` : `${Math.floor(size / 3_600)}h ${String(Math.floor((size % 3_600) / 60)).padStart(2, '0')}m`;
+  return seconds < 0 ? `${text} ago` : text;
+}
+
+/** A value as one word of a POSIX shell, whatever is in it. */
+export const shellQuote = (value: string): string => `'${value.replaceAll("'", `'\\''`)}'`;

@@ -1,0 +1,81 @@
+import express, { type Express, type RequestHandler } from 'express';
+import { Problem } from '../core/problem.ts';
+import type { TamperedRecord } from '../ledger/record-seal.ts';
+import { notFound, problemResponse, type ErrorLog } from './problem-response.ts';
+import { readBody } from './read-json.ts';
+import { requestId } from './request-id.ts';
+import { healthRoutes, type HealthRoutesDeps } from './routes/health.ts';
+import { leaseRoutes, type LeaseRoutesDeps } from './routes/leases.ts';
+import { oauthRoutes, type OAuthRoutesDeps } from './routes/oauth.ts';
+import { revocationRoutes, type RevocationRoutesDeps } from './routes/revocations.ts';
+import { taskRoutes, type TaskRoutesDeps } from './routes/tasks.ts';
+
+export interface AppDeps {
+  readonly health: HealthRoutesDeps;
+  readonly tasks: TaskRoutesDeps;
+  readonly leases: LeaseRoutesDeps;
+  readonly revocations: RevocationRoutesDeps;
+  readonly oauth: OAuthRoutesDeps;
+  readonly log: ErrorLog;
+  readonly onTampered: (error: TamperedRecord) => void;
+  readonly observeRequest: (observation: { route: string; method: string; status: number; seconds: number }) => void;
+}
+
+/** The HTTP interface. Routes by area are in `routes/`; every failure ends in one problem document. */
+export function createApp(deps: AppDeps): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  // Answers change from one call to the next and can hold a secret: nothing is cached, nothing is compared.
+  app.disable('etag');
+  app.use(requestId, observeRequests(deps.observeRequest), noStore);
+  app.use(healthRoutes(deps.health));
+  app.use(refuseWhenStopping(deps.health.stopping), readBody);
+  app.use(taskRoutes(deps.tasks));
+  app.use(leaseRoutes(deps.leases));
+  app.use(revocationRoutes(deps.revocations));
+  app.use(oauthRoutes(deps.oauth));
+  app.use(notFound);
+  app.use(problemResponse(deps.log, deps.onTampered));
+  return app;
+}
+
+/** Only `/livez` and `/readyz`, for a process that serves nothing else. */
+export function createHealthApp(health: HealthRoutesDeps): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.use(healthRoutes(health));
+  return app;
+}
+
+/** A kept-alive connection can bring a request after the stop: another replica shall have it. */
+const refuseWhenStopping =
+  (stopping: () => boolean): RequestHandler =>
+  (_request, response, next) => {
+    if (stopping()) {
+      response.set('Connection', 'close');
+      throw new Problem('shutting_down', 'this replica is stopping; ask again', { retryAfterSeconds: 1 });
+    }
+    next();
+  };
+
+const noStore: RequestHandler = (_request, response, next) => {
+  response.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
+  next();
+};
+
+/** Measures each request under its route's pattern, never its path: an id in a label would grow without bound. */
+function observeRequests(observe: AppDeps['observeRequest']): RequestHandler {
+  return (request, response, next) => {
+    const startedMs = performance.now();
+    response.once('finish', () => {
+      const route = (request.route as { path?: unknown } | undefined)?.path;
+      observe({
+        route: typeof route === 'string' ? route : 'other',
+        method: request.method,
+        status: response.statusCode,
+        seconds: (performance.now() - startedMs) / 1000,
+      });
+    });
+    next();
+  };
+}

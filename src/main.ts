@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs';
+import { startBroker, type BrokerRole } from './broker.ts';
+import { loadConfig } from './config/load-config.ts';
+import { assertFiles } from './config/assert-files.ts';
+import { createLogger } from './telemetry/logger.ts';
+
+export interface ServeOptions {
+  readonly configPath: string;
+  readonly role: BrokerRole;
+}
+
+/** A stop that takes longer than this is not orderly any more; what is unfinished is found by the next start. */
+const STOP_LIMIT_MS = 9_000;
+
+/** Runs a broker until SIGTERM or SIGINT. Throws `ConfigError` or `PolicyError` when it cannot start. */
+export async function serve({ configPath, role }: ServeOptions): Promise<void> {
+  const config = loadConfig({ path: configPath, env: process.env });
+  assertFiles(config);
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+  const log = createLogger({ level: process.env['MAYFLY_LOG_LEVEL'] ?? 'info', base: { role } });
+  const broker = await startBroker({ config, role, log, version });
+  log.info({ url: broker.url, metrics_url: broker.metricsUrl, environment: config.environment, deployment_id: config.deployment_id }, 'mayfly is up');
+
+  const signal = await new Promise<string>((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, resolve);
+  });
+  log.info({ signal }, 'stopping: no new requests; finishing what is in flight');
+  setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref();
+  await broker.stop();
+  log.info({}, 'stopped');
+}

@@ -1,0 +1,148 @@
+import type { CredentialConfig, JwtProviderConfig } from '../../config/config-schema.ts';
+import { Secret } from '../../core/secret.ts';
+import { fromEpochSeconds, toEpochSeconds } from '../../core/time.ts';
+import type { Lease, LeaseIntent } from '../../ledger/lease.ts';
+import type { Capabilities, CredentialProvider, Minted, RevocationOrder, RevocationResult } from '../credential-provider.ts';
+import { newReference, readPresentedToken, referenceDigest, type PresentedToken } from './presented-token.ts';
+import { loadSigningKeys, signToken, type SigningKeys } from './signing-keys.ts';
+
+type JwtCredential = Extract<CredentialConfig, { kind: 'jwt' }>;
+
+export interface JwtProviderOptions {
+  readonly name: string;
+  readonly config: JwtProviderConfig;
+  /** The credentials of this provider, by name. */
+  readonly credentials: Readonly<Record<string, CredentialConfig>>;
+  readonly deploymentId: string;
+}
+
+/** A running jwt provider. Throws `TypeError` for a key file that cannot be used, `RangeError` for a credential of another kind. */
+export function createJwtProvider({ name, config, credentials, deploymentId }: JwtProviderOptions): JwtProvider {
+  const own = Object.entries(credentials).map(([credential, settings]): [string, JwtCredential] => {
+    if (settings.kind !== 'jwt') throw new RangeError(`credential ${credential} is not a jwt`);
+    return [credential, settings];
+  });
+  return new JwtProvider(name, config.issuer, deploymentId, new Map(own), loadSigningKeys(config.signing_key_files));
+}
+
+/**
+ * Tokens signed by Mayfly. Self-contained: verifiers never ask, so it cannot be revoked and lapses at its expiry. With
+ * `introspection_required`: an opaque reference, good only while the ledger says so, so its revocation is exact.
+ */
+export class JwtProvider implements CredentialProvider {
+  readonly name: string;
+  readonly issuer: string;
+  readonly #deploymentId: string;
+  readonly #credentials: ReadonlyMap<string, JwtCredential>;
+  readonly #keys: SigningKeys;
+
+  constructor(name: string, issuer: string, deploymentId: string, credentials: ReadonlyMap<string, JwtCredential>, keys: SigningKeys) {
+    this.name = name;
+    this.issuer = issuer;
+    this.#deploymentId = deploymentId;
+    this.#credentials = credentials;
+    this.#keys = keys;
+  }
+
+  capabilities(credential: string): Capabilities {
+    const exact = this.#credential(credential).introspection_required;
+    return {
+      kind: 'jwt',
+      revocability: exact ? 'exact' : 'none',
+      minTtlSeconds: 1,
+      endsOpenSessions: false,
+      propagationSeconds: 0,
+      canList: false,
+    };
+  }
+
+  mint(intent: LeaseIntent): Promise<Minted> {
+    return Promise.resolve(this.#mintNow(intent));
+  }
+
+  #mintNow(intent: LeaseIntent): Minted {
+    const { audience, introspection_required: opaque } = this.#credential(intent.credential);
+    if (opaque) {
+      const reference = newReference(intent.id);
+      return {
+        secret: { token: new Secret(reference) },
+        handle: { form: 'reference', reference_sha256: referenceDigest(reference) },
+        targetExpiresAtMs: intent.dueAtMs,
+      };
+    }
+    // Rounded up: the token never ends before the lease it belongs to.
+    const expires = Math.ceil(intent.dueAtMs / 1000);
+    const [key] = this.#keys;
+    const claims = {
+      iss: this.issuer,
+      sub: intent.agent.subject,
+      aud: audience,
+      exp: expires,
+      iat: toEpochSeconds(intent.createdAtMs),
+      nbf: toEpochSeconds(intent.createdAtMs),
+      jti: intent.id,
+      txn: intent.taskId,
+      purpose: intent.purpose,
+      agent_issuer: intent.agent.issuer,
+      deployment: this.#deploymentId,
+    };
+    return { secret: { token: new Secret(signToken(claims, key)) }, handle: { form: 'jwt', kid: key.kid }, targetExpiresAtMs: fromEpochSeconds(expires) };
+  }
+
+  /** There is nothing to do at a target: for a reference the ledger's state is the revocation, a JWT lapses. */
+  async *revokeMany(orders: readonly RevocationOrder[]): AsyncIterable<RevocationResult> {
+    for (const { intent } of orders) {
+      yield Promise.resolve<RevocationResult>(
+        intent.revocability === 'exact'
+          ? { leaseId: intent.id, outcome: 'revoked' }
+          : { leaseId: intent.id, outcome: 'lapses', atMs: intent.dueAtMs },
+      );
+    }
+  }
+
+  /** Judges a presented token by itself; undefined when this provider did not mint it. */
+  read(token: string): PresentedToken | undefined {
+    return readPresentedToken(token, this.#keys);
+  }
+
+  /** What introspection says of a live lease (RFC 7662 section 2.2). */
+  describe(lease: Lease): Readonly<Record<string, unknown>> {
+    return {
+      active: true,
+      iss: this.issuer,
+      sub: lease.agent.subject,
+      aud: this.audienceOf(lease.credential),
+      exp: toEpochSeconds(lease.dueAtMs),
+      iat: toEpochSeconds(lease.createdAtMs),
+      jti: lease.id,
+      txn: lease.taskId,
+      purpose: lease.purpose,
+      agent_issuer: lease.agent.issuer,
+      token_type: 'Bearer',
+    };
+  }
+
+  /** The audience a credential's tokens are for. */
+  audienceOf(credential: string): string {
+    return this.#credential(credential).audience;
+  }
+
+  /** Public keys, for `/.well-known/jwks.json`. */
+  jwks(): readonly Readonly<Record<string, string>>[] {
+    return this.#keys.map((key) => key.publicJwk);
+  }
+
+  checkHealth(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #credential(name: string): JwtCredential {
+    const credential = this.#credentials.get(name);
+    if (credential === undefined) throw new RangeError(`${name} is not a credential of ${this.name}`);
+    return credential;
+  }
+}

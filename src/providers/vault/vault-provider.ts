@@ -1,0 +1,166 @@
+import type { CredentialConfig, VaultProviderConfig } from '../../config/config-schema.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { LeaseIntent } from '../../ledger/lease.ts';
+import {
+  ProviderError,
+  type Capabilities,
+  type CredentialProvider,
+  type LiveCredential,
+  type Minted,
+  type RevocationOrder,
+  type RevocationResult,
+} from '../credential-provider.ts';
+import { liveTokens } from './list-live.ts';
+import { mintCredential, type VaultCredential } from './mint-credential.ts';
+import { revokeCredentials } from './revoke-credentials.ts';
+import * as answers from './vault-answers.ts';
+import { VaultClient } from './vault-client.ts';
+import { toProviderError } from './vault-failure.ts';
+import type { VaultHandle } from './vault-handle.ts';
+import { HEALTH_PATH, LOOKUP_SELF_PATH, VaultLogin, type VaultSession } from './vault-login.ts';
+
+export interface VaultProviderOptions {
+  readonly name: string;
+  readonly config: VaultProviderConfig;
+  /** The credentials of this provider, by name. */
+  readonly credentials: Readonly<Record<string, CredentialConfig>>;
+  readonly deploymentId: string;
+  readonly clock: Clock;
+  /** What this process does: it logs in for nothing else. */
+  readonly rights: { readonly mint: boolean; readonly revoke: boolean; readonly list: boolean };
+  readonly logger?: { warn(fields: object, message: string): void };
+}
+
+/** A running Vault or OpenBao provider: it logs in at once, in the background. Throws `RangeError` for a credential that is not of Vault. */
+export function createVaultProvider({ name, config, credentials, deploymentId, clock, rights, logger }: VaultProviderOptions): VaultProvider {
+  const client = new VaultClient({ address: config.address, namespace: config.namespace, caFile: config.ca_file, timeoutMs: config.timeout_ms });
+  const logIn = (right: keyof VaultProviderConfig['login']): VaultLogin =>
+    new VaultLogin({ provider: name, right, config: config.login[right], client, clock, ...(logger === undefined ? {} : { log: logger }) });
+  const sessions = {
+    ...(rights.mint ? { mint: logIn('api') } : {}),
+    ...(rights.revoke ? { revoke: logIn('worker') } : {}),
+    ...(rights.list ? { list: logIn('reconciler') } : {}),
+  };
+  return new VaultProvider({ name, config, credentials: vaultCredentials(credentials), deploymentId, clock, client, sessions });
+}
+
+function vaultCredentials(credentials: Readonly<Record<string, CredentialConfig>>): ReadonlyMap<string, VaultCredential> {
+  return new Map(
+    Object.entries(credentials).map(([name, credential]) => {
+      if (credential.kind !== 'vault.token' && credential.kind !== 'vault.dynamic') throw new RangeError(`credential ${name} is not of Vault`);
+      return [name, credential];
+    }),
+  );
+}
+
+export interface VaultProviderDeps {
+  readonly name: string;
+  readonly config: VaultProviderConfig;
+  readonly credentials: ReadonlyMap<string, VaultCredential>;
+  readonly deploymentId: string;
+  readonly clock: Clock;
+  readonly client: VaultClient;
+  /** One login for each right, where this process has it. */
+  readonly sessions: { readonly mint?: VaultSession; readonly revoke?: VaultSession; readonly list?: VaultSession };
+}
+
+/** Vault or OpenBao: kinds `vault.token` and `vault.dynamic`. */
+export class VaultProvider implements CredentialProvider {
+  readonly name: string;
+  readonly #deps: VaultProviderDeps;
+
+  constructor(deps: VaultProviderDeps) {
+    this.name = deps.name;
+    this.#deps = deps;
+  }
+
+  capabilities(credential: string): Capabilities {
+    const config = this.#credential(credential);
+    return {
+      kind: config.kind,
+      revocability: 'exact',
+      minTtlSeconds: 1,
+      // Vault judges each request of a token afresh; of a database only its revocation statements know.
+      endsOpenSessions: config.kind === 'vault.token' || config.ends_open_sessions,
+      propagationSeconds: 0,
+      canList: true,
+    };
+  }
+
+  async mint(intent: LeaseIntent, signal: AbortSignal): Promise<Minted> {
+    const { name: provider, client, config, deploymentId, clock } = this.#deps;
+    const session = this.#session('mint');
+    return mintCredential(intent, this.#credential(intent.credential), { provider, client, session, config, deploymentId, clock }, signal);
+  }
+
+  async *revokeMany(orders: readonly RevocationOrder[], signal: AbortSignal): AsyncGenerator<RevocationResult, void, undefined> {
+    const { name: provider, client, config, credentials, deploymentId, sessions } = this.#deps;
+    const session = sessions.revoke;
+    if (session === undefined) {
+      const error = this.#lacksRight('revoke');
+      for (const { intent } of orders) yield { leaseId: intent.id, outcome: 'failed', error };
+      return;
+    }
+    const context = {
+      ...{ provider, client, session, credentials, deploymentId },
+      listSession: sessions.list,
+      namespace: config.namespace ?? '',
+      concurrency: config.revoke_concurrency,
+    };
+    yield* revokeCredentials(orders, context, signal);
+  }
+
+  async *list(signal: AbortSignal): AsyncGenerator<LiveCredential, void, undefined> {
+    const { name, config, deploymentId } = this.#deps;
+    const session = this.#session('list');
+    try {
+      const clusterId = await session.clusterId(signal);
+      for await (const token of liveTokens(session, { deploymentId, concurrency: config.revoke_concurrency }, signal)) {
+        const handle: VaultHandle = {
+          accessor: token.accessor,
+          credential: token.credential,
+          cluster_id: clusterId,
+          namespace: config.namespace ?? '',
+          lease_id: null,
+          mount: null,
+          mount_accessor: null,
+        };
+        yield { leaseId: token.leaseId, handle, createdAtMs: token.createdAtMs };
+      }
+    } catch (cause) {
+      throw toProviderError(name, 'listing what is live', cause);
+    }
+  }
+
+  async checkHealth(signal: AbortSignal): Promise<void> {
+    const { name, client, sessions } = this.#deps;
+    try {
+      await client.request({ method: 'GET', path: HEALTH_PATH, answer: answers.health, signal });
+      const logins = Object.values(sessions) as VaultSession[];
+      await Promise.all(logins.map((session) => session.call({ method: 'GET', path: LOOKUP_SELF_PATH, answer: answers.ownToken, signal })));
+    } catch (cause) {
+      throw toProviderError(name, 'checking its health', cause);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const session of Object.values(this.#deps.sessions) as VaultSession[]) session.close();
+    await this.#deps.client.close();
+  }
+
+  #credential(name: string): VaultCredential {
+    const credential = this.#deps.credentials.get(name);
+    if (credential === undefined) throw new RangeError(`${name} is not a credential of provider ${this.name}`);
+    return credential;
+  }
+
+  #session(right: 'mint' | 'list'): VaultSession {
+    const session = this.#deps.sessions[right];
+    if (session === undefined) throw this.#lacksRight(right);
+    return session;
+  }
+
+  #lacksRight(right: string): ProviderError {
+    return new ProviderError(this.name, 'refused', `this process has no right to ${right} here`);
+  }
+}
