@@ -8,6 +8,7 @@ export interface OpenBaoServer {
   /** Secret; for seeding and for looking in from outside. No Mayfly process may have it. */
   readonly rootToken: string;
   readonly pid: number;
+  readonly exited: Promise<unknown>;
   stop(): Promise<void>;
 }
 
@@ -32,7 +33,7 @@ export async function startOpenBao({ directory, port }: { readonly directory: st
     },
     () => isServing(address, rootToken),
   );
-  return { address, rootToken, pid: server.pid, stop: () => server.stop() };
+  return { address, rootToken, pid: server.pid, exited: server.exited, stop: () => server.stop() };
 }
 
 /** Unsealed is not enough: the root token is installed a moment later. */

@@ -23,6 +23,7 @@ export interface PostgresServer {
   readonly port: number;
   readonly database: string;
   readonly pid: number;
+  readonly exited: Promise<unknown>;
   /** Connection URL of the superuser; secret. */
   readonly adminUrl: string;
   /** What OpenBao logs in as to make and end logins. */
@@ -86,7 +87,7 @@ export async function startPostgres({ directory }: { readonly directory: string 
   const place = { host: '127.0.0.1', port, database: 'orders' };
   return {
     ...place,
-    pid: server.pid,
+    pid: server.pid, exited: server.exited,
     adminUrl: `postgresql://postgres:${adminPassword}@127.0.0.1:${port}/orders`,
     openbaoLogin: { ...place, username: 'openbao', password: openbaoPassword },
     stop: () => server.stop(),

@@ -88,3 +88,6 @@ function portOrUndefined(port: number): Promise<number | undefined> {
     });
   });
 }
+
+/** Whether a port of loopback can be listened on. */
+export const isFree = async (port: number): Promise<boolean> => (await portOrUndefined(port)) === port;
