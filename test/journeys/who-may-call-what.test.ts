@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { at } from '../support/at.ts';
+import { RunningBroker } from '../support/running-broker.ts';
+
+let broker: RunningBroker;
+let tokens: Readonly<Record<string, string | null>>;
+let taskId: string;
+let leaseId: string;
+
+beforeAll(async () => {
+  broker = await RunningBroker.start();
+  const agent = await broker.agentToken();
+  tokens = {
+    agent,
+    'another agent': await broker.agentToken('agent:payouts'),
+    'an orchestrator': await broker.agentToken('orchestrator:support-desk'),
+    viewer: await broker.operatorToken('viewer'),
+    operator: await broker.operatorToken('operator'),
+    admin: await broker.operatorToken('admin'),
+    nobody: null,
+  };
+  const grant = await broker.grant(['task-reference'], { token: agent });
+  taskId = grant.id;
+  leaseId = at(grant.credentials, 0).lease_id;
+}, 60_000);
+
+afterAll(() => broker.stop(), 30_000);
+
+const CALLERS = ['agent', 'another agent', 'an orchestrator', 'viewer', 'operator', 'admin', 'nobody'] as const;
+
+/** The answer to each caller, in the order of CALLERS. A body that is wrong on purpose shows that rights come before shape. */
+const TABLE: readonly (readonly [call: string, body: object | undefined, answers: readonly number[]])[] = [
+  ['POST /v1/tasks', { wrong: 1 }, [422, 422, 422, 403, 403, 403, 401]],
+  ['GET /v1/tasks', undefined, [200, 200, 200, 403, 403, 403, 401]],
+  ['GET /v1/tasks/:task', undefined, [200, 404, 404, 403, 403, 403, 401]],
+  ['POST /v1/tasks/:task/credentials', { wrong: 1 }, [422, 404, 404, 403, 403, 403, 401]],
+  ['POST /v1/tasks/:task/heartbeat', { wrong: 1 }, [422, 404, 404, 403, 403, 403, 401]],
+  ['POST /v1/tasks/:task/complete', { wrong: 1 }, [422, 404, 404, 403, 403, 403, 401]],
+  ['GET /v1/leases', undefined, [403, 403, 403, 200, 200, 200, 401]],
+  ['GET /v1/leases/:lease', undefined, [403, 403, 403, 200, 200, 200, 401]],
+  ['POST /v1/leases/:lease/retry', undefined, [403, 403, 403, 403, 202, 202, 401]],
+  ['POST /v1/revocations', { selector: {} }, [403, 403, 403, 403, 422, 422, 401]],
+  ['GET /v1/revocations/rev_00000000000000000000000000000000', undefined, [403, 403, 403, 404, 404, 404, 401]],
+  ['GET /.well-known/jwks.json', undefined, [200, 200, 200, 200, 200, 200, 200]],
+  ['GET /livez', undefined, [200, 200, 200, 200, 200, 200, 200]],
+  ['GET /readyz', undefined, [200, 200, 200, 200, 200, 200, 200]],
+  ['GET /v1/nothing', undefined, [404, 404, 404, 404, 404, 404, 404]],
+];
+
+describe('who may call what', () => {
+  const cases = TABLE.flatMap(([call, body, answers]) => CALLERS.map((caller, index) => [call, caller, at(answers, index), body] as const));
+
+  it.each(cases)('%s by %s answers %i', async (call, caller, expected, body) => {
+    const [method = '', path = ''] = call.replace(':task', taskId).replace(':lease', leaseId).split(' ');
+    const answer = await broker.call(method, path, tokens[caller] ?? null, body);
+    expect(answer.status).toBe(expected);
+    if (answer.status >= 400) {
+      expect(answer.headers.get('content-type')).toContain('application/problem+json');
+      expect(answer.body).toMatchObject({ status: answer.status, type: expect.stringMatching(/^urn:mayfly:problem:/), request_id: expect.any(String) });
+    }
+  });
+
+  it('shows a list of tasks only to those they belong to', async () => {
+    const items = async (caller: string) => (await broker.call('GET', '/v1/tasks', tokens[caller] ?? null)).body['items'] as { id: string }[];
+    expect((await items('agent')).map((task) => task.id)).toContain(taskId);
+    expect(await items('another agent')).toEqual([]);
+  });
+
+  it('binds a task to its agent by issuer and subject: the same name from another issuer is nobody here', async () => {
+    const stranger = await broker.stack.operators.sign({ subject: 'agent:refunds', audience: broker.stack.workloads.audience });
+    expect((await broker.call('GET', `/v1/tasks/${taskId}`, stranger)).status).toBe(401);
+  });
+
+  it('never shows a secret again', async () => {
+    const answer = await broker.call('GET', `/v1/tasks/${taskId}`, tokens['agent'] ?? null);
+    expect(JSON.stringify(answer.body)).not.toContain('secret');
+  });
+});
+
+describe('what policy says', () => {
+  const declare = (fields: object) => async () =>
+    broker.call('POST', '/v1/tasks', tokens['agent'] ?? null, { purpose: 'refund-investigation', actions: ['read'], credentials: [{ name: 'task-token' }], ...fields });
+
+  it.each([
+    ['an action it does not permit', { actions: ['write'] }, 403, 'policy_denied'],
+    ['a purpose nobody defined', { purpose: 'because' }, 403, 'policy_denied'],
+    ['a data class it does not permit', { data_classes: ['financial'] }, 403, 'policy_denied'],
+    ['personal data for too long', { data_classes: ['pii'], ttl_seconds: 901 }, 403, 'policy_denied'],
+    ['a lifetime above the ceiling', { ttl_seconds: 3_601 }, 422, 'invalid_request'],
+    ['a credential nobody configured', { credentials: [{ name: 'root' }] }, 422, 'invalid_request'],
+    ['a parameter nobody defined', { credentials: [{ name: 'task-token', params: { x: 1 } }] }, 422, 'invalid_request'],
+    ['another agent', { agent: 'agent:payouts' }, 422, 'not_supported'],
+    ['a later claim', { start: 'claim' }, 422, 'not_supported'],
+  ])('refuses %s', async (_name, fields, status, code) => {
+    expect(await declare(fields)()).toMatchObject({ status, body: { code } });
+  });
+
+  it('gives the decision and the published reason with a denial, and points at unknown words', async () => {
+    expect(await declare({ data_classes: ['pii'], ttl_seconds: 901, credentials: [{ name: 'task-reference' }] })()).toMatchObject({
+      body: { detail: 'with personal data a credential may live 15 minutes at most', decision: { result: 'deny', policies: ['ttl-pii-quarter-hour'] } },
+    });
+    expect(await declare({ purpose: 'because' })()).toMatchObject({ body: { errors: [{ pointer: '/purpose' }], decision: { id: expect.stringMatching(/^dec_/) } } });
+  });
+
+  it('lets an export wait for a human, without a credential', async () => {
+    const answer = await declare({ purpose: 'data-export', actions: ['export'], credentials: [{ name: 'orders-db' }] })();
+    expect(answer).toMatchObject({ status: 202, body: { task: { state: 'pending_approval', decision: { result: 'approval_required' } }, credentials: [] } });
+  });
+
+  it('decides an extra credential afresh, within the task', async () => {
+    const agent = tokens['agent'] ?? '';
+    const grant = await broker.grant(['task-token'], { token: agent, ttlSeconds: 60 });
+    const extra = (body: object) => broker.call('POST', `/v1/tasks/${grant.id}/credentials`, agent, body);
+    expect(await extra({ name: 'task-reference', ttl_seconds: 30, tool_call: { id: 'call_1', tool: 'ledger.post' } })).toMatchObject({ status: 201, body: { credentials: [{ name: 'task-reference' }] } });
+    expect(await extra({ name: 'task-reference' })).toMatchObject({ status: 409, body: { code: 'duplicate_credential' } });
+    expect(await extra({ name: 'vault-token', ttl_seconds: 61 })).toMatchObject({ status: 422, body: { errors: [{ pointer: '/ttl_seconds' }] } });
+    await broker.complete(grant);
+    expect(await extra({ name: 'vault-token' })).toMatchObject({ status: 409, body: { code: 'task_not_active' } });
+  });
+
+  it('refuses bodies that are not JSON, not UTF-8, too large or of another type', async () => {
+    const send = (body: BodyInit, type = 'application/json') =>
+      fetch(`${broker.url}/v1/tasks`, { method: 'POST', headers: { Authorization: `Bearer ${tokens['agent'] ?? ''}`, 'Content-Type': type }, body });
+    const statuses = await Promise.all([
+      send('{'),
+      send(Buffer.from([0x7b, 0xff, 0x7d])),
+      send(JSON.stringify({ justification: 'x'.repeat(65 * 1024) })),
+      send('a=b', 'application/x-www-form-urlencoded'),
+    ]);
+    expect(statuses.map((answer) => answer.status)).toEqual([400, 400, 413, 415]);
+  });
+});

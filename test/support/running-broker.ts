@@ -1,0 +1,167 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { startBrokerProcess, type BrokerProcess } from '../../dev/broker-process.ts';
+import { AGENT } from '../../dev/dev-identities.ts';
+import { freePort } from '../../dev/run-server.ts';
+import { rootClient, type RootClient } from '../../dev/seed-openbao.ts';
+import { startStack, type Stack } from '../../dev/stack.ts';
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Record<string, unknown>;
+}
+
+export interface GrantedCredential {
+  readonly name: string;
+  readonly lease_id: string;
+  readonly state: string;
+  readonly expires_at: string;
+  readonly secret: Readonly<Record<string, string>>;
+}
+
+/** The whole real stack with a broker in a process of its own, as a user has it. */
+export class RunningBroker {
+  readonly stack: Stack;
+  readonly url: string;
+  readonly metricsUrl: string;
+  readonly logFile: string;
+  readonly #nodeOptions: readonly string[];
+  broker: BrokerProcess | undefined;
+
+  private constructor(stack: Stack, url: string, metricsUrl: string, nodeOptions: readonly string[]) {
+    this.stack = stack;
+    this.url = url;
+    this.metricsUrl = metricsUrl;
+    this.logFile = join(stack.directory, 'broker.log');
+    this.#nodeOptions = nodeOptions;
+  }
+
+  static async start(override: Readonly<Record<string, unknown>> = {}, nodeOptions: readonly string[] = []): Promise<RunningBroker> {
+    const directory = await mkdtemp(join(tmpdir(), 'mayfly-stack-'));
+    const port = await freePort();
+    const metricsPort = await freePort();
+    const stack = await startStack({ directory, port, metricsPort, override });
+    const running = new RunningBroker(stack, `http://127.0.0.1:${port}`, `http://127.0.0.1:${metricsPort}/metrics`, nodeOptions);
+    await running.startBroker();
+    return running;
+  }
+
+  async startBroker(): Promise<void> {
+    this.broker = await startBrokerProcess({ configFile: this.stack.configFile, url: this.url, logFile: this.logFile, nodeOptions: this.#nodeOptions });
+  }
+
+  /** SIGKILL: nothing is finished, nothing is said. */
+  async kill(): Promise<void> {
+    await this.broker?.kill();
+  }
+
+  async stop(): Promise<void> {
+    await this.broker?.stop();
+    await this.stack.stop();
+    await rm(this.stack.directory, { recursive: true, force: true });
+  }
+
+  /** A bearer token of a workload. */
+  agentToken(subject: string = AGENT): Promise<string> {
+    return this.stack.workloads.sign({ subject });
+  }
+
+  operatorToken(role: 'viewer' | 'operator' | 'admin' = 'operator'): Promise<string> {
+    return this.stack.operators.sign({ subject: 'olga', claims: { roles: [`mayfly-${role}`] } });
+  }
+
+  async call(method: string, path: string, token: string | null, body?: unknown): Promise<HttpAnswer> {
+    const response = await fetch(`${this.url}${path}`, {
+      method,
+      headers: { ...(token === null ? {} : { Authorization: `Bearer ${token}` }), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>) };
+  }
+
+  /** Declares a task and expects its credentials. */
+  async grant(
+    credentials: readonly string[],
+    options: { readonly ttlSeconds?: number; readonly token?: string; readonly fields?: object } = {},
+  ): Promise<{ readonly id: string; readonly token: string; readonly credentials: readonly GrantedCredential[] }> {
+    const token = options.token ?? (await this.agentToken());
+    const { status, body } = await this.call('POST', '/v1/tasks', token, {
+      purpose: 'refund-investigation',
+      actions: ['read'],
+      ttl_seconds: options.ttlSeconds ?? 300,
+      credentials: credentials.map((name) => ({ name })),
+      ...options.fields,
+    });
+    if (status !== 201) throw new Error(`the task was not granted: ${status} ${JSON.stringify(body)}`);
+    const { task, credentials: granted } = body as unknown as { task: { id: string }; credentials: GrantedCredential[] };
+    return { id: task.id, token, credentials: granted };
+  }
+
+  complete(grant: { readonly id: string; readonly token: string }): Promise<HttpAnswer> {
+    return this.call('POST', `/v1/tasks/${grant.id}/complete`, grant.token, {});
+  }
+
+  /** A client of the seeded database, as the holder of a minted login; not yet connected. */
+  psql(credential: GrantedCredential): pg.Client {
+    const { postgres } = this.stack;
+    if (postgres === null) throw new Error('there is no PostgreSQL');
+    const { username: user = '', password = '' } = credential.secret;
+    const client = new pg.Client({ host: postgres.host, port: postgres.port, database: postgres.database, user, password, connectionTimeoutMillis: 3_000 });
+    client.on('error', () => undefined);
+    return client;
+  }
+
+  /** Whether a new login with a minted credential succeeds. */
+  async canLogIn(credential: GrantedCredential): Promise<boolean> {
+    const client = this.psql(credential);
+    try {
+      await client.connect();
+      return true;
+    } catch {
+      return false;
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+
+  /** Names of minted logins that exist in the database. */
+  async mintedLogins(): Promise<string[]> {
+    const client = new pg.Client({ connectionString: this.stack.postgres?.adminUrl });
+    await client.connect();
+    try {
+      const { rows } = await client.query<{ rolname: string }>("select rolname from pg_roles where rolname like 'v-token-lse-%'");
+      return rows.map((row) => row.rolname);
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** OpenBao as seen by root, from outside. */
+  get bao(): RootClient {
+    const { openbao } = this.stack;
+    if (openbao === null) throw new Error('there is no OpenBao');
+    return rootClient(openbao);
+  }
+
+  /** Leases named by the tokens that are live in OpenBao under our deployment. */
+  async liveTokens(): Promise<string[]> {
+    const { keys = [] } = (await this.bao('LIST', 'auth/token/accessors')) as { keys?: string[] };
+    const tokens = await Promise.all(keys.map((accessor) => this.bao('POST', 'auth/token/lookup-accessor', { accessor }).catch(() => ({}) as Record<string, unknown>)));
+    return tokens.flatMap(({ meta }) => {
+      const { mayfly_lease: lease, mayfly_deployment: deployment } = (meta ?? {}) as Record<string, string>;
+      return lease !== undefined && deployment === this.stack.deploymentId ? [lease] : [];
+    });
+  }
+
+  log(): Promise<string> {
+    return readFile(this.logFile, 'utf8');
+  }
+
+  async metrics(): Promise<string> {
+    return (await fetch(this.metricsUrl)).text();
+  }
+}
