@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { startBroker, type BrokerRole } from './broker.ts';
 import { loadConfig } from './config/load-config.ts';
-import { assertFiles } from './config/assert-files.ts';
 import { createLogger } from './telemetry/logger.ts';
 
 export interface ServeOptions {
@@ -14,8 +13,7 @@ const STOP_LIMIT_MS = 9_000;
 
 /** Runs a broker until SIGTERM or SIGINT. Throws `ConfigError` or `PolicyError` when it cannot start. */
 export async function serve({ configPath, role }: ServeOptions): Promise<void> {
-  const config = loadConfig({ path: configPath, env: process.env });
-  assertFiles(config);
+  const config = loadConfig({ path: configPath, env: process.env, checkFiles: true });
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
   const log = createLogger({ level: process.env['MAYFLY_LOG_LEVEL'] ?? 'info', base: { role } });
   const broker = await startBroker({ config, role, log, version });

@@ -40,7 +40,7 @@ export interface AuditEvent {
   readonly facts: Readonly<Record<string, unknown>>;
 }
 
-/** An event ready for the stream: its canonical JSON and the HMAC that tells it from one a writer in Redis made up. */
+/** An event ready for the stream: its JSON and the HMAC that tells it from one a writer in Redis made up. */
 export interface SealedEvent {
   readonly json: string;
   readonly mac: string;

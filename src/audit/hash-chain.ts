@@ -43,14 +43,26 @@ export const GENESIS: ChainHead = { seq: 0, hash: '0'.repeat(64), epoch: 0 };
 
 /** SHA-256 over 0x00 and the canonical JSON; the prefix keeps leaves apart from nodes of a Merkle tree (RFC 6962 section 2.1). */
 export function hashRecord(record: ChainRecord): string {
-  return createHash('sha256').update('\0').update(canonicalJson(record)).digest('hex');
+  return hashText(canonicalJson(record));
 }
+
+const hashText = (canonical: string): string => createHash('sha256').update('\0').update(canonical).digest('hex');
 
 /** The next line of a chain, with its line feed, and the head after it. */
 export function appendRecord(head: ChainHead, content: Omit<ChainRecord, 'seq' | 'prev'>): { readonly line: string; readonly head: ChainHead } {
   const record: ChainRecord = { ...content, seq: head.seq + 1, prev: head.hash };
-  const hash = hashRecord(record);
-  return { line: `${canonicalJson({ ...record, hash })}\n`, head: { seq: record.seq, hash, epoch: record.epoch } };
+  const event = canonicalJson(record.event);
+  const hash = hashText(recordText(record, event));
+  return { line: `${recordText(record, event, hash)}\n`, head: { seq: record.seq, hash, epoch: record.epoch } };
+}
+
+/**
+ * The canonical JSON of a record, with or without its hash: the members in their sorted order, so that an event, by far
+ * the largest of them, is written out only once for both.
+ */
+function recordText({ seq, prev, sealed_at: sealedAt, epoch, origin }: ChainRecord, event: string, hash?: string): string {
+  const own = hash === undefined ? '' : `"hash":"${hash}",`;
+  return `{"epoch":${epoch},"event":${event},${own}"origin":${canonicalJson(origin)},"prev":"${prev}","sealed_at":${JSON.stringify(sealedAt)},"seq":${seq}}`;
 }
 
 export type LineProblem = 'not_json' | 'changed' | 'missing' | 'reordered';

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CliError, EXIT, exitCodeFor } from './exit-codes.ts';
+import { printable, say } from './output.ts';
 
 /** How to reach the broker, as every command takes it. */
 export interface ConnectionFlags {
@@ -34,12 +35,12 @@ const TIMEOUT_MS = 30_000;
  */
 export function createBrokerClient(flags: ConnectionFlags, caller: Caller, env: NodeJS.ProcessEnv = process.env): BrokerClient {
   const dev = findDevStack(process.cwd());
-  const address = flags.addr ?? env['MAYFLY_ADDR'] ?? dev?.stack.url;
-  if (address === undefined) {
-    throw new CliError(EXIT.usage, 'no broker is named: use --addr or MAYFLY_ADDR, or run `npm start` here for a development stack');
-  }
-  const token = readToken(flags, caller, env, dev?.stack);
+  const named = flags.addr ?? env['MAYFLY_ADDR'];
   const source = flags.addr !== undefined ? '--addr' : env['MAYFLY_ADDR'] !== undefined ? 'MAYFLY_ADDR' : (dev?.path ?? '');
+  const address = safeAddress(named ?? dev?.stack.url, source);
+  // A development stack's tokens are for that stack: they never go to an address from elsewhere.
+  const ownTokens = dev !== undefined && (named === undefined || new URL(named).origin === new URL(dev.stack.url).origin) ? dev : undefined;
+  const token = readToken(flags, caller, env, ownTokens);
 
   return {
     async call(method, path, body) {
@@ -52,7 +53,10 @@ export function createBrokerClient(flags: ConnectionFlags, caller: Caller, env: 
           headers: { Authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
           ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         });
-      } catch {
+      } catch (error) {
+        if (error instanceof DOMException && error.name === 'TimeoutError') {
+          throw new CliError(EXIT.pending, `the broker at ${address} did not answer within ${TIMEOUT_MS / 1000} s; what was asked may still happen`);
+        }
         throw new CliError(EXIT.upstream, `no broker answers at ${address} (from ${source})`, 'start one with `npm start`, or name another with --addr');
       }
       const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
@@ -62,10 +66,27 @@ export function createBrokerClient(flags: ConnectionFlags, caller: Caller, env: 
   };
 }
 
-function readToken(flags: ConnectionFlags, caller: Caller, env: NodeJS.ProcessEnv, dev: DevStack | undefined): string {
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+
+/** Throws where there is no address, or one that would carry the token in the clear. */
+function safeAddress(address: string | undefined, source: string): string {
+  if (address === undefined) {
+    throw new CliError(EXIT.usage, 'no broker is named: use --addr or MAYFLY_ADDR, or run `npm start` here for a development stack');
+  }
+  const url = URL.parse(address);
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new CliError(EXIT.usage, `${printable(address)} (from ${source}) is not an http or https URL`);
+  if (url.username !== '' || url.password !== '') throw new CliError(EXIT.usage, `the address from ${source} must not hold a user or a password`);
+  if (url.protocol === 'http:' && !LOOPBACK.test(url.hostname)) {
+    throw new CliError(EXIT.usage, `${address} (from ${source}) is plain http: the token would be readable on its way; use https`);
+  }
+  return address;
+}
+
+function readToken(flags: ConnectionFlags, caller: Caller, env: NodeJS.ProcessEnv, dev: FoundStack | undefined): string {
   const file = flags.tokenFile ?? env['MAYFLY_TOKEN_FILE'];
   if (file === undefined && env['MAYFLY_TOKEN'] !== undefined) return env['MAYFLY_TOKEN'].trim();
-  const path = file ?? (caller === 'agent' ? dev?.agent_token_file : dev?.operator_token_file);
+  if (file === undefined && dev !== undefined) say(`using the development ${caller}'s token of ${dev.path}`);
+  const path = file ?? (caller === 'agent' ? dev?.stack.agent_token_file : dev?.stack.operator_token_file);
   if (path === undefined) throw new CliError(EXIT.usage, 'no token is named: use --token-file, MAYFLY_TOKEN_FILE or MAYFLY_TOKEN');
   try {
     return readFileSync(path === '-' ? 0 : path, 'utf8').trim();
@@ -74,12 +95,25 @@ function readToken(flags: ConnectionFlags, caller: Caller, env: NodeJS.ProcessEn
   }
 }
 
-/** The development stack that was started in this folder or in one above it. */
-function findDevStack(folder: string): { readonly stack: DevStack; readonly path: string } | undefined {
+interface FoundStack {
+  readonly stack: DevStack;
+  readonly path: string;
+}
+
+/** The development stack that was started in this folder or in one above it, by this user: anybody can write below /tmp. */
+function findDevStack(folder: string): FoundStack | undefined {
   for (let at = resolve(folder); ; at = resolve(at, '..')) {
     const path = join(at, '.mayfly/dev.json');
-    if (existsSync(path)) return { stack: JSON.parse(readFileSync(path, 'utf8')) as DevStack, path };
+    if (statSync(path, { throwIfNoEntry: false })?.uid === process.getuid?.()) return { stack: readDevStack(path), path };
     if (at === resolve(at, '..')) return undefined;
+  }
+}
+
+function readDevStack(path: string): DevStack {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as DevStack;
+  } catch {
+    throw new CliError(EXIT.usage, `${path} cannot be read; start the development stack again, or use --addr and --token-file`);
   }
 }
 

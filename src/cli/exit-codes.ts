@@ -7,7 +7,10 @@ export const EXIT = {
   notFound: 4,
   auth: 5,
   upstream: 6,
+  /** Waits for a human, or took too long: it may still come. */
   pending: 7,
+  /** The task's time was over first. */
+  expired: 124,
 } as const;
 
 /** A failure with its exit code. `lines` are for standard error. */

@@ -1,9 +1,15 @@
 import { styleText } from 'node:util';
 
 /** Data goes to standard output, words to standard error. */
-export const say = (line: string): void => void process.stderr.write(`${line}\n`);
+export const say = (line: string): void => void process.stderr.write(`${printable(line)}\n`);
 export const print = (text: string): void => void process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
 export const printJson = (value: unknown): void => print(JSON.stringify(value, null, 2));
+
+/**
+ * Text without control characters. What a broker answers holds words of others, such as an agent's subject, and a
+ * terminal would obey the escape sequences in them.
+ */
+export const printable = (text: string): string => text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, (character) => (character === '\n' ? character : '\u{fffd}'));
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -13,9 +19,10 @@ export const styled = (style: Style, text: string): string => styleText(style, t
 /** A table with aligned columns; the header in bold. Empty rows give a single line that says so. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[], none: string): string {
   if (rows.length === 0) return none;
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)));
+  const cleaned = rows.map((row) => row.map((cell) => printable(cell).replaceAll('\n', ' ')));
+  const widths = header.map((title, column) => Math.max(title.length, ...cleaned.map((row) => (row[column] ?? '').length)));
   const line = (cells: readonly string[]): string => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd();
-  return [styled('bold', line(header)), ...rows.map(line)].join('\n');
+  return [styled('bold', line(header)), ...cleaned.map(line)].join('\n');
 }
 
 /** How far away an instant is: `4m 05s`, or `12s ago`. */

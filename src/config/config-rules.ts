@@ -1,5 +1,4 @@
-import { lstatSync, readFileSync, statSync } from 'node:fs';
-import type { Config } from './config-schema.ts';
+import type { Config, VaultProviderConfig } from './config-schema.ts';
 import type { ConfigPath } from './load-config.ts';
 
 export interface RuleFault {
@@ -11,7 +10,10 @@ export interface RuleFault {
 export function configFaults(config: Config, options: { readonly urlFromEnvironment: boolean }): RuleFault[] {
   return [
     ...identityFaults(config),
+    ...urlFaults(config),
     ...credentialFaults(config),
+    ...tokenRoleFaults(config),
+    ...introspectionFaults(config),
     ...redisFaults(config, options.urlFromEnvironment),
     ...limitFaults(config),
     ...(config.environment === 'production' ? productionFaults(config) : developmentFaults(config)),
@@ -33,6 +35,14 @@ function identityFaults({ identity, operators, providers }: Config): RuleFault[]
     if (audience === operators.audience) faults.push({ key: [...key, 'audience'], detail: 'is also the audience of operators' });
     seen.add(issuer);
   }
+  for (const [index, { subjects }] of identity.issuers.entries()) {
+    for (const [position, pattern] of (subjects ?? []).entries()) {
+      const domain = identity.trust_domains.find(({ name }) => reaches(pattern, `spiffe://${name}/`));
+      if (domain === undefined) continue;
+      const detail = `lets this issuer vouch for members of the trust domain ${domain.name}, which only that domain's own keys may do`;
+      faults.push({ key: ['identity', 'issuers', index, 'subjects', position], detail });
+    }
+  }
   if (own.has(operators.issuer)) faults.push({ key: ['operators', 'issuer'], detail: "is Mayfly's own issuer" });
   if (identity.audience === operators.audience) faults.push({ key: ['operators', 'audience'], detail: 'is also the audience of workloads; an operator token must never pass as a workload' });
   for (const [index, { name }] of identity.trust_domains.entries()) {
@@ -41,13 +51,35 @@ function identityFaults({ identity, operators, providers }: Config): RuleFault[]
   return faults;
 }
 
+/** Whether a subject pattern can match a subject that starts with `prefix`. */
+const reaches = (pattern: string, prefix: string): boolean =>
+  pattern.startsWith(prefix) || (pattern.endsWith('*') && prefix.startsWith(pattern.slice(0, -1)));
+
+/** An issuer is a name, compared byte for byte; what else a URL can carry has no business in it, a password least of all. */
+function urlFaults({ identity, operators, providers }: Config): RuleFault[] {
+  const issuers: [ConfigPath, string][] = [
+    ...identity.issuers.map(({ issuer }, index): [ConfigPath, string] => [['identity', 'issuers', index, 'issuer'], issuer]),
+    [['operators', 'issuer'], operators.issuer],
+    ...Object.entries(providers).map(([name, provider]): [ConfigPath, string] =>
+      provider.type === 'jwt' ? [['providers', name, 'issuer'], provider.issuer] : [['providers', name, 'address'], provider.address],
+    ),
+  ];
+  return issuers.flatMap(([key, text]) => {
+    const url = new URL(text);
+    const faults: RuleFault[] = [];
+    if (url.username !== '' || url.password !== '') faults.push({ key, detail: 'must not hold a user or a password' });
+    if (/[?#]/.test(text)) faults.push({ key, detail: 'must have neither a query nor a fragment' });
+    return faults;
+  });
+}
+
 function credentialFaults({ credentials, providers, identity, operators, limits }: Config): RuleFault[] {
   return Object.entries(credentials).flatMap(([name, credential]) => {
     const key = ['credentials', name];
     const faults: RuleFault[] = [];
     const provider = providers[credential.provider];
     const wanted = credential.kind === 'jwt' ? 'jwt' : 'vault';
-    if (provider === undefined) faults.push({ key: [...key, 'provider'], detail: `must be one of ${Object.keys(providers).join(', ')}` });
+    if (provider === undefined) faults.push({ key: [...key, 'provider'], detail: `must be one of the configured providers: ${Object.keys(providers).join(', ')}` });
     else if (provider.type !== wanted) faults.push({ key: [...key, 'provider'], detail: `must be a provider of type ${wanted} for the kind ${credential.kind}` });
     if ((credential.max_ttl_seconds ?? 0) > limits.max_ttl_seconds) {
       faults.push({ key: [...key, 'max_ttl_seconds'], detail: `must be at most limits.max_ttl_seconds, ${limits.max_ttl_seconds}` });
@@ -55,14 +87,69 @@ function credentialFaults({ credentials, providers, identity, operators, limits 
     if (credential.kind === 'jwt' && [identity.audience, operators.audience, ...identity.issuers.map((issuer) => issuer.audience)].includes(credential.audience)) {
       faults.push({ key: [...key, 'audience'], detail: "is Mayfly's own audience; a minted token must not be able to declare tasks" });
     }
-    const used = credential.kind === 'vault.dynamic' ? [...credential.path.matchAll(/\{([^}]*)\}/g)].map((match) => match[1] ?? '') : [];
-    for (const param of used.filter((param) => !Object.hasOwn(credential.params, param))) {
-      faults.push({ key: [...key, 'path'], detail: `uses {${param}}, which params does not define` });
-    }
-    for (const param of Object.keys(credential.params).filter((param) => credential.kind === 'vault.dynamic' && !used.includes(param))) {
-      faults.push({ key: [...key, 'params', param], detail: 'is not used in path' });
+    if (credential.kind === 'vault.dynamic') faults.push(...pathFaults(key, credential.path, credential.params));
+    for (const [param, schema] of Object.entries(credential.params)) {
+      if (schema.type === 'string' && schema.pattern !== undefined && !isPattern(schema.pattern)) {
+        faults.push({ key: [...key, 'params', param, 'pattern'], detail: 'must be a regular expression (JavaScript, with the flag u)' });
+      }
+      if (schema.type === 'integer' && schema.min !== undefined && schema.max !== undefined && schema.min > schema.max) {
+        faults.push({ key: [...key, 'params', param, 'min'], detail: 'must be at most max' });
+      }
     }
     return faults;
+  });
+}
+
+type Params = Config['credentials'][string]['params'];
+
+/** A path is fixed but for whole segments that declared parameters fill. */
+function pathFaults(key: ConfigPath, path: string, params: Params): RuleFault[] {
+  const faults: RuleFault[] = [];
+  const segments = path.split('/');
+  const used = segments.flatMap((segment) => /^\{([^{}]*)\}$/.exec(segment)?.[1] ?? []);
+  if (segments.some((segment) => ['', '.', '..'].includes(segment)) || /[?#*+\s%]/.test(path)) {
+    faults.push({ key: [...key, 'path'], detail: 'must be plain segments, with no slash at either end, and no wildcard' });
+  }
+  if (segments.some((segment) => /[{}]/.test(segment.replace(/^\{[^{}]*\}$/, '')))) {
+    faults.push({ key: [...key, 'path'], detail: 'must use a parameter as a whole segment, as in database/creds/{role}' });
+  }
+  for (const param of used) {
+    if (!Object.hasOwn(params, param)) faults.push({ key: [...key, 'path'], detail: `uses {${param}}, which params does not define` });
+    else if (params[param]?.required === false) faults.push({ key: [...key, 'params', param, 'required'], detail: 'must be true: the path needs it' });
+  }
+  for (const param of Object.keys(params).filter((name) => !used.includes(name))) faults.push({ key: [...key, 'params', param], detail: 'is not used in path' });
+  return faults;
+}
+
+function isPattern(text: string): boolean {
+  try {
+    new RegExp(`^(?:${text})$`, 'u');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Two credentials on one token role would each have the rights of both. */
+function tokenRoleFaults({ credentials }: Config): RuleFault[] {
+  const owners = new Map<string, string>();
+  return Object.entries(credentials).flatMap(([name, credential]) => {
+    if (credential.kind === 'jwt') return [];
+    const role = `${credential.provider}/${credential.token_role}`;
+    const owner = owners.get(role);
+    owners.set(role, owner ?? name);
+    return owner === undefined ? [] : [{ key: ['credentials', name, 'token_role'], detail: `is also that of ${owner}; each credential has its own` }];
+  });
+}
+
+/** Whoever introspects is a workload, and asks about tokens that can be introspected. */
+function introspectionFaults({ introspection, identity, credentials }: Config): RuleFault[] {
+  const issuers = [...identity.issuers.map(({ issuer }) => issuer), ...identity.trust_domains.map(({ name }) => `spiffe://${name}`)];
+  const opaque = Object.values(credentials).flatMap((credential) => (credential.kind === 'jwt' ? [credential.audience] : []));
+  return introspection.resource_servers.flatMap(({ issuer, audiences }, index) => {
+    const key = ['introspection', 'resource_servers', index];
+    const unknown = audiences.flatMap((audience, position) => (opaque.includes(audience) ? [] : [{ key: [...key, 'audiences', position], detail: 'is the audience of no credential of kind jwt' }]));
+    return issuers.includes(issuer) ? unknown : [{ key: [...key, 'issuer'], detail: `must be one of the workload issuers: ${issuers.join(', ')}` }, ...unknown];
   });
 }
 
@@ -75,10 +162,16 @@ function redisFaults({ redis }: Config, urlFromEnvironment: boolean): RuleFault[
   return [];
 }
 
-function limitFaults({ limits, revocation }: Config): RuleFault[] {
+function limitFaults({ limits, revocation, minting, providers, http }: Config): RuleFault[] {
   const faults: RuleFault[] = [];
   if (limits.default_ttl_seconds > limits.max_ttl_seconds) faults.push({ key: ['limits', 'default_ttl_seconds'], detail: 'must be at most limits.max_ttl_seconds' });
   if (revocation.retry_first_ms > revocation.retry_max_ms) faults.push({ key: ['revocation', 'retry_first_ms'], detail: 'must be at most revocation.retry_max_ms' });
+  for (const [name, provider] of Object.entries(providers)) {
+    if (provider.type === 'vault' && provider.timeout_ms > minting.timeout_ms) {
+      faults.push({ key: ['providers', name, 'timeout_ms'], detail: `must be at most minting.timeout_ms, ${minting.timeout_ms}` });
+    }
+  }
+  if (http.port !== 0 && http.port === http.metrics_port) faults.push({ key: ['http', 'metrics_port'], detail: 'must differ from http.port' });
   return faults;
 }
 
@@ -92,65 +185,37 @@ function productionFaults(config: Config): RuleFault[] {
   for (const [name, provider] of Object.entries(config.providers)) {
     if (provider.type === 'vault' && insecure(provider.address)) faults.push({ key: ['providers', name, 'address'], detail: 'must be https in production' });
     if (provider.type === 'jwt' && insecure(provider.issuer)) faults.push({ key: ['providers', name, 'issuer'], detail: 'must be https in production' });
+    if (provider.type === 'vault') faults.push(...sharedLoginFaults(['providers', name, 'login'], provider.login));
   }
   return faults;
+}
+
+/** One login with the rights of two is what separate logins are there to prevent. */
+function sharedLoginFaults(key: ConfigPath, login: VaultProviderConfig['login']): RuleFault[] {
+  const owners = new Map<string, string>();
+  return Object.entries(login).flatMap(([right, { method, ...files }]) => {
+    const file = 'file' in files ? files.file : files.role_id_file;
+    const owner = owners.get(file);
+    owners.set(file, owner ?? right);
+    return owner === undefined ? [] : [{ key: [...key, right], detail: `is the same login as ${owner} (${method}); in production each right has its own` }];
+  });
 }
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/;
 
+/** Whether a host is this machine, and nothing else. */
+export const isLoopback = (host: string): boolean => LOOPBACK.test(host);
+
 function developmentFaults(config: Config): RuleFault[] {
   const faults: RuleFault[] = [];
-  if (!LOOPBACK.test(config.http.host)) faults.push({ key: ['http', 'host'], detail: 'must be a loopback address in development' });
+  if (!isLoopback(config.http.host)) faults.push({ key: ['http', 'host'], detail: 'must be a loopback address in development' });
   for (const [name, provider] of Object.entries(config.providers)) {
-    if (provider.type === 'vault' && !LOOPBACK.test(new URL(provider.address).hostname)) {
+    if (provider.type === 'vault' && !isLoopback(new URL(provider.address).hostname)) {
       faults.push({ key: ['providers', name, 'address'], detail: 'must be on a loopback address in development' });
     }
   }
-  if (config.redis.url !== undefined && !LOOPBACK.test(new URL(config.redis.url).hostname)) {
+  if (config.redis.url !== undefined && !isLoopback(new URL(config.redis.url).hostname)) {
     faults.push({ key: ['redis', 'url'], detail: 'must be on a loopback address in development' });
   }
   return faults;
-}
-
-/** Faults of the files a configuration names: missing, unreadable, or, in production, a secret that others can read. */
-export function fileFaults(config: Config): RuleFault[] {
-  const secrets: [ConfigPath, string][] = [[['keys', 'ledger_seal_file'], config.keys.ledger_seal_file]];
-  const plain: [ConfigPath, string][] = [[['policy', 'directory'], config.policy.directory]];
-  if (config.redis.url_file !== undefined) secrets.push([['redis', 'url_file'], config.redis.url_file]);
-  for (const [index, domain] of config.identity.trust_domains.entries()) plain.push([['identity', 'trust_domains', index, 'bundle_file'], domain.bundle_file]);
-  for (const [name, provider] of Object.entries(config.providers)) {
-    const key = ['providers', name];
-    if (provider.type === 'jwt') {
-      secrets.push(...provider.signing_key_files.map((file, index): [ConfigPath, string] => [[...key, 'signing_key_files', index], file]));
-      continue;
-    }
-    if (provider.ca_file !== undefined) plain.push([[...key, 'ca_file'], provider.ca_file]);
-    for (const [right, login] of Object.entries(provider.login)) {
-      const files = login.method === 'approle' ? { role_id_file: login.role_id_file, secret_id_file: login.secret_id_file } : { file: login.file };
-      secrets.push(...Object.entries(files).map(([field, file]): [ConfigPath, string] => [[...key, 'login', right, field], file]));
-    }
-  }
-  const faults = [...secrets, ...plain].flatMap(([key, path]) => missing(key, path));
-  if (config.environment === 'production') faults.push(...secrets.flatMap(([key, path]) => tooOpen(key, path)));
-  const seal = config.keys.ledger_seal_file;
-  if (faults.length === 0 && readFileSync(seal).length < 32) faults.push({ key: ['keys', 'ledger_seal_file'], detail: 'must hold at least 32 bytes' });
-  return faults;
-}
-
-function missing(key: ConfigPath, path: string): RuleFault[] {
-  try {
-    lstatSync(path);
-    return [];
-  } catch {
-    return [{ key, detail: `names ${path}, which is not there or cannot be read` }];
-  }
-}
-
-function tooOpen(key: ConfigPath, path: string): RuleFault[] {
-  try {
-    // Mounted secrets are often links into a volume: what counts is the file itself.
-    return (statSync(path).mode & 0o077) === 0 ? [] : [{ key, detail: `names ${path}, which others can read; make it 0600` }];
-  } catch {
-    return [];
-  }
 }

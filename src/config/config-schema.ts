@@ -101,7 +101,7 @@ const credentialCommon = {
   owner: z.string().min(1).describe('who answers for this credential'),
   description: z.string().optional(),
   max_ttl_seconds: seconds(1, 86_400).optional().describe('below `limits.max_ttl_seconds`'),
-  params: z.record(z.string().regex(/^[a-z][a-z0-9_]{0,31}$/), paramSchema).default({}),
+  params: z.record(z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'lower-case letters, digits and underscores, starting with a letter, at most 32'), paramSchema).default({}),
 };
 
 const credential = z.discriminatedUnion('kind', [

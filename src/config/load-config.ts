@@ -1,14 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { LineCounter, parseDocument, isMap, isScalar, isSeq, type Document, type Node } from 'yaml';
-import type { z } from 'zod';
-import { configFaults } from './config-rules.ts';
+import { readConfigDocument } from './config-document.ts';
+import { fileFaults } from './config-files.ts';
+import { configFaults, type RuleFault } from './config-rules.ts';
 import { configSchema, type Config } from './config-schema.ts';
-import { environmentOverrides } from './environment.ts';
+import { applyOverrides, environmentOverrides } from './environment.ts';
+import { schemaFaults } from './schema-faults.ts';
 
-/** One fault: where it is, and what is allowed there. Never the value itself: it could be a secret. */
+/** One fault: where it is, and what is allowed there. Never a value that could be a secret. */
 export interface ConfigFault {
-  /** File and line, or the name of the variable. */
+  /** `file:line:column`, or the name of the variable. */
   readonly where: string;
   readonly line: number | null;
   /** The key, as `providers.vault-main.address`. */
@@ -22,110 +23,60 @@ export class ConfigError extends Error {
   readonly faults: readonly ConfigFault[];
 
   constructor(faults: readonly ConfigFault[]) {
-    super(faults.map((fault) => `${fault.where}: ${fault.key === '' ? '' : `${fault.key}: `}${fault.detail}`).join('\n'));
+    super(faults.map(({ where, key, detail }) => `${where}: ${key === '' ? '' : `${key} `}${detail}`).join('\n'));
     this.faults = faults;
   }
 }
 
 export type ConfigPath = readonly (string | number)[];
 
+export interface LoadOptions {
+  readonly path: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Also looks at the files that the configuration names. */
+  readonly checkFiles?: boolean;
+}
+
 /**
  * Reads, checks and freezes the configuration: one YAML file, then `MAYFLY_*` variables over it. Paths of files become
- * absolute, relative to the file's own folder. Throws `ConfigError` with every fault.
+ * absolute, relative to the file's own folder. Throws `ConfigError` with every fault; rules between keys are looked at
+ * once each key is right by itself.
  */
-export function loadConfig(options: { readonly path: string; readonly env: Readonly<Record<string, string | undefined>> }): Config {
-  const path = resolve(options.path);
-  const lines = new LineCounter();
-  const document = parseYaml(path, lines);
-  const overrides = environmentOverrides(options.env);
-  if (overrides.faults.length > 0) throw new ConfigError(overrides.faults);
+export function loadConfig({ path: given, env, checkFiles = false }: LoadOptions): Config {
+  const path = resolve(given);
+  const document = readConfigDocument(readText(path));
+  if (document.faults.length > 0) {
+    throw new ConfigError(document.faults.map(({ line, column, detail }) => ({ where: `${path}:${line}:${column}`, line, key: '', detail })));
+  }
+  const { overrides, faults } = environmentOverrides(env, document.value);
+  const data = applyOverrides(document.value, overrides);
 
-  const locate = (key: ConfigPath): Pick<ConfigFault, 'where' | 'line'> => {
-    const variable = overrides.variableFor(key);
-    if (variable !== undefined) return { where: variable, line: null };
-    const line = lineOf(document, key, lines);
-    return { where: `${path}:${line}`, line };
+  const variableFor = (key: ConfigPath): string | undefined =>
+    overrides.findLast((override) => override.key.every((part, index) => part === key[index]))?.variable;
+  const locate = ({ key, detail }: RuleFault): ConfigFault => {
+    const variable = variableFor(key);
+    const { line, column } = document.placeOf(key);
+    return { ...(variable === undefined ? { where: `${path}:${line}:${column}`, line } : { where: variable, line: null }), key: key.join('.'), detail };
   };
-  const fault = (key: ConfigPath, detail: string): ConfigFault => ({ ...locate(key), key: key.join('.'), detail });
 
-  const raw = overrides.apply(document.toJS({ maxAliasCount: 0 }) ?? {});
-  const parsed = configSchema.safeParse(raw);
-  if (!parsed.success) throw new ConfigError(parsed.error.issues.flatMap((issue) => faultsOf(issue, fault)));
+  const parsed = configSchema.safeParse(data);
+  if (!parsed.success) throw new ConfigError([...faults, ...schemaFaults(parsed.error, data).map(locate)]);
   const config = absolutePaths(parsed.data, dirname(path));
-  const faults = configFaults(config, { urlFromEnvironment: overrides.variableFor(['redis', 'url']) !== undefined });
-  if (faults.length > 0) throw new ConfigError(faults.map(({ key, detail }) => fault(key, detail)));
+  const ruleFaults = configFaults(config, { urlFromEnvironment: variableFor(['redis', 'url']) !== undefined });
+  const all = [...faults, ...[...ruleFaults, ...(checkFiles ? fileFaults(config) : [])].map(locate)];
+  if (all.length > 0) throw new ConfigError(all);
   return deepFreeze(config);
 }
 
-function parseYaml(path: string, lines: LineCounter): Document.Parsed {
-  let text: string;
+function readText(path: string): string {
   try {
-    text = readFileSync(path, 'utf8');
-  } catch {
-    throw new ConfigError([{ where: path, line: null, key: '', detail: 'cannot be read; name a configuration file with --config or MAYFLY_CONFIG' }]);
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
+  } catch (error) {
+    const detail = error instanceof TypeError && 'code' in error && error.code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
+      ? 'is not UTF-8'
+      : 'cannot be read; name a configuration file with --config or MAYFLY_CONFIG';
+    throw new ConfigError([{ where: path, line: null, key: '', detail }]);
   }
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, strict: true });
-  const broken = [...document.errors, ...document.warnings];
-  if (broken.length > 0) {
-    throw new ConfigError(
-      broken.map((error) => {
-        const line = lines.linePos(error.pos[0]).line;
-        return { where: `${path}:${line}`, line, key: '', detail: `is not valid YAML: ${error.message.split('\n')[0] ?? ''}` };
-      }),
-    );
-  }
-  if (document.contents !== null && !isMap(document.contents)) {
-    throw new ConfigError([{ where: `${path}:1`, line: 1, key: '', detail: 'must be a mapping of keys' }]);
-  }
-  return document;
-}
-
-/** The line of a key, or of the nearest thing above it that is there. */
-function lineOf(document: Document.Parsed, key: ConfigPath, lines: LineCounter): number {
-  let node: Node | null = document.contents;
-  let line = 1;
-  for (const part of key) {
-    if (isMap(node)) {
-      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(part));
-      if (pair === undefined) break;
-      if (isScalar(pair.key) && pair.key.range) line = lines.linePos(pair.key.range[0]).line;
-      node = (pair.value ?? null) as Node | null;
-    } else if (isSeq(node)) {
-      const item = node.items[Number(part)] as Node | undefined;
-      if (item === undefined) break;
-      if (item.range) line = lines.linePos(item.range[0]).line;
-      node = item;
-    } else break;
-  }
-  return line;
-}
-
-function faultsOf(issue: z.core.$ZodIssue, fault: (key: ConfigPath, detail: string) => ConfigFault): ConfigFault[] {
-  const path = issue.path as ConfigPath;
-  switch (issue.code) {
-    case 'unrecognized_keys':
-      return issue.keys.map((key) => fault([...path, key], 'is not a known key'));
-    case 'invalid_type':
-      return [fault(path, issue.input === undefined ? 'is required' : `must be ${issue.expected === 'int' ? 'a whole number' : `of type ${issue.expected}`}`)];
-    case 'invalid_value':
-      return [fault(path, `must be one of ${issue.values.map(String).join(', ')}`)];
-    case 'invalid_union':
-      return [fault(path, unionDetail(issue))];
-    case 'too_big':
-      return [fault(path, `must be at most ${String(issue.maximum)}`)];
-    case 'too_small':
-      return [fault(path, `must be at least ${String(issue.minimum)}${issue.origin === 'array' ? ' items' : ''}`)];
-    case 'invalid_key':
-      return [fault(path, `has a name that must be ${issue.issues[0]?.message ?? 'different'}`)];
-    default:
-      return [fault(path, `must be ${issue.message}`)];
-  }
-}
-
-/** A discriminated union names its discriminator; what it may be is in the schema, next to the key. */
-function unionDetail(issue: z.core.$ZodIssueInvalidUnion): string {
-  const found = 'discriminator' in issue ? issue.discriminator : undefined;
-  return typeof found === 'string' ? `has a ${found} that is not one of those allowed` : 'has none of the allowed forms';
 }
 
 /** Keys whose value is the path of a file or folder. */

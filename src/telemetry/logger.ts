@@ -1,38 +1,28 @@
-import { pino, stdSerializers, type DestinationStream, type Logger as PinoLogger } from 'pino';
+import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino';
+import { safeFields } from './safe-fields.ts';
+import { stripSecrets } from './strip-secrets.ts';
 
 export type Logger = PinoLogger;
 
-/** What looks like a JWT, a Vault token, or one of our own reference tokens. */
-const SECRETS = /\beyJ[\w-]{5,}\.[\w-]+(\.[\w-]*)?|\b(hv[sbr]|[sbr])\.[\w-]{20,}|\bmfr_[\w-]{20,}/g;
+const REDACTED = ['headers', 'body', 'authorization', 'token', 'secret', 'password'].flatMap((name) => [name, `*.${name}`]);
 
-/** Strips what looks like a secret from a text. The last line of defence: nothing that logs should rely on it. */
-export const stripSecrets = (text: string): string => text.replace(SECRETS, '[secret]');
-
-/** An error without what libraries hang on it: requests, responses and configurations hold headers and bodies. */
-function plainError(error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
-  const { type, message, stack } = stdSerializers.err(error);
-  const code = 'code' in error ? error.code : undefined;
-  return {
-    type,
-    message,
-    stack,
-    ...(typeof code === 'string' ? { code } : {}),
-    ...(error.cause === undefined ? {} : { cause: plainError(error.cause) }),
-  };
-}
-
-/** A JSON logger: one object a line, to standard output unless told otherwise. */
+/**
+ * A JSON logger: one object a line, to standard output unless told otherwise. Fields go through `safeFields`, and each
+ * line through `stripSecrets`. `level` is one of pino's; `base` is on every line. Lines about a request, a task or a
+ * lease carry `request_id`, `task` and `lease`.
+ */
 export function createLogger(options: { readonly level: string; readonly base?: object }, destination?: DestinationStream): Logger {
   const sink: DestinationStream = destination ?? process.stdout;
   return pino(
     {
       level: options.level,
-      base: options.base ?? {},
-      timestamp: () => `,"time":"${new Date().toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }) },
-      serializers: { err: plainError },
-      redact: { paths: ['*.headers', '*.body', '*.token', '*.secret', '*.password', 'headers', 'body', 'token', 'secret', 'password'], censor: '[secret]' },
+      base: safeFields(options.base ?? {}),
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }), log: safeFields },
+      // What a child logger is given does not pass the formatter.
+      redact: { paths: REDACTED, censor: '[secret]' },
+      // pino's own serializer copies every property of an error; `safeFields` has already taken what may be shown.
+      serializers: { err: (value: unknown) => (value instanceof Error ? safeFields({ err: value })['err'] : value) },
     },
     {
       write(line: string): void {

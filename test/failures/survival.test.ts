@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
@@ -11,6 +12,7 @@ import { at } from '../support/at.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
 
+const run = promisify(execFile);
 let broker: RunningBroker;
 
 beforeAll(async () => {
@@ -115,10 +117,9 @@ describe('a writer in Redis', () => {
   afterAll(() => redis.disconnect());
 
   /** What an operator would do: with redis-cli, at the shell. */
-  const redisCli = (...args: string[]): Promise<void> =>
-    new Promise((resolve, reject) => {
-      execFile('redis-cli', ['-u', broker.stack.redis.url, '--no-auth-warning', ...args], (error) => (error === null ? resolve() : reject(error as Error)));
-    });
+  const redisCli = async (...args: string[]): Promise<void> => {
+    await run('redis-cli', ['-u', broker.stack.redis.url, '--no-auth-warning', ...args]);
+  };
   const noticed = (id: string): Promise<void> => until(async () => (await readFile(broker.stack.auditFile, 'utf8')).split('\n').some((line) => line.includes('record.tampered') && line.includes(id)));
 
   it('forges an ended task back to life: no credential comes of it, and it is noticed', async () => {

@@ -119,7 +119,7 @@ describe('what policy says', () => {
   });
 
   it('refuses bodies that are not JSON, not UTF-8, too large or of another type', async () => {
-    const send = (body: BodyInit, type = 'application/json') =>
+    const send = (body: string | Buffer<ArrayBuffer>, type = 'application/json') =>
       fetch(`${broker.url}/v1/tasks`, { method: 'POST', headers: { Authorization: `Bearer ${tokens['agent'] ?? ''}`, 'Content-Type': type }, body });
     const statuses = await Promise.all([
       send('{'),

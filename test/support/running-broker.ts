@@ -150,7 +150,7 @@ export class RunningBroker {
   /** Leases named by the tokens that are live in OpenBao under our deployment. */
   async liveTokens(): Promise<string[]> {
     const { keys = [] } = (await this.bao('LIST', 'auth/token/accessors')) as { keys?: string[] };
-    const tokens = await Promise.all(keys.map((accessor) => this.bao('POST', 'auth/token/lookup-accessor', { accessor }).catch(() => ({}) as Record<string, unknown>)));
+    const tokens = await Promise.all(keys.map((accessor) => this.bao('POST', 'auth/token/lookup-accessor', { accessor }).catch((): Record<string, unknown> => ({}))));
     return tokens.flatMap(({ meta }) => {
       const { mayfly_lease: lease, mayfly_deployment: deployment } = (meta ?? {}) as Record<string, string>;
       return lease !== undefined && deployment === this.stack.deploymentId ? [lease] : [];

@@ -24,21 +24,19 @@ export function addBrokerCommands(program: Command): void {
     .addOption(configOption())
     .option('--no-files', 'do not look at the files that it names')
     .option('--json')
+    .addHelpText('before', 'Example:\n  mayfly config check --config config/mayfly.yaml --no-files\n')
     .action(async (flags: { config: string; files: boolean; json?: boolean }) => {
       const { ConfigError, loadConfig } = await import('../../config/load-config.ts');
-      const { assertFiles } = await import('../../config/assert-files.ts');
       const { loadPolicies } = await import('../../policy/load-policies.ts');
       try {
-        const config = loadConfig({ path: flags.config, env: process.env });
-        if (flags.files) {
-          assertFiles(config);
-          loadPolicies(config.policy.directory);
-        }
+        const config = loadConfig({ path: flags.config, env: process.env, checkFiles: flags.files });
+        if (flags.files) loadPolicies(config.policy.directory);
         if (flags.json === true) printJson({ ok: true, faults: [] });
         else print(`${flags.config} is good: ${Object.keys(config.credentials).length} credentials, environment ${config.environment}`);
       } catch (error) {
-        if (!(error instanceof ConfigError) || flags.json !== true) throw error;
-        printJson({ ok: false, faults: error.faults });
+        if (flags.json !== true) throw error;
+        const detail = error instanceof Error ? error.message : String(error);
+        printJson({ ok: false, faults: error instanceof ConfigError ? error.faults : [{ where: flags.config, line: null, key: 'policy.directory', detail }] });
         throw new CliError(EXIT.failure);
       }
     });
@@ -50,6 +48,7 @@ export function addBrokerCommands(program: Command): void {
     .description('find the first line of an audit file that is changed, missing or moved')
     .argument('<file>')
     .option('--json')
+    .addHelpText('before', 'Example:\n  mayfly audit verify /var/lib/mayfly/audit.jsonl\n')
     .action(async (file: string, flags: { json?: boolean }) => {
       const { verifyChainFile } = await import('../../audit/verify-chain.ts');
       const verdict = await verifyChainFile(file).catch(() => {

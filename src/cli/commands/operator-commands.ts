@@ -98,10 +98,14 @@ export function addOperatorCommands(program: Command, connection: (command: Comm
       }
       if (flags.yes !== true) {
         if (!process.stdin.isTTY) throw new CliError(EXIT.usage, 'nobody is there to confirm: add --yes, or look first with --dry-run');
-        report(await ask(true), false);
+        say(outline(await ask(true)));
         if (!(await confirmed())) throw new CliError(EXIT.failure, 'nothing was revoked');
       }
-      report(await follow(await ask(false), client), flags.json === true);
+      const ended = await follow(await ask(false), client);
+      report(ended, flags.json === true);
+      const stuck = ended.results.filter(({ state }) => state === 'stuck').length;
+      if (stuck > 0) throw new CliError(EXIT.failure, `${stuck} cannot be revoked now; they are tried again, and \`mayfly leases get\` says why`);
+      if (ended.state === 'running') throw new CliError(EXIT.pending, 'some are still ending; each may live until the time shown');
     });
 }
 
@@ -121,17 +125,21 @@ function report(revocation: RevocationAnswer, json: boolean): void {
     printJson({ revocation });
     return;
   }
-  const { progress, results } = revocation;
-  print(
-    table(
-      ['LEASE', 'STATE', 'CREDENTIAL', 'AGENT', 'MAY LIVE UNTIL'],
-      results.slice(0, PREVIEW_ROWS).map((row) => [row.lease_id, row.state, row.credential, row.agent, row.may_live_until ?? '-']),
-      'no live lease matches',
-    ),
-  );
-  if (results.length > PREVIEW_ROWS) print(`and ${results.length - PREVIEW_ROWS} more`);
-  say(revocation.state === 'dry_run' ? `${progress.total} leases and ${progress.tasks} tasks would end` : `${progress.ended} of ${progress.total} leases have ended`);
+  print(rows(revocation, Infinity));
+  say(summary(revocation));
 }
+
+/** What would end, as it is shown before the question. */
+const outline = (revocation: RevocationAnswer): string => `${rows(revocation, PREVIEW_ROWS)}\n${summary(revocation)}`;
+
+function rows({ results }: RevocationAnswer, limit: number): string {
+  const shown = results.slice(0, limit).map((row) => [row.lease_id, row.state, row.credential, row.agent, row.may_live_until ?? '-']);
+  const more = results.length > shown.length ? [`and ${results.length - shown.length} more`] : [];
+  return [table(['LEASE', 'STATE', 'CREDENTIAL', 'AGENT', 'MAY LIVE UNTIL'], shown, 'no live lease matches'), ...more].join('\n');
+}
+
+const summary = ({ state, progress }: RevocationAnswer): string =>
+  state === 'dry_run' ? `${progress.total} leases and ${progress.tasks} tasks would end` : `${progress.ended} of ${progress.total} leases have ended`;
 
 async function confirmed(): Promise<boolean> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });

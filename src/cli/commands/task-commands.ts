@@ -1,9 +1,14 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Option, type Command } from 'commander';
-import { createBrokerClient, type ConnectionFlags } from '../broker-client.ts';
+import { createBrokerClient, type BrokerClient, type ConnectionFlags } from '../broker-client.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { countdown, print, printJson, say, table } from '../output.ts';
 import { printGrant, printTask, type GrantFormat, type TaskAnswer } from '../task-output.ts';
+
+/** How long `complete --wait` waits; the broker alone waits 2 s, and goes on by itself in any case. */
+const WAIT_MS = 30_000;
+const LOOK_EVERY_MS = 200;
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
@@ -76,15 +81,21 @@ export function addTaskCommands(program: Command, connection: (command: Command)
     .argument('<task>')
     .addOption(new Option('--outcome <outcome>').choices(['succeeded', 'failed', 'cancelled']).default('succeeded'))
     .option('--note <text>', 'free text for the record')
+    .option('--wait', `wait until every credential has ended, for up to ${WAIT_MS / 1000} s`)
     .option('--json')
-    .action(async (task: string, flags: ConnectionFlags & { outcome: string; note?: string; json?: boolean }) => {
+    .addHelpText('before', 'Example:\n  mayfly complete "$MAYFLY_TASK_ID" --wait\n')
+    .action(async (task: string, flags: ConnectionFlags & { outcome: string; note?: string; wait?: boolean; json?: boolean }) => {
       const client = createBrokerClient(flags, 'agent');
       const { status, body } = await client.call('POST', `/v1/tasks/${encodeURIComponent(task)}/complete`, {
         outcome: flags.outcome,
         ...(flags.note === undefined ? {} : { note: flags.note }),
       });
-      printTask(body as unknown as TaskAnswer, flags.json === true);
-      if (status === 202) say('some leases are still ending; look again with `mayfly tasks get`');
+      const completed = body as unknown as TaskAnswer;
+      const answer = status === 202 && flags.wait === true ? await untilEnded(completed, client) : completed;
+      printTask(answer, flags.json === true);
+      const failure = completionFailure(answer, flags.wait === true);
+      if (failure !== undefined) throw failure;
+      if (answer.task.state !== 'ended') say('some leases are still ending; look again with `mayfly tasks get`');
     });
 
   const tasks = program.command('tasks').description('look at your tasks');
@@ -114,6 +125,25 @@ export function addTaskCommands(program: Command, connection: (command: Command)
     });
 }
 
+/** Looks at a completed task again and again until it has ended, for as long as one waits. */
+async function untilEnded(completed: TaskAnswer, client: BrokerClient): Promise<TaskAnswer> {
+  const until = performance.now() + WAIT_MS;
+  let now = completed;
+  while (now.task.state !== 'ended' && performance.now() < until) {
+    await sleep(LOOK_EVERY_MS);
+    now = (await client.call('GET', `/v1/tasks/${encodeURIComponent(completed.task.id)}`)).body as unknown as TaskAnswer;
+  }
+  return now;
+}
+
+/** Why a completion is no success: the task ended otherwise before, or its end was waited for in vain. */
+export function completionFailure({ task }: TaskAnswer, waited: boolean): CliError | undefined {
+  const reason = task['end_reason'];
+  if (reason === 'expired') return new CliError(EXIT.expired, 'the task had expired before it was completed');
+  if (typeof reason === 'string' && reason !== 'completed') return new CliError(EXIT.notFound, `the task had already ended: ${reason}`);
+  return waited && task.state !== 'ended' ? new CliError(EXIT.pending, 'some credentials are still ending') : undefined;
+}
+
 /** The declaration that the flags describe, or the one in `--file`. Throws a usage error. */
 export function declarationOf(flags: Omit<RequestFlags, 'format'>): object {
   if (flags.file !== undefined) return fileDeclaration(flags.file);
@@ -125,6 +155,9 @@ export function declarationOf(flags: Omit<RequestFlags, 'format'>): object {
     const [target, value] = pair('--param', text);
     const [credential, name, ...rest] = target.split('.');
     if (credential === undefined || name === undefined || rest.length > 0) throw new CliError(EXIT.usage, '--param takes credential.name=value');
+    if (!flags.credential.some((wanted) => wanted.split(':')[0] === credential)) {
+      throw new CliError(EXIT.usage, `--param ${target} is for a credential that is not asked for`);
+    }
     params.set(credential, { ...params.get(credential), [name]: value });
   }
   return {

@@ -88,20 +88,23 @@ function listSession({ listSession: session, provider }: RevokeContext): VaultSe
 /** Ends every lease below the path that is past its end, and answers those that are still there. */
 async function endExpiredLeases(path: string, context: RevokeContext, signal: AbortSignal): Promise<readonly FoundLease[]> {
   const left: FoundLease[] = [];
-  const endOne = async (lease: FoundLease): Promise<void> => {
+  const endOne = async (lease: FoundLease): Promise<FoundLease | null> => {
     try {
       await revokeLease(lease.id, context.session, signal);
       await leaseMustBeGone(lease.id, context, signal);
+      return null;
     } catch {
       // Which orders wait for it is for the caller to say.
-      left.push(lease);
+      return lease;
     }
   };
   const expired: FoundLease[] = [];
   for await (const lease of findLeases(path, listSession(context), context.concurrency, signal)) {
     if (lease.ttlSeconds <= 0) expired.push(lease);
   }
-  for await (const _ of inParallel(expired, context.concurrency, endOne));
+  for await (const alive of inParallel(expired, context.concurrency, endOne)) {
+    if (alive !== null) left.push(alive);
+  }
   return left;
 }
 

@@ -136,15 +136,14 @@ export class VaultProvider implements CredentialProvider {
     const { name, client, sessions } = this.#deps;
     try {
       await client.request({ method: 'GET', path: HEALTH_PATH, answer: answers.health, signal });
-      const logins = Object.values(sessions) as VaultSession[];
-      await Promise.all(logins.map((session) => session.call({ method: 'GET', path: LOOKUP_SELF_PATH, answer: answers.ownToken, signal })));
+      await Promise.all(loggedIn(sessions).map((session) => session.call({ method: 'GET', path: LOOKUP_SELF_PATH, answer: answers.ownToken, signal })));
     } catch (cause) {
       throw toProviderError(name, 'checking its health', cause);
     }
   }
 
   async close(): Promise<void> {
-    for (const session of Object.values(this.#deps.sessions) as VaultSession[]) session.close();
+    for (const session of loggedIn(this.#deps.sessions)) session.close();
     await this.#deps.client.close();
   }
 
@@ -164,3 +163,5 @@ export class VaultProvider implements CredentialProvider {
     return new ProviderError(this.name, 'refused', `this process has no right to ${right} here`);
   }
 }
+
+const loggedIn = ({ mint, revoke, list }: VaultProviderDeps['sessions']): VaultSession[] => [mint, revoke, list].filter((session) => session !== undefined);

@@ -1,0 +1,100 @@
+import { accessSync, constants, statSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { looksSecret } from '../telemetry/strip-secrets.ts';
+import { isLoopback, type RuleFault } from './config-rules.ts';
+import type { Config } from './config-schema.ts';
+import type { ConfigPath } from './load-config.ts';
+
+type FileKind = 'secret' | 'public' | 'directory' | 'written';
+
+interface ConfigFile {
+  readonly key: ConfigPath;
+  readonly path: string;
+  readonly kind: FileKind;
+}
+
+/** Faults of the files a configuration names: missing, unreadable, empty, or, in production, a secret that others can read. */
+export function fileFaults(config: Config): RuleFault[] {
+  const named = filesOf(config).flatMap((file) => {
+    const detail = fileFault(file, config.environment);
+    return detail === null ? [] : [{ key: file.key, detail }];
+  });
+  return named.length > 0 ? named : contentFaults(config);
+}
+
+/** Every file and folder that the configuration names. */
+export function filesOf(config: Config): ConfigFile[] {
+  const files: ConfigFile[] = [];
+  const add = (kind: FileKind, key: ConfigPath, path: string | undefined): void => {
+    if (path !== undefined) files.push({ key, path, kind });
+  };
+  add('secret', ['keys', 'ledger_seal_file'], config.keys.ledger_seal_file);
+  add('secret', ['redis', 'url_file'], config.redis.url_file);
+  add('directory', ['policy', 'directory'], config.policy.directory);
+  add('written', ['audit', 'file'], config.audit.file);
+  add('public', ['operators', 'ca_file'], config.operators.ca_file);
+  for (const [index, issuer] of config.identity.issuers.entries()) add('public', ['identity', 'issuers', index, 'ca_file'], issuer.ca_file);
+  for (const [index, domain] of config.identity.trust_domains.entries()) add('public', ['identity', 'trust_domains', index, 'bundle_file'], domain.bundle_file);
+  for (const [name, provider] of Object.entries(config.providers)) {
+    const key = ['providers', name];
+    if (provider.type === 'jwt') {
+      for (const [index, file] of provider.signing_key_files.entries()) add('secret', [...key, 'signing_key_files', index], file);
+      continue;
+    }
+    add('public', [...key, 'ca_file'], provider.ca_file);
+    for (const [right, login] of Object.entries(provider.login)) {
+      if (login.method === 'token_file') add('secret', [...key, 'login', right, 'file'], login.file);
+      else for (const field of ['role_id_file', 'secret_id_file'] as const) add('secret', [...key, 'login', right, field], login[field]);
+    }
+  }
+  return files;
+}
+
+function fileFault({ path, kind }: ConfigFile, environment: Config['environment']): string | null {
+  // Somebody who pastes the secret itself where its file belongs must not find it in a log.
+  const name = looksSecret(path) ? 'a file' : path;
+  if (kind === 'written') return canWrite(path) || canWrite(dirname(path)) ? null : `names ${name}, which cannot be written`;
+  try {
+    // Mounted secrets are often links into a volume: what counts is the file itself.
+    const found = statSync(path);
+    accessSync(path, constants.R_OK);
+    if (kind === 'directory') return found.isDirectory() ? null : `names ${name}, which is not a folder`;
+    if (!found.isFile()) return `names ${name}, which is not a file`;
+    if (found.size === 0) return `names ${name}, which is empty`;
+    return kind === 'secret' && environment === 'production' && isTooOpen(found) ? `names ${name}, which others can read or change; make it 0600` : null;
+  } catch {
+    return `names ${name}, which is not there or cannot be read`;
+  }
+}
+
+/**
+ * Others may do nothing, and the group may not write. The group may read only where the file is not ours to tighten:
+ * Kubernetes mounts secrets as owned by root and readable by the pod's group (`fsGroup`).
+ */
+function isTooOpen({ mode, uid }: { readonly mode: number; readonly uid: number }): boolean {
+  const ours = uid === process.getuid?.();
+  return (mode & (ours ? 0o077 : 0o027)) !== 0;
+}
+
+function canWrite(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** HMAC-SHA-256 wants a key as long as its output (RFC 2104 section 3). */
+const SEAL_BYTES = 32;
+
+function contentFaults({ keys, redis, environment }: Config): RuleFault[] {
+  const faults: RuleFault[] = [];
+  if (readFileSync(keys.ledger_seal_file).length < SEAL_BYTES) faults.push({ key: ['keys', 'ledger_seal_file'], detail: `must hold at least ${SEAL_BYTES} bytes` });
+  if (redis.url_file === undefined) return faults;
+  const url = URL.parse(readFileSync(redis.url_file, 'utf8').trim());
+  const key = ['redis', 'url_file'];
+  if (url === null || !/^rediss?:$/.test(url.protocol)) faults.push({ key, detail: 'must hold a redis or rediss URL, and nothing else' });
+  else if (environment === 'development' && !isLoopback(url.hostname)) faults.push({ key, detail: 'must hold the URL of a loopback address in development' });
+  return faults;
+}
