@@ -35,6 +35,7 @@ export function createCedarEngine(compiled: CompiledPolicies): PolicyEngine {
     version: compiled.version,
     vocabulary: compiled.vocabulary,
     decide(question) {
+      if (!isUsable(question)) return unusable(compiled.version);
       const call = callFor(question);
       const decided = (result: Decision['result'], policies: readonly string[], fault: string | null = null): Decision => ({
         id: newDecisionId(),
@@ -59,14 +60,30 @@ export function createCedarEngine(compiled: CompiledPolicies): PolicyEngine {
   };
 }
 
+/** Cedar knows whole numbers only, and JavaScript only some of Cedar's: anything else must not reach it rounded. */
+const isUsable = (question: PolicyQuestion): boolean =>
+  [question.ttlSeconds, question.approvals, question.delegationDepth, question.liveLeases, question.grantsLastHour, question.nowMs].every(Number.isSafeInteger);
+
+const unusable = (policyVersion: string): Decision => ({
+  id: newDecisionId(),
+  result: 'deny',
+  policies: [],
+  policyVersion,
+  inputDigest: digestOf('unusable'),
+  reasons: [],
+  fault: 'the question holds a number that is not whole',
+});
+
 function ask(call: StatefulAuthorizationCall): Answer {
   try {
     const answer = cedar.statefulIsAuthorized(call);
     if (answer.type !== 'success') return { kind: 'fault', reason: answer.errors.map(({ message }) => message).join('; ') };
     const { decision, diagnostics } = answer.response;
     if (diagnostics.errors.length > 0) return { kind: 'fault', reason: diagnostics.errors.map(({ policyId }) => `policy ${policyId} failed`).join('; ') };
-    if (decision !== 'allow') return { kind: 'deny', policies: diagnostics.reason };
-    return diagnostics.reason.length > 0 ? { kind: 'permit', policies: diagnostics.reason } : { kind: 'fault', reason: 'an allow without a reason' };
+    // Cedar names them in no order; the same question shall have the same answer.
+    const policies = diagnostics.reason.toSorted();
+    if (decision !== 'allow') return { kind: 'deny', policies };
+    return policies.length > 0 ? { kind: 'permit', policies } : { kind: 'fault', reason: 'an allow without a reason' };
   } catch (error) {
     return { kind: 'fault', reason: error instanceof Error ? error.message : 'policy evaluation failed' };
   }

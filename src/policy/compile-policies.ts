@@ -20,7 +20,7 @@ export interface CompiledPolicies {
   readonly vocabulary: Vocabulary;
   readonly schemaText: string;
   /** Policies by id, for each action only those that can apply to it: Cedar looks at every policy it is given. */
-  readonly byAction: ReadonlyMap<PolicyAction, Readonly<Record<string, PolicyJson>>>;
+  readonly byAction: ReadonlyMap<PolicyAction, Readonly<Record<string, string>>>;
   /** Published reasons by policy id. */
   readonly denyReasons: ReadonlyMap<string, string>;
 }
@@ -31,6 +31,9 @@ export const NAMESPACE = 'Mayfly';
 interface NamedPolicy {
   readonly id: string;
   readonly file: string;
+  /** As written: through JSON, a large number in a policy would lose digits. */
+  readonly text: string;
+  /** For its annotations, effect and action alone. */
   readonly json: PolicyJson;
 }
 
@@ -50,11 +53,11 @@ export function compilePolicies(sources: PolicySources): CompiledPolicies {
   if (named.length === 0) throw new PolicyError(sources.schema.file, null, 'there is no policy beside the schema');
   validate(sources.schema, named);
   return {
-    version: digestOf([sources.schema.text, [...named].sort((a, b) => (a.id < b.id ? -1 : 1)).map(({ id, json }) => [id, json])]),
+    version: digestOf([sources.schema.text, [...named].sort((a, b) => (a.id < b.id ? -1 : 1)).map(({ id, text }) => [id, text])]),
     vocabulary,
     schemaText: sources.schema.text,
     byAction: new Map(
-      POLICY_ACTIONS.map((action) => [action, Object.fromEntries(named.filter(({ json }) => appliesTo(json, action)).map(({ id, json }) => [id, json]))]),
+      POLICY_ACTIONS.map((action) => [action, Object.fromEntries(named.filter(({ json }) => appliesTo(json, action)).map(({ id, text }) => [id, text]))]),
     ),
     denyReasons: new Map(
       named.flatMap(({ id, json }) => {
@@ -76,12 +79,12 @@ function namedPolicies({ file, text }: PolicySource): NamedPolicy[] {
     if (typeof id !== 'string' || !/^[a-z][a-z0-9-]{0,127}$/.test(id)) {
       throw new PolicyError(file, null, `policy ${index + 1} needs an @id("...") of lower-case letters, digits and hyphens`);
     }
-    return { id, file, json: parsed.json };
+    return { id, file, text: part, json: parsed.json };
   });
 }
 
 function validate(schema: PolicySource, named: readonly NamedPolicy[]): void {
-  const answer = cedar.validate({ schema: schema.text, policies: { staticPolicies: Object.fromEntries(named.map(({ id, json }) => [id, json])) } });
+  const answer = cedar.validate({ schema: schema.text, policies: { staticPolicies: Object.fromEntries(named.map(({ id, text }) => [id, text])) } });
   if (answer.type === 'failure') throw new PolicyError(schema.file, null, messages(answer.errors, schema.text));
   const [first] = [...answer.validationErrors, ...answer.validationWarnings];
   if (first !== undefined) {
