@@ -26,7 +26,7 @@ const LEASE_MS = 10_000;
 /** A sealer stops writing this long before its lease would run out. */
 const LEASE_MARGIN_MS = 3_000;
 const IDLE_MS = 100;
-const RETRY_MS = 1_000;
+const RETRY_MS = 500;
 /** Entries of one shard in one batch. */
 const BATCH = 200;
 
@@ -88,7 +88,8 @@ export class AuditSealer {
     while (!this.#stop.signal.aborted) {
       let pauseMs = IDLE_MS;
       try {
-        this.#sealing ??= await this.#take();
+        // A Redis that is not there yet, or not any more, is no failure of the audit log: events wait in it.
+        if (this.#deps.redis.status === 'ready') this.#sealing ??= await this.#take();
         if (this.#sealing === undefined) pauseMs = RETRY_MS;
         else if ((await this.#sealBatch(this.#sealing)) > 0) pauseMs = 0;
       } catch (error) {

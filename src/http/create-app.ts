@@ -70,7 +70,7 @@ function observeRequests(observe: AppDeps['observeRequest']): RequestHandler {
     response.once('finish', () => {
       const route = (request.route as { path?: unknown } | undefined)?.path;
       observe({
-        route: typeof route === 'string' ? route : 'other',
+        route: String(Array.isArray(route) ? route[0] : (route ?? 'other')),
         method: request.method,
         status: response.statusCode,
         seconds: (performance.now() - startedMs) / 1000,
