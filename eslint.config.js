@@ -17,7 +17,7 @@ const oneFetch = {
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', 'coverage/', '.mayfly/'] },
   {
-    files: ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts', 'scripts/**/*.ts', 'examples/**/*.ts'],
+    files: ['src/**/*.ts', 'dev/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
@@ -38,5 +38,4 @@ export default tseslint.config(
   { files: ['src/identity/verify-token.ts'], rules: { 'no-restricted-syntax': ['error', oneClock, oneFetch] } },
   { files: ['src/cli/**/*.ts'], rules: { 'no-restricted-syntax': ['error', oneVerifier] } },
   { files: ['src/identity/outbound-fetch.ts'], rules: { 'no-restricted-syntax': ['error', oneVerifier, oneClock] } },
-  { files: ['bench/**/*.ts', 'scripts/**/*.ts', 'examples/**/*.ts'], rules: { 'no-console': 'off' } },
 );

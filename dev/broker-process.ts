@@ -15,6 +15,8 @@ export interface BrokerProcessOptions {
   readonly role?: 'api' | 'worker' | 'all';
   /** Options of node itself, such as `--cpu-prof`. */
   readonly nodeOptions?: readonly string[];
+  /** Variables of its own, such as `MAYFLY_HTTP__PORT`. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A broker in a process of its own, on the real command line. */
@@ -35,7 +37,10 @@ export async function startBrokerProcess(options: BrokerProcessOptions): Promise
   const child = spawn('setpriv', ['--pdeathsig', 'TERM', process.execPath, ...flags, CLI, ...serve], {
     cwd: REPOSITORY,
     // The parent's MAYFLY_* variables are not the broker's configuration, but for the marks of a test run.
-    env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MAYFLY_') || /^MAYFLY_(TEST_|LOG_LEVEL)/.test(name))),
+    env: {
+      ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MAYFLY_') || /^MAYFLY_(TEST_|LOG_LEVEL)/.test(name))),
+      ...options.env,
+    },
     stdio: ['ignore', log, log],
     detached: true,
   });

@@ -58,8 +58,6 @@ const GUARDS = { maxSkewMs: 5_000, maxAuditLagMs: 30_000 };
 const STOP_GRACE_MS = 6_000;
 /** Batches of one provider worked on at once. */
 const BATCHES_PER_PROVIDER = 4;
-/** How long a mint may wait for its turn at a busy provider; it has the rest of `minting.timeout_ms` for itself. */
-const MINT_QUEUE_MS = 7_000;
 /** For one pass of the reconciler over one provider. */
 const RECONCILE_TIMEOUT_MS = 60_000;
 
@@ -108,7 +106,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       providers.set(name, provider);
     } else {
       const provider = createVaultProvider({ ...common, config: settings, clock, rights, logger: log });
-      providers.set(name, guardProvider(provider, { maxInFlight: settings.max_in_flight, queueTimeoutMs: MINT_QUEUE_MS }));
+      providers.set(name, guardProvider(provider, { maxInFlight: settings.max_in_flight, mintTimeoutMs: config.minting.timeout_ms }));
     }
   }
   const watch = new ProviderWatch(providers, log);
@@ -201,9 +199,11 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const server = createServer(app);
   // Longer than what proxies in front usually keep idle, so that they close first and no request meets a closing socket.
   server.keepAliveTimeout = 75_000;
+  const closeServer = closer(server);
   const url = await listen(server, config.http.host, config.http.port);
   const snapshot = metricsSnapshot({ ledger, queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
   const metricsServer = await serveMetrics(metrics, { host: config.http.host, port: config.http.metrics_port }, async () => metrics.setSnapshot(await snapshot()));
+  const closeMetrics = closer(metricsServer);
   const recordLife = (type: 'broker.started' | 'broker.stopped'): Promise<void> =>
     ledger
       .recordEvent({ shard: SHARDS[0] as Shard, type, by: { issuer: 'mayfly', subject: 'broker' }, facts: { role, version, policy_version: policy?.version ?? null } })
@@ -215,13 +215,13 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     metricsUrl: `${addressUrl(metricsServer, config.http.host)}/metrics`,
     async stop() {
       stopping = true;
-      await closeServer(server);
+      await closeServer();
       for (const stop of stops.slice(0, -1)) await stop();
       await recordLife('broker.stopped');
       await stops.at(-1)?.();
       watch.stop();
       await Promise.all([...providers.values()].map((provider) => provider.close()));
-      await closeServer(metricsServer);
+      await closeMetrics();
       for (const redis of connections) redis.disconnect();
     },
   };
@@ -320,12 +320,28 @@ async function listen(server: Server, host: string, port: number): Promise<strin
 
 const addressUrl = (server: Server, host: string): string => `http://${host.includes(':') ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`;
 
-/** Lets requests in flight end, for a while; then closes what is left. */
-async function closeServer(server: Server): Promise<void> {
-  const closed = once(server, 'close');
-  server.close();
-  server.closeIdleConnections();
-  const timer = setTimeout(() => server.closeAllConnections(), STOP_GRACE_MS);
-  await closed;
-  clearTimeout(timer);
+/** Answers how to close a server: requests in flight may end, for a while; connections that ask for nothing do not count. */
+function closer(server: Server): () => Promise<void> {
+  let inFlight = 0;
+  let idle = (): void => undefined;
+  server.on('request', (_request, response) => {
+    inFlight += 1;
+    response.once('close', () => {
+      inFlight -= 1;
+      if (inFlight === 0) idle();
+    });
+  });
+  return async () => {
+    const closed = once(server, 'close');
+    server.close();
+    if (inFlight > 0) {
+      const timer = setTimeout(() => idle(), STOP_GRACE_MS);
+      await new Promise<void>((resolve) => {
+        idle = resolve;
+      });
+      clearTimeout(timer);
+    }
+    server.closeAllConnections();
+    await closed;
+  };
 }

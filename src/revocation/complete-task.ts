@@ -7,7 +7,7 @@ import type { Completion } from '../task/declaration.ts';
 import type { Task } from '../task/task.ts';
 
 export interface CompleteTaskDeps {
-  readonly ledger: Pick<Ledger, 'endTask' | 'getTask' | 'leasesOfTask'>;
+  readonly ledger: Pick<Ledger, 'endTask' | 'finishTask' | 'getTask' | 'leasesOfTask'>;
   readonly clock: Clock;
   /** Tells the sweep of this process, if it has one, that there is something to do now. */
   readonly nudge: () => void;
@@ -34,6 +34,8 @@ export async function completeTask(task: Task, completion: Completion, by: Workl
   for (;;) {
     const leases = await deps.ledger.leasesOfTask(task.id);
     const settled = leases.every((lease) => isFinal(lease.state));
+    // The last lease ends the task in a step of its own, a moment later: what is told here is to be whole.
+    if (settled) await deps.ledger.finishTask(task.id);
     if (settled || deps.clock.monotonicMs() >= untilMs) {
       return { task: (await deps.ledger.getTask(task.id)) ?? ended, leases, settled };
     }

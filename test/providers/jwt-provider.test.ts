@@ -30,8 +30,6 @@ async function provider(kind: 'ec' | 'ed25519' = 'ec', further: readonly string[
   });
 }
 
-const NEVER = new AbortController().signal;
-
 for (const credential of ['plain', 'reference']) {
   describeProviderContract(`jwt, ${credential}`, async () => {
     const tokens = await provider();
@@ -48,7 +46,7 @@ describe('a signed token', () => {
   it.each(['ec', 'ed25519'] as const)('verifies with the published %s key, which is named by its thumbprint', async (kind) => {
     const tokens = await provider(kind);
     const intent = intentFor({ provider: tokens, credential: 'plain' });
-    const { secret } = await tokens.mint(intent, NEVER);
+    const { secret } = await tokens.mint(intent);
     const [jwk] = tokens.jwks();
     const { payload, protectedHeader } = await jwtVerify(secret['token']?.expose() ?? '', createLocalJWKSet({ keys: [{ ...jwk }] }), { issuer: 'https://mayfly.test', audience: 'https://api.test' });
     expect(payload).toMatchObject({ sub: 'agent:refunds', jti: intent.id, txn: intent.taskId, purpose: 'refund-investigation' });
@@ -58,7 +56,7 @@ describe('a signed token', () => {
 
   it('is not ours when a character is changed, or somebody else signed it', async () => {
     const [ours, theirs] = await Promise.all([provider(), provider()]);
-    const { secret } = await theirs.mint(intentFor({ provider: theirs, credential: 'plain' }), NEVER);
+    const { secret } = await theirs.mint(intentFor({ provider: theirs, credential: 'plain' }));
     const token = secret['token']?.expose() ?? '';
     expect(theirs.read(token)).toBeDefined();
     expect(ours.read(token)).toBeUndefined();
@@ -73,7 +71,7 @@ describe('a reference', () => {
   it('belongs to its own lease alone, and cannot be guessed from what is kept', async () => {
     const tokens = await provider();
     const [one, two] = [intentFor({ provider: tokens, credential: 'reference' }), intentFor({ provider: tokens, credential: 'reference' })];
-    const [first, second] = await Promise.all([tokens.mint(one, NEVER), tokens.mint(two, NEVER)]);
+    const [first, second] = await Promise.all([tokens.mint(one), tokens.mint(two)]);
     const lease = (intent: typeof one, { handle, targetExpiresAtMs }: typeof first) =>
       transition(intendedLease(intent), { type: 'activated', atMs: intent.createdAtMs, handle, targetExpiresAtMs, lapsesAtMs: targetExpiresAtMs });
     const presented = tokens.read(first.secret['token']?.expose() ?? '');

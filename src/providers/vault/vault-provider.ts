@@ -10,13 +10,15 @@ import {
   type RevocationOrder,
   type RevocationResult,
 } from '../credential-provider.ts';
+import { revokeToken, settle } from './end-at-target.ts';
+import { inParallel } from './in-parallel.ts';
 import { liveTokens } from './list-live.ts';
 import { mintCredential, type VaultCredential } from './mint-credential.ts';
 import { revokeCredentials } from './revoke-credentials.ts';
 import * as answers from './vault-answers.ts';
 import { VaultClient } from './vault-client.ts';
 import { toProviderError } from './vault-failure.ts';
-import type { VaultHandle } from './vault-handle.ts';
+import { parseHandle, type VaultHandle } from './vault-handle.ts';
 import { HEALTH_PATH, LOOKUP_SELF_PATH, VaultLogin, type VaultSession } from './vault-login.ts';
 
 export interface VaultProviderOptions {
@@ -97,8 +99,7 @@ export class VaultProvider implements CredentialProvider {
     const { name: provider, client, config, credentials, deploymentId, sessions } = this.#deps;
     const session = sessions.revoke;
     if (session === undefined) {
-      const error = this.#lacksRight('revoke');
-      for (const { intent } of orders) yield { leaseId: intent.id, outcome: 'failed', error };
+      yield* this.#undoMints(orders, signal);
       return;
     }
     const context = {
@@ -108,6 +109,19 @@ export class VaultProvider implements CredentialProvider {
       concurrency: config.revoke_concurrency,
     };
     yield* revokeCredentials(orders, context, signal);
+  }
+
+  /** What a process that only mints can do: end the token of what it holds. That it is gone, a worker has to confirm. */
+  async *#undoMints(orders: readonly RevocationOrder[], signal: AbortSignal): AsyncGenerator<RevocationResult, void, undefined> {
+    const { name, config, sessions } = this.#deps;
+    yield* inParallel(orders, config.revoke_concurrency, ({ intent, handle }) =>
+      settle(intent.id, name, async () => {
+        const accessor = handle === null ? undefined : parseHandle(handle)?.accessor;
+        if (sessions.mint === undefined || accessor === undefined) throw this.#lacksRight('revoke');
+        await revokeToken(accessor, sessions.mint, signal);
+        throw new ProviderError(name, 'unavailable', 'its token was revoked; a worker has to confirm that nothing is left of it');
+      }),
+    );
   }
 
   async *list(signal: AbortSignal): AsyncGenerator<LiveCredential, void, undefined> {
