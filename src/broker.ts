@@ -12,12 +12,13 @@ import { SHARDS, type Shard } from './core/ids.ts';
 import { createCredentialCatalog } from './grant/credential-catalog.ts';
 import type { GrantDeps } from './grant/grant-deps.ts';
 import { createApp, createHealthApp } from './http/create-app.ts';
+import { gracefulClose } from './http/graceful-close.ts';
 import type { HealthRoutesDeps } from './http/routes/health.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createOutboundFetch } from './identity/outbound-fetch.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { createRedisLedger } from './ledger/redis-ledger.ts';
-import type { TamperedRecord } from './ledger/record-seal.ts';
+import { createTamperReport, shardOfRecord } from './ledger/tamper-report.ts';
 import { createCedarEngine } from './policy/cedar-engine.ts';
 import { loadPolicies } from './policy/load-policies.ts';
 import type { CredentialProvider } from './providers/credential-provider.ts';
@@ -81,7 +82,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     return redis;
   };
   const ledgerRedis = connect(false);
-  const tampered = watchTampered(metrics, log);
+  const tampered = createTamperReport(metrics, log);
   const ledger = createRedisLedger({
     redis: ledgerRedis,
     recordKey: deriveKey(master, 'ledger records'),
@@ -199,11 +200,11 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const server = createServer(app);
   // Longer than what proxies in front usually keep idle, so that they close first and no request meets a closing socket.
   server.keepAliveTimeout = 75_000;
-  const closeServer = closer(server);
+  const closeServer = gracefulClose(server, STOP_GRACE_MS);
   const url = await listen(server, config.http.host, config.http.port);
   const snapshot = metricsSnapshot({ ledger, queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
   const metricsServer = await serveMetrics(metrics, { host: config.http.host, port: config.http.metrics_port }, async () => metrics.setSnapshot(await snapshot()));
-  const closeMetrics = closer(metricsServer);
+  const closeMetrics = gracefulClose(metricsServer, STOP_GRACE_MS);
   const recordLife = (type: 'broker.started' | 'broker.stopped'): Promise<void> =>
     ledger
       .recordEvent({ shard: SHARDS[0] as Shard, type, by: { issuer: 'mayfly', subject: 'broker' }, facts: { role, version, policy_version: policy?.version ?? null } })
@@ -279,25 +280,6 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
   };
 }
 
-/** A tampered record is told once, in the log, the metrics and the audit, however often it is met. */
-function watchTampered(metrics: Metrics, log: Logger) {
-  const told = new Set<string>();
-  return {
-    report(error: TamperedRecord, shard: Shard, ledger: Ledger): void {
-      if (told.has(error.id)) return;
-      told.add(error.id);
-      metrics.countTampered();
-      log.error({ kind: error.kind, id: error.id }, 'a stored record fails its seal: somebody wrote to Redis behind the broker');
-      ledger
-        .recordEvent({ shard, type: 'record.tampered', by: { issuer: 'mayfly', subject: 'ledger' }, facts: { kind: error.kind, id: error.id } })
-        .catch(() => told.delete(error.id));
-    },
-  };
-}
-
-/** Records are named by ids whose first digit is their shard. */
-const shardOfRecord = (error: TamperedRecord): Shard => SHARDS.find((shard) => shard === error.id.charAt(4)) ?? (SHARDS[0] as Shard);
-
 async function ledgerHealth(ledger: Ledger): Promise<{ name: string; ok: boolean; detail: string }> {
   try {
     await ledger.ping();
@@ -319,29 +301,3 @@ async function listen(server: Server, host: string, port: number): Promise<strin
 }
 
 const addressUrl = (server: Server, host: string): string => `http://${host.includes(':') ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`;
-
-/** Answers how to close a server: requests in flight may end, for a while; connections that ask for nothing do not count. */
-function closer(server: Server): () => Promise<void> {
-  let inFlight = 0;
-  let idle = (): void => undefined;
-  server.on('request', (_request, response) => {
-    inFlight += 1;
-    response.once('close', () => {
-      inFlight -= 1;
-      if (inFlight === 0) idle();
-    });
-  });
-  return async () => {
-    const closed = once(server, 'close');
-    server.close();
-    if (inFlight > 0) {
-      const timer = setTimeout(() => idle(), STOP_GRACE_MS);
-      await new Promise<void>((resolve) => {
-        idle = resolve;
-      });
-      clearTimeout(timer);
-    }
-    server.closeAllConnections();
-    await closed;
-  };
-}
