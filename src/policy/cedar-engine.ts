@@ -1,135 +1,123 @@
 import cedar from '@cedar-policy/cedar-wasm/nodejs';
-import type { CedarValueJson, StatefulAuthorizationCall } from '@cedar-policy/cedar-wasm/nodejs';
 import { digestOf } from '../core/canonical-json.ts';
 import { newDecisionId } from '../core/ids.ts';
-import { toRfc3339 } from '../core/time.ts';
-import { NAMESPACE, POLICY_ACTIONS, type CompiledPolicies } from './compile-policies.ts';
+import { requestFor, type CedarRequest } from './cedar-request.ts';
+import { POLICY_ACTIONS, type CompiledPolicies } from './compile-policies.ts';
 import type { Decision, PolicyEngine, PolicyQuestion } from './decision.ts';
+import { PolicyError } from './policy-error.ts';
 
 type Answer =
   | { readonly kind: 'permit'; readonly policies: readonly string[] }
   | { readonly kind: 'deny'; readonly policies: readonly string[] }
   /** Policy could not be asked properly. Cedar skips a `forbid` that errs and may still say allow: we never believe it. */
-  | { readonly kind: 'fault'; readonly reason: string };
+  | { readonly kind: 'fault'; readonly fault: string };
 
-/** Parsed sets live in the wasm under a name and can never be dropped: names are few and used again. */
-const setName = (action: string): string => `mayfly:${action}`;
-const SCHEMA_NAME = 'mayfly';
+type Slot = 'a' | 'b';
+
+/**
+ * Parsed sets live in the wasm, one store a thread, under names that can never be dropped. So two sets of names are used
+ * in turn: a new engine fills the spare one, and the newest good engine goes on undisturbed if that fails. This is the
+ * other half of that store, and as global as it.
+ */
+const slots: { newest: Slot; readonly owners: Record<Slot, object | null> } = { newest: 'b', owners: { a: null, b: null } };
 
 /**
  * Decides with Cedar, in this process. Permits only if Cedar says allow, names a policy for it, and reports no error at
  * all; everything else is a deny. Approval is found by asking twice: denied as is, permitted if a human had approved.
- * Only one engine is alive in a thread at a time: it owns the parsed sets.
+ * The two newest engines of a thread can be asked; an older one denies with a fault. Throws `PolicyError` when the set
+ * does not load; the engine in use is then untouched.
  */
 export function createCedarEngine(compiled: CompiledPolicies): PolicyEngine {
-  must(cedar.preparseSchema(SCHEMA_NAME, compiled.schemaText));
-  for (const action of POLICY_ACTIONS) {
-    must(cedar.preparsePolicySet(setName(action), { staticPolicies: compiled.byAction.get(action) ?? {} }));
-  }
-  const known = (question: PolicyQuestion): boolean =>
-    compiled.vocabulary.purposes.has(question.purpose) &&
-    question.actions.every((word) => compiled.vocabulary.actions.has(word)) &&
-    question.dataClasses.every((word) => compiled.vocabulary.dataClasses.has(word));
+  const owner = {};
+  const slot = load(compiled, owner);
+
+  const ask = (request: CedarRequest, action: string): Answer => {
+    // Its names would lead to somebody else's policies.
+    if (slots.owners[slot] !== owner) return { kind: 'fault', fault: 'these policies are no longer in force' };
+    return askCedar(request, slot, action);
+  };
+
+  const consider = (question: PolicyQuestion): Pick<Decision, 'result' | 'policies' | 'inputDigest' | 'fault'> => {
+    let request: CedarRequest;
+    let inputDigest = NO_INPUT;
+    try {
+      request = requestFor(question);
+      inputDigest = digestOf(request);
+    } catch (error) {
+      return { result: 'deny', policies: [], inputDigest, fault: messageOf(error) };
+    }
+    // Words outside the closed lists are in no policy. Cedar would call them a failure, which ours is not.
+    if (!isKnown(question, compiled)) return { result: 'deny', policies: [], inputDigest, fault: null };
+    const answer = ask(request, question.action);
+    if (answer.kind === 'fault') return { result: 'deny', policies: [], inputDigest, fault: answer.fault };
+    if (answer.kind === 'permit') return { result: 'permit', policies: answer.policies, inputDigest, fault: null };
+    if (question.approvals > 0) return { result: 'deny', policies: answer.policies, inputDigest, fault: null };
+    const approved = ask({ ...request, context: { ...request.context, approvals: 1 } }, question.action);
+    if (approved.kind === 'permit') return { result: 'approval_required', policies: approved.policies, inputDigest, fault: null };
+    return { result: 'deny', policies: answer.policies, inputDigest, fault: approved.kind === 'fault' ? approved.fault : null };
+  };
 
   return {
     version: compiled.version,
     vocabulary: compiled.vocabulary,
     decide(question) {
-      if (!isUsable(question)) return unusable(compiled.version);
-      const call = callFor(question);
-      const decided = (result: Decision['result'], policies: readonly string[], fault: string | null = null): Decision => ({
+      const considered = consider(question);
+      return {
         id: newDecisionId(),
-        result,
-        policies,
+        ...considered,
         policyVersion: compiled.version,
-        inputDigest: digestOf([call.principal, call.action, call.resource, call.context, call.entities]),
-        reasons: result === 'deny' ? policies.flatMap((id) => compiled.denyReasons.get(id) ?? []) : [],
-        fault,
-      });
-      // Words outside the closed lists are in no policy. Cedar would call them a failure, which ours is not.
-      if (!known(question)) return decided('deny', []);
-      const answer = ask(call);
-      if (answer.kind === 'fault') return decided('deny', [], answer.reason);
-      if (answer.kind === 'permit') return decided('permit', answer.policies);
-      if (question.approvals === 0) {
-        const approved = ask(callFor({ ...question, approvals: 1 }));
-        if (approved.kind === 'permit') return decided('approval_required', approved.policies);
-      }
-      return decided('deny', answer.policies);
+        reasons: considered.result === 'deny' ? considered.policies.flatMap((id) => compiled.denyReasons.get(id) ?? []) : [],
+      };
     },
   };
 }
 
-/** Cedar knows whole numbers only, and JavaScript only some of Cedar's: anything else must not reach it rounded. */
-const isUsable = (question: PolicyQuestion): boolean =>
-  [question.ttlSeconds, question.approvals, question.delegationDepth, question.liveLeases, question.grantsLastHour, question.nowMs].every(Number.isSafeInteger);
+/** The input digest where nothing could be put to Cedar. */
+const NO_INPUT = digestOf(null);
 
-const unusable = (policyVersion: string): Decision => ({
-  id: newDecisionId(),
-  result: 'deny',
-  policies: [],
-  policyVersion,
-  inputDigest: digestOf('unusable'),
-  reasons: [],
-  fault: 'the question holds a number that is not whole',
-});
+const schemaName = (slot: Slot): string => `mayfly:${slot}`;
+const setName = (slot: Slot, action: string): string => `mayfly:${slot}:${action}`;
 
-function ask(call: StatefulAuthorizationCall): Answer {
+/** Parses a set into the spare slot, which its owner, the engine before the newest, loses at once. */
+function load(compiled: CompiledPolicies, owner: object): Slot {
+  const spare: Slot = slots.newest === 'a' ? 'b' : 'a';
+  slots.owners[spare] = null;
+  refuseFailure(cedar.preparseSchema(schemaName(spare), compiled.schemaText), 'the schema');
+  for (const action of POLICY_ACTIONS) {
+    refuseFailure(cedar.preparsePolicySet(setName(spare, action), { staticPolicies: compiled.byAction.get(action) ?? {} }), `the policies for ${action}`);
+  }
+  slots.owners[spare] = owner;
+  slots.newest = spare;
+  return spare;
+}
+
+function refuseFailure(answer: ReturnType<typeof cedar.preparseSchema>, what: string): void {
+  if (answer.type === 'failure') throw new PolicyError({ file: what }, `does not load: ${answer.errors[0]?.message ?? 'refused'}`);
+}
+
+const isKnown = (question: PolicyQuestion, { vocabulary }: CompiledPolicies): boolean =>
+  vocabulary.purposes.has(question.purpose) &&
+  question.actions.every((word) => vocabulary.actions.has(word)) &&
+  question.dataClasses.every((word) => vocabulary.dataClasses.has(word));
+
+function askCedar(request: CedarRequest, slot: Slot, action: string): Answer {
   try {
-    const answer = cedar.statefulIsAuthorized(call);
-    if (answer.type !== 'success') return { kind: 'fault', reason: answer.errors.map(({ message }) => message).join('; ') };
+    const answer = cedar.statefulIsAuthorized({
+      ...request,
+      preparsedPolicySetId: setName(slot, action),
+      preparsedSchemaName: schemaName(slot),
+      validateRequest: true,
+    });
+    if (answer.type !== 'success') return { kind: 'fault', fault: answer.errors.map(({ message }) => message).join('; ') };
     const { decision, diagnostics } = answer.response;
-    if (diagnostics.errors.length > 0) return { kind: 'fault', reason: diagnostics.errors.map(({ policyId }) => `policy ${policyId} failed`).join('; ') };
+    if (diagnostics.errors.length > 0) return { kind: 'fault', fault: diagnostics.errors.map(({ policyId }) => `policy ${policyId} failed`).join('; ') };
     // Cedar names them in no order; the same question shall have the same answer.
     const policies = diagnostics.reason.toSorted();
     if (decision !== 'allow') return { kind: 'deny', policies };
-    return policies.length > 0 ? { kind: 'permit', policies } : { kind: 'fault', reason: 'an allow without a reason' };
+    return policies.length > 0 ? { kind: 'permit', policies } : { kind: 'fault', fault: 'an allow without a reason' };
   } catch (error) {
-    return { kind: 'fault', reason: error instanceof Error ? error.message : 'policy evaluation failed' };
+    return { kind: 'fault', fault: messageOf(error) };
   }
 }
 
-const entity = (type: string, id: string): { type: string; id: string } => ({ type: `${NAMESPACE}::${type}`, id });
-const entityRef = (type: string, id: string): CedarValueJson => ({ __entity: entity(type, id) });
-const pairs = (record: Readonly<Record<string, unknown>>): string[] => Object.entries(record).map(([name, value]) => `${name}=${String(value)}`);
-
-/** Exactly what Cedar is given; the input digest is over this. */
-function callFor(question: PolicyQuestion): StatefulAuthorizationCall {
-  const principal = entity('Agent', question.principal.subject);
-  const resource = entity('Credential', question.credential.name);
-  const { provider, kind, revocability, owner } = question.credential;
-  return {
-    principal,
-    action: entity('Action', question.action),
-    resource,
-    context: {
-      purpose: entityRef('Purpose', question.purpose),
-      operations: question.actions.map((word) => entityRef('Operation', word)),
-      data_classes: question.dataClasses.map((word) => entityRef('DataClass', word)),
-      evidence: question.evidence,
-      approvals: question.approvals,
-      ...(question.ticket === null ? {} : { ticket: question.ticket }),
-      params: pairs(question.params),
-      claims: pairs(question.context),
-      ttl_seconds: question.ttlSeconds,
-      delegation_depth: question.delegationDepth,
-      delegation_chain: [...question.delegationChain],
-      environment: question.environment,
-      sender_bound: question.senderBound,
-      live_leases: question.liveLeases,
-      grants_last_hour: question.grantsLastHour,
-      now: { __extn: { fn: 'datetime', arg: toRfc3339(question.nowMs) } },
-    },
-    entities: [
-      { uid: principal, attrs: { issuer: question.principal.issuer, subject: question.principal.subject }, parents: [] },
-      { uid: resource, attrs: { provider, kind, revocability, owner }, parents: [] },
-    ],
-    preparsedPolicySetId: setName(question.action),
-    preparsedSchemaName: SCHEMA_NAME,
-    validateRequest: true,
-  };
-}
-
-function must(answer: { readonly type: string; readonly errors?: readonly { readonly message: string }[] }): void {
-  if (answer.type !== 'success') throw new TypeError(`policies do not load: ${(answer.errors ?? []).map(({ message }) => message).join('; ')}`);
-}
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : 'policy evaluation failed');

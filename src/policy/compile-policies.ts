@@ -1,13 +1,11 @@
 import cedar from '@cedar-policy/cedar-wasm/nodejs';
-import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
+import type { PolicyJson, SchemaJson } from '@cedar-policy/cedar-wasm/nodejs';
 import { digestOf } from '../core/canonical-json.ts';
+import { epochMsFrom } from '../core/time.ts';
+import { NAMESPACE, requestFor } from './cedar-request.ts';
 import type { PolicyAction, Vocabulary } from './decision.ts';
+import { cedarFault, parsePolicies, type NamedPolicy, type PolicySource } from './parse-policies.ts';
 import { PolicyError } from './policy-error.ts';
-
-export interface PolicySource {
-  readonly file: string;
-  readonly text: string;
-}
 
 export interface PolicySources {
   readonly schema: PolicySource;
@@ -26,39 +24,25 @@ export interface CompiledPolicies {
 }
 
 export const POLICY_ACTIONS: readonly PolicyAction[] = ['mint', 'declare_for', 'delegate', 'extend'];
-export const NAMESPACE = 'Mayfly';
-
-interface NamedPolicy {
-  readonly id: string;
-  readonly file: string;
-  /** As written: through JSON, a large number in a policy would lose digits. */
-  readonly text: string;
-  /** For its annotations, effect and action alone. */
-  readonly json: PolicyJson;
-}
 
 /**
- * Compiles a policy set. Each policy needs an `@id` of its own, and the whole set must validate against the schema
- * without an error or a warning: a mistake in a policy must stop here, not at the first request. Throws `PolicyError`.
+ * Compiles a policy set. Each policy needs an `@id` of its own, the whole set must validate against the schema without
+ * an error or a warning, and the schema must take the questions that Mayfly asks: a mistake must stop here, not at the
+ * first request. Throws `PolicyError`.
  */
 export function compilePolicies(sources: PolicySources): CompiledPolicies {
-  const vocabulary = vocabularyOf(sources.schema);
-  const named = sources.policies.flatMap(namedPolicies);
-  const seen = new Map<string, string>();
-  for (const { id, file } of named) {
-    const other = seen.get(id);
-    if (other !== undefined) throw new PolicyError(file, id, `has an @id that is already used in ${other}`);
-    seen.set(id, file);
-  }
-  if (named.length === 0) throw new PolicyError(sources.schema.file, null, 'there is no policy beside the schema');
+  const schema = parseSchema(sources.schema);
+  const vocabulary = vocabularyOf(sources.schema, schema);
+  const named = sources.policies.flatMap(parsePolicies);
+  if (named.length === 0) throw new PolicyError({ file: sources.schema.file }, 'there is no policy beside the schema');
+  refuseDuplicates(named);
   validate(sources.schema, named);
+  refuseMisfit(sources.schema, vocabulary);
   return {
-    version: digestOf([sources.schema.text, [...named].sort((a, b) => (a.id < b.id ? -1 : 1)).map(({ id, text }) => [id, text])]),
+    version: digestOf([sources.schema.text, named.map(({ id, text }) => [id, text]).toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1))]),
     vocabulary,
     schemaText: sources.schema.text,
-    byAction: new Map(
-      POLICY_ACTIONS.map((action) => [action, Object.fromEntries(named.filter(({ json }) => appliesTo(json, action)).map(({ id, text }) => [id, text]))]),
-    ),
+    byAction: partition(named, schema),
     denyReasons: new Map(
       named.flatMap(({ id, json }) => {
         const reason = json.annotations?.['deny_reason'];
@@ -68,59 +52,107 @@ export function compilePolicies(sources: PolicySources): CompiledPolicies {
   };
 }
 
-function namedPolicies({ file, text }: PolicySource): NamedPolicy[] {
-  const parts = cedar.policySetTextToParts(text);
-  if (parts.type === 'failure') throw new PolicyError(file, null, messages(parts.errors, text));
-  if (parts.policy_templates.length > 0) throw new PolicyError(file, null, 'templates are not supported; write the policy out');
-  return parts.policies.map((part, index) => {
-    const parsed = cedar.policyToJson(part);
-    if (parsed.type === 'failure') throw new PolicyError(file, null, messages(parsed.errors, part));
-    const id = parsed.json.annotations?.['id'];
-    if (typeof id !== 'string' || !/^[a-z][a-z0-9-]{0,127}$/.test(id)) {
-      throw new PolicyError(file, null, `policy ${index + 1} needs an @id("...") of lower-case letters, digits and hyphens`);
-    }
-    return { id, file, text: part, json: parsed.json };
-  });
-}
-
-function validate(schema: PolicySource, named: readonly NamedPolicy[]): void {
-  const answer = cedar.validate({ schema: schema.text, policies: { staticPolicies: Object.fromEntries(named.map(({ id, text }) => [id, text])) } });
-  if (answer.type === 'failure') throw new PolicyError(schema.file, null, messages(answer.errors, schema.text));
-  const [first] = [...answer.validationErrors, ...answer.validationWarnings];
-  if (first !== undefined) {
-    const file = named.find(({ id }) => id === first.policyId)?.file ?? schema.file;
-    throw new PolicyError(file, first.policyId, first.error.message);
-  }
-  const [other] = answer.otherWarnings;
-  if (other !== undefined) throw new PolicyError(schema.file, null, other.message);
+function parseSchema(schema: PolicySource): SchemaJson<string> {
+  const answer = cedar.schemaToJson(schema.text);
+  if (answer.type === 'failure') throw cedarFault(answer.errors, schema);
+  return answer.json;
 }
 
 /** The closed lists, read from the schema's enumerated entities, so that they stand in one place. */
-function vocabularyOf(schema: PolicySource): Vocabulary {
-  const answer = cedar.schemaToJson(schema.text);
-  if (answer.type === 'failure') throw new PolicyError(schema.file, null, messages(answer.errors, schema.text));
-  const types = answer.json[NAMESPACE]?.entityTypes ?? {};
+function vocabularyOf({ file }: PolicySource, schema: SchemaJson<string>): Vocabulary {
+  const types = schema[NAMESPACE]?.entityTypes ?? {};
   const words = (type: string): ReadonlySet<string> => {
     const entity = types[type];
-    if (entity === undefined || !('enum' in entity)) throw new PolicyError(schema.file, null, `needs an enumerated entity ${NAMESPACE}::${type}`);
+    if (entity === undefined || !('enum' in entity)) throw new PolicyError({ file }, `needs an enumerated entity ${NAMESPACE}::${type}`);
     return new Set(entity.enum);
   };
   return { purposes: words('Purpose'), actions: words('Operation'), dataClasses: words('DataClass') };
 }
 
-/** Whether a policy's action clause can match an action. */
-function appliesTo(policy: PolicyJson, action: PolicyAction): boolean {
-  const clause = policy.action;
-  if (clause.op === 'All') return true;
-  const named = 'entities' in clause ? clause.entities : 'entity' in clause ? [clause.entity] : [];
-  return named.some((entity) => ('__entity' in entity ? entity.__entity.id : entity.id) === action);
+function refuseDuplicates(named: readonly NamedPolicy[]): void {
+  const seen = new Map<string, NamedPolicy>();
+  for (const policy of named) {
+    const other = seen.get(policy.id);
+    if (other !== undefined) throw new PolicyError({ ...placeOf(policy) }, `has an @id that is already used in ${other.file}, line ${other.line}`);
+    seen.set(policy.id, policy);
+  }
 }
 
-function messages(errors: readonly { readonly message: string; readonly sourceLocations?: readonly { readonly start: number }[] }[], text: string): string {
-  return errors
-    .map(({ message, sourceLocations }) => {
-      const start = sourceLocations?.[0]?.start;
-      return start === undefined ? message : `line ${text.slice(0, start).split('\n').length}: ${message}`;
-    })
-    .join('; ');
+function validate(schema: PolicySource, named: readonly NamedPolicy[]): void {
+  const answer = cedar.validate({ schema: schema.text, policies: { staticPolicies: Object.fromEntries(named.map(({ id, text }) => [id, text])) } });
+  if (answer.type === 'failure') throw cedarFault(answer.errors, schema);
+  const [first] = [...answer.validationErrors, ...answer.validationWarnings];
+  if (first !== undefined) {
+    const policy = named.find(({ id }) => id === first.policyId);
+    throw cedarFault([first.error], policy ?? schema, policy?.line, first.policyId);
+  }
+  if (answer.otherWarnings.length > 0) throw cedarFault(answer.otherWarnings, schema);
 }
+
+/** A schema may have words added. With a field renamed, or a new one required, every request would be refused. */
+function refuseMisfit(schema: PolicySource, vocabulary: Vocabulary): void {
+  for (const action of POLICY_ACTIONS) {
+    for (const optional of [{ ticket: null }, { ticket: 'T-1', forAgent: 'a' }]) {
+      const request = requestFor({
+        action,
+        principal: { issuer: '', subject: '' },
+        credential: { name: '', provider: '', kind: '', revocability: 'exact', owner: '' },
+        purpose: [...vocabulary.purposes][0] ?? '',
+        actions: [...vocabulary.actions],
+        dataClasses: [...vocabulary.dataClasses],
+        evidence: 'self_declared',
+        approvals: 0,
+        ...optional,
+        params: { name: 'value' },
+        context: { name: 'value' },
+        ttlSeconds: 1,
+        delegationDepth: 0,
+        delegationChain: [''],
+        environment: '',
+        senderBound: false,
+        liveLeases: 0,
+        grantsLastHour: 0,
+        nowMs: epochMsFrom(0),
+      });
+      const answer = cedar.isAuthorized({ ...request, policies: { staticPolicies: {} }, schema: schema.text, validateRequest: true });
+      if (answer.type === 'failure') {
+        throw new PolicyError({ file: schema.file }, `does not take what Mayfly asks for ${action}: ${answer.errors[0]?.message ?? 'refused'}`);
+      }
+    }
+  }
+}
+
+/** Throws `PolicyError` for a policy that would be in no part: a forbid that is never looked at forbids nothing. */
+function partition(named: readonly NamedPolicy[], schema: SchemaJson<string>): CompiledPolicies['byAction'] {
+  const parts = POLICY_ACTIONS.map((action) => {
+    const names = namesOf(action, schema);
+    return [action, named.filter(({ json }) => appliesTo(json, names))] as const;
+  });
+  const placed = new Set(parts.flatMap(([, policies]) => policies));
+  const idle = named.find((policy) => !placed.has(policy));
+  if (idle !== undefined) throw new PolicyError(placeOf(idle), `applies to no action that Mayfly asks about (${POLICY_ACTIONS.join(', ')})`);
+  return new Map(parts.map(([action, policies]) => [action, Object.fromEntries(policies.map(({ id, text }) => [id, text]))]));
+}
+
+/**
+ * An action and every group that it is in: a policy on a group is a policy on each member. By name, whatever the
+ * namespace: one policy too many costs microseconds, since Cedar looks again; one too few could be a forbid.
+ */
+function namesOf(action: string, schema: SchemaJson<string>): ReadonlySet<string> {
+  const names = new Set([action]);
+  // A set also visits what is added on the way.
+  for (const name of names) {
+    for (const { actions } of Object.values(schema)) {
+      for (const group of (Object.hasOwn(actions, name) ? actions[name]?.memberOf : undefined) ?? []) names.add(group.id);
+    }
+  }
+  return names;
+}
+
+function appliesTo({ action: clause }: PolicyJson, names: ReadonlySet<string>): boolean {
+  if (clause.op === 'All') return true;
+  const named = 'entities' in clause ? clause.entities : 'entity' in clause ? [clause.entity] : [];
+  return named.some((entity) => names.has('__entity' in entity ? entity.__entity.id : entity.id));
+}
+
+const placeOf = ({ file, line, id }: NamedPolicy): { file: string; line: number; policy: string } => ({ file, line, policy: id });

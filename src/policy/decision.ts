@@ -10,6 +10,8 @@ export type PolicyAction = 'mint' | 'declare_for' | 'delegate' | 'extend';
 export interface PolicyQuestion {
   readonly action: PolicyAction;
   readonly principal: WorkloadId;
+  /** For `declare_for` and `delegate`: the subject of the agent who is to act. Who vouches for it is seen at its claim. */
+  readonly forAgent?: string;
   /** The credential asked for. */
   readonly credential: {
     readonly name: string;

@@ -1,21 +1,25 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compilePolicies, type CompiledPolicies } from './compile-policies.ts';
+import type { PolicySource } from './parse-policies.ts';
 import { PolicyError } from './policy-error.ts';
 
 const SCHEMA_FILE = 'schema.cedarschema';
 
-/** Reads and compiles a folder: `schema.cedarschema` and every `*.cedar` beside it. Throws `PolicyError`. */
+/** Reads and compiles a folder: `schema.cedarschema` and every `*.cedar` beside it, not below it. Throws `PolicyError`. */
 export function loadPolicies(directory: string): CompiledPolicies {
-  const read = (name: string): { file: string; text: string } => {
+  const names = orRefuse(directory, () => readdirSync(directory)).filter((name) => name.endsWith('.cedar'));
+  const source = (name: string): PolicySource => {
     const file = join(directory, name);
-    try {
-      return { file, text: readFileSync(file, 'utf8') };
-    } catch (cause) {
-      throw new PolicyError(file, null, `cannot be read (${cause instanceof Error ? cause.message : String(cause)})`);
-    }
+    return { file, text: orRefuse(file, () => readFileSync(file, 'utf8')) };
   };
-  const schema = read(SCHEMA_FILE);
-  const files = readdirSync(directory).filter((name) => name.endsWith('.cedar')).sort();
-  return compilePolicies({ schema, policies: files.map(read) });
+  return compilePolicies({ schema: source(SCHEMA_FILE), policies: names.sort().map(source) });
+}
+
+function orRefuse<T>(file: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new PolicyError({ file }, `cannot be read (${cause instanceof Error ? cause.message : String(cause)})`);
+  }
 }

@@ -1,149 +1,250 @@
 import cedar from '@cedar-policy/cedar-wasm/nodejs';
-import { afterAll, describe, expect, it } from '@jest/globals';
-import { join } from 'node:path';
-import { epochMsFrom } from '../../src/core/time.ts';
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { requestFor } from '../../src/policy/cedar-request.ts';
 import { createCedarEngine } from '../../src/policy/cedar-engine.ts';
-import { compilePolicies, type CompiledPolicies } from '../../src/policy/compile-policies.ts';
 import type { PolicyQuestion } from '../../src/policy/decision.ts';
-import { loadPolicies } from '../../src/policy/load-policies.ts';
 import { PolicyError } from '../../src/policy/policy-error.ts';
+import { compile, engineFor, PERMIT_ALL, QUESTION, SCHEMA } from './policy-fixture.ts';
 
-const DIRECTORY = join(import.meta.dirname, '../../config/policies');
-const { schemaText } = loadPolicies(DIRECTORY);
-const compile = (text: string): CompiledPolicies => compilePolicies({ schema: { file: 'schema.cedarschema', text: schemaText }, policies: [{ file: 'test.cedar', text }] });
+/** A question as a caller with a bug, or an attacker with a gap in our parsing, would put it. */
+const malformed = (fields: Partial<Record<keyof PolicyQuestion, unknown>>): PolicyQuestion => ({ ...QUESTION, ...fields }) as PolicyQuestion;
 
-const QUESTION: PolicyQuestion = {
-  action: 'mint',
-  principal: { issuer: 'https://issuer.test', subject: 'agent:a' },
-  credential: { name: 'c', provider: 'p', kind: 'jwt', revocability: 'exact', owner: 'o' },
-  purpose: 'refund-investigation',
-  actions: ['read'],
-  dataClasses: [],
-  evidence: 'self_declared',
-  approvals: 0,
-  ticket: null,
-  params: {},
-  context: {},
-  ttlSeconds: 60,
-  delegationDepth: 0,
-  delegationChain: [],
-  environment: 'test',
-  senderBound: false,
-  liveLeases: 0,
-  grantsLastHour: 0,
-  nowMs: epochMsFrom(1_800_000_000_000),
-};
-const PERMIT = '@id("all") permit (principal, action, resource);';
+/** Cedar by itself, for the controls. */
+const raw = (policies: string | Record<string, string>, context = requestFor(QUESTION).context, schema?: string) =>
+  cedar.isAuthorized({ ...requestFor(QUESTION), context, policies: { staticPolicies: policies }, ...(schema === undefined ? {} : { schema, validateRequest: true }) });
 
-describe('the engine', () => {
-  it('denies when a forbid errs, although Cedar skips it and says allow (control)', () => {
-    // The overflow is one that no schema can rule out.
-    const compiled = compile(`${PERMIT} @id("errs") forbid (principal, action, resource) when { context.ttl_seconds * 9223372036854775807 > 0 };`);
-    const decision = createCedarEngine(compiled).decide(QUESTION);
-    expect(decision).toMatchObject({ result: 'deny', policies: [], fault: 'policy errs failed' });
+/** It can be known only when it runs: no schema rules an overflow out. */
+const OVERFLOWS = 'context.ttl_seconds * 9223372036854775807 > 0';
 
-    const raw = cedar.isAuthorized({
-      principal: { type: 'Mayfly::Agent', id: 'a' },
-      action: { type: 'Mayfly::Action', id: 'mint' },
-      resource: { type: 'Mayfly::Credential', id: 'c' },
-      context: { ttl_seconds: 60 },
-      policies: { staticPolicies: { all: 'permit (principal, action, resource);', errs: 'forbid (principal, action, resource) when { context.ttl_seconds * 9223372036854775807 > 0 };' } },
-      entities: [],
-    });
-    expect(raw).toMatchObject({ type: 'success', response: { decision: 'allow' } });
-    if (raw.type === 'success') expect(raw.response.diagnostics.errors).toHaveLength(1);
+describe('a permit', () => {
+  it('needs every forbid to have been judged: Cedar skips one that errs, and says allow (control)', () => {
+    const forbid = `forbid (principal, action, resource) when { ${OVERFLOWS} };`;
+    expect(engineFor(`${PERMIT_ALL} @id("errs") ${forbid}`).decide(QUESTION)).toMatchObject({ result: 'deny', policies: [], reasons: [], fault: 'policy errs failed' });
+
+    const answer = raw({ all: PERMIT_ALL, errs: forbid });
+    expect(answer).toMatchObject({ type: 'success', response: { decision: 'allow', diagnostics: { errors: [{ policyId: 'errs' }] } } });
   });
 
-  it('denies by default: no policy that fits is no permission', () => {
-    const engine = createCedarEngine(compile('@id("other") permit (principal == Mayfly::Agent::"agent:b", action, resource);'));
-    expect(engine.decide(QUESTION)).toMatchObject({ result: 'deny', policies: [], fault: null });
+  it('needs a policy that says so: none that fits is a plain denial', () => {
+    const engine = engineFor('@id("other") permit (principal == Mayfly::Agent::"agent:b", action, resource);');
+    expect(engine.decide(QUESTION)).toMatchObject({ result: 'deny', policies: [], reasons: [], fault: null });
+  });
+
+  it('needs a question that fits the schema: unchecked, Cedar permits on nonsense (control)', () => {
+    const question = malformed({ senderBound: 'yes' });
+    expect(engineFor(PERMIT_ALL).decide(question)).toMatchObject({ result: 'deny', policies: [], fault: expect.stringContaining('is not valid for') });
+
+    expect(raw({ all: PERMIT_ALL }, requestFor(question).context)).toMatchObject({ response: { decision: 'allow' } });
+    expect(raw({ all: PERMIT_ALL }, requestFor(question).context, SCHEMA)).toMatchObject({ type: 'failure' });
+  });
+
+  it('names its policies by their own ids: numbered by Cedar, a name moves to another policy with the next edit (control)', () => {
+    const forbid = '@id("late") forbid (principal, action, resource) when { context.ttl_seconds > 900 };';
+    expect(engineFor(`${PERMIT_ALL} ${forbid}`).decide(QUESTION).policies).toEqual(['all']);
+    expect(engineFor(`${forbid} ${PERMIT_ALL}`).decide(QUESTION).policies).toEqual(['all']);
+
+    expect(raw(`${PERMIT_ALL} ${forbid}`)).toMatchObject({ response: { diagnostics: { reason: ['policy0'] } } });
+    expect(raw(`${forbid} ${PERMIT_ALL}`)).toMatchObject({ response: { diagnostics: { reason: ['policy1'] } } });
+  });
+
+  it('needs policies that were validated: Cedar takes in a set with an attribute that does not exist (control)', () => {
+    const unsafe = '@id("unsafe") forbid (principal, action, resource) when { context.mfa == false };';
+    expect(() => compile(`${PERMIT_ALL} ${unsafe}`)).toThrow(PolicyError);
+
+    expect(cedar.preparsePolicySet('control', { staticPolicies: { all: PERMIT_ALL, unsafe } })).toMatchObject({ type: 'success' });
+    expect(raw({ all: PERMIT_ALL, unsafe })).toMatchObject({ response: { decision: 'allow' } });
+  });
+});
+
+describe('a question', () => {
+  it.each([
+    ['a purpose', { purpose: 'because' }],
+    ['a purpose called __proto__', { purpose: '__proto__' }],
+    ['an operation', { actions: ['read', 'constructor'] }],
+    ['a data class', { dataClasses: ['toString'] }],
+  ])('with %s that nobody defined is denied, quietly; Cedar calls it a failure (control)', (_name, fields) => {
+    const question = { ...QUESTION, ...fields };
+    expect(engineFor(PERMIT_ALL).decide(question)).toMatchObject({ result: 'deny', policies: [], reasons: [], fault: null });
+    expect(raw({ all: PERMIT_ALL }, requestFor(question).context, SCHEMA)).toMatchObject({ type: 'failure' });
   });
 
   it.each([
     ['a lifetime with a fraction', { ttlSeconds: 1.5 }],
     ['a lifetime that is no number', { ttlSeconds: Number.NaN }],
-    ['a counter beyond all integers', { liveLeases: 2 ** 60 }],
-  ])('denies, and says that something is wrong, for %s', (_name, fields) => {
-    const engine = createCedarEngine(compile(PERMIT));
-    const decided = (() => {
-      try {
-        return engine.decide({ ...QUESTION, ...fields });
-      } catch {
-        return { result: 'threw' };
-      }
-    })();
-    expect(decided).toMatchObject({ result: 'deny' });
+    ['a lifetime written as text', { ttlSeconds: '60' }],
+    ['a counter beyond all whole numbers', { liveLeases: 2 ** 60 }],
+    ['an instant that no calendar has', { nowMs: Number.MAX_SAFE_INTEGER }],
+    ['an instant that Cedar cannot write', { nowMs: Date.UTC(10_000, 0) }],
+    ['an action that is none', { action: '__proto__' }],
+    ['half a character', { ticket: '\ud800' }],
+    ['no operations at all', { actions: null }],
+    ['a credential without an owner', { credential: { ...QUESTION.credential, owner: undefined } }],
+    ['a value that JSON does not have', { environment: 1n }],
+  ])('with %s is denied with a fault, and never throws', (_name, fields) => {
+    const decision = engineFor(PERMIT_ALL).decide(malformed(fields));
+    expect(decision).toMatchObject({ result: 'deny', policies: [], reasons: [], fault: expect.any(String) });
+    expect(decision.inputDigest).toMatch(/^sha256:/);
   });
 
-  it('names the policies that decided by their own ids', () => {
-    expect(createCedarEngine(compile(PERMIT)).decide(QUESTION)).toMatchObject({ result: 'permit', policies: ['all'] });
-    // Control: Cedar by itself numbers the policies of a text.
-    const parts = cedar.policySetTextToParts(PERMIT);
-    expect(parts).toMatchObject({ type: 'success' });
+  it('that lacks a field makes Cedar throw (control)', () => {
+    const call = { ...requestFor(QUESTION), policies: { staticPolicies: {} } };
+    expect(cedar.isAuthorized(call)).toMatchObject({ type: 'success' });
+    Reflect.deleteProperty(call, 'resource');
+    expect(() => cedar.isAuthorized(call)).toThrow();
   });
 
-  it('asks for approval only where approval is what is missing', () => {
-    const engine = createCedarEngine(compile('@id("human") permit (principal, action, resource) when { context.approvals >= 1 };'));
-    expect(engine.decide(QUESTION)).toMatchObject({ result: 'approval_required', policies: ['human'] });
-    expect(engine.decide({ ...QUESTION, approvals: 1 })).toMatchObject({ result: 'permit' });
-    const forbidden = createCedarEngine(compile('@id("human") permit (principal, action, resource) when { context.approvals >= 1 }; @id("never") forbid (principal, action, resource);'));
-    expect(forbidden.decide(QUESTION)).toMatchObject({ result: 'deny', policies: ['never'] });
-  });
-
-  it('publishes the reason of a forbid, and of nothing else', () => {
-    const engine = createCedarEngine(compile(`@id("permit") @deny_reason("not shown") permit (principal, action, resource); @id("no") @deny_reason("because") forbid (principal, action, resource) when { context.ttl_seconds > 30 };`));
-    expect(engine.decide(QUESTION).reasons).toEqual(['because']);
-    expect(engine.decide({ ...QUESTION, ttlSeconds: 30 })).toMatchObject({ result: 'permit', reasons: [] });
-  });
-
-  it('shows a policy the whole question: time, counters, claims, parameters', () => {
-    const engine = createCedarEngine(
-      compile(`@id("detail") permit (principal, action, resource) when {
-        principal.issuer == "https://issuer.test" && resource.owner == "o" && context.now < datetime("2100-01-01") && context.live_leases < 5 &&
-        context.claims.contains("tool=sql") && context.params.contains("customer=42") && context has ticket && context.ticket == "OPS-1" };`),
+  it('of any strings is answered, and the answer is the same the second time', () => {
+    const engine = engineFor('@id("one") permit (principal == Mayfly::Agent::"agent:refunds", action, resource == Mayfly::Credential::"orders-db") when { context.claims.contains("tool=sql") };');
+    const text = fc.oneof(fc.constantFrom('__proto__', 'constructor', 'tool', 'sql', '"', '\\', '\0'), fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 8 }).map((units) => String.fromCharCode(...units)));
+    const answer = ({ result, policies, inputDigest }: ReturnType<typeof engine.decide>): unknown => ({ result, policies, inputDigest });
+    fc.assert(
+      fc.property(text, text, text, fc.dictionary(text, text, { maxKeys: 3 }), (subject, name, ticket, context) => {
+        const question = { ...QUESTION, principal: { issuer: subject, subject }, credential: { ...QUESTION.credential, name }, ticket, context };
+        const first = engine.decide(question);
+        expect(first.result).not.toBe('permit');
+        expect(answer(engine.decide(question))).toEqual(answer(first));
+      }),
+      { numRuns: 150 },
     );
-    const full = { ...QUESTION, ticket: 'OPS-1', context: { tool: 'sql' }, params: { customer: 42 } };
-    expect(engine.decide(full).result).toBe('permit');
-    expect(engine.decide({ ...full, liveLeases: 5 }).result).toBe('deny');
   });
 
-  afterAll(() => {
-    createCedarEngine(loadPolicies(DIRECTORY));
+  it('is seen whole by policy: who, which credential, time, counters, claims, parameters', () => {
+    const engine = engineFor(`@id("detail") permit (principal, action, resource) when {
+      principal.issuer == "https://issuer.test" && principal.subject == "agent:refunds" &&
+      resource.provider == "vault-main" && resource.kind == "vault.dynamic" && resource.revocability == "exact" && resource.owner == "team-orders" &&
+      context.evidence == "self_declared" && context.approvals == 0 && context has ticket && context.ticket == "OPS-1" &&
+      context has for_agent && context.for_agent == "agent:payouts" &&
+      context.params.contains("customer=42") && context.claims.contains("tool=sql") && context.ttl_seconds == 60 &&
+      context.delegation_depth == 1 && context.delegation_chain.contains("agent:parent") && context.environment == "test" && context.sender_bound &&
+      context.live_leases == 4 && context.grants_last_hour == 9 &&
+      context.now.toDate() == datetime("2027-01-15") && context.now.toTime() == duration("8h")
+    };`);
+    const full: PolicyQuestion = {
+      ...QUESTION,
+      ticket: 'OPS-1',
+      forAgent: 'agent:payouts',
+      context: { tool: 'sql' },
+      params: { customer: 42 },
+      delegationDepth: 1,
+      delegationChain: ['agent:parent'],
+      senderBound: true,
+      liveLeases: 4,
+      grantsLastHour: 9,
+    };
+    expect(engine.decide(full)).toMatchObject({ result: 'permit', fault: null });
+    expect(engine.decide({ ...full, liveLeases: 5 })).toMatchObject({ result: 'deny', fault: null });
+  });
+
+  it('has another input digest when any part of it differs, and the same one when none does', () => {
+    const engine = engineFor(PERMIT_ALL);
+    const variants: Partial<PolicyQuestion>[] = [
+      {},
+      { action: 'extend' },
+      { principal: { ...QUESTION.principal, issuer: 'x' } },
+      { principal: { ...QUESTION.principal, subject: 'x' } },
+      { forAgent: 'x' },
+      ...(['name', 'provider', 'kind', 'owner'] as const).map((key) => ({ credential: { ...QUESTION.credential, [key]: 'x' } })),
+      { credential: { ...QUESTION.credential, revocability: 'none' } },
+      { purpose: 'data-export' },
+      { actions: ['write'] },
+      { dataClasses: ['pii'] },
+      { evidence: 'user_consented' },
+      { approvals: 1 },
+      { ticket: 'x' },
+      { params: { a: 'b' } },
+      { context: { a: 'b' } },
+      { ttlSeconds: 61 },
+      { delegationDepth: 1 },
+      { delegationChain: ['x'] },
+      { environment: 'x' },
+      { senderBound: true },
+      { liveLeases: 1 },
+      { grantsLastHour: 1 },
+    ];
+    const digest = (fields: Partial<PolicyQuestion>): string => engine.decide({ ...QUESTION, ...fields }).inputDigest;
+    expect(new Set(variants.map(digest)).size).toBe(variants.length);
+    expect(variants.map(digest)).toEqual(variants.map(digest));
   });
 });
 
-describe('compiling', () => {
-  it.each([
-    ['a policy without an id', 'permit (principal, action, resource);', 'test.cedar: policy 1 needs an @id'],
-    ['an id that stands twice', `${PERMIT} ${PERMIT}`, 'test.cedar, policy all: has an @id that is already used in test.cedar'],
-    ['an id with spaces', '@id("a b") permit (principal, action, resource);', 'needs an @id'],
-    ['a purpose that does not exist', '@id("a") permit (principal, action, resource) when { context.purpose == Mayfly::Purpose::"x" };', 'test.cedar, policy a:'],
-    ['an attribute that does not exist', '@id("a") permit (principal, action, resource) when { context.mfa };', 'test.cedar, policy a:'],
-    ['an optional attribute read without a look', '@id("a") permit (principal, action, resource) when { context.ticket == "x" };', 'test.cedar, policy a:'],
-    ['an action that does not exist', '@id("a") permit (principal, action == Mayfly::Action::"fly", resource);', 'test.cedar, policy a:'],
-    ['a policy that can never apply', '@id("a") permit (principal is Mayfly::Credential, action, resource);', 'test.cedar, policy a:'],
-    ['broken syntax', '\n\n@id("a") permit (principal, action, resource) when { ;', 'test.cedar: line 3:'],
-    ['no policy at all', '', 'there is no policy'],
-    ['a template', '@id("a") permit (principal == ?principal, action, resource);', 'templates are not supported'],
-  ])('refuses %s, naming file and policy', (_name, text, message) => {
-    expect(() => compile(text)).toThrow(PolicyError);
-    expect(() => compile(text)).toThrow(message);
+describe('approval', () => {
+  const HUMAN = '@id("human") permit (principal, action, resource) when { context.approvals >= 1 };';
+
+  it('is asked for where it is all that is missing', () => {
+    const engine = engineFor(HUMAN);
+    expect(engine.decide(QUESTION)).toMatchObject({ result: 'approval_required', policies: ['human'], reasons: [], fault: null });
+    expect(engine.decide({ ...QUESTION, approvals: 1 })).toMatchObject({ result: 'permit', policies: ['human'] });
   });
 
-  it('gives a set the same version wherever its policies stand, and another one after any change', () => {
-    const two = `${PERMIT} @id("b") forbid (principal, action, resource) when { context.ttl_seconds > 5 };`;
-    const turned = `@id("b") forbid (principal, action, resource) when { context.ttl_seconds > 5 }; ${PERMIT}`;
-    expect(compile(two).version).toBe(compile(turned).version);
-    expect(compile(two).version).not.toBe(compile(two.replace('5', '6')).version);
+  it('is not asked for where a forbid would stand all the same', () => {
+    const engine = engineFor(`${HUMAN} @id("never") @deny_reason("never") forbid (principal, action, resource);`);
+    expect(engine.decide(QUESTION)).toMatchObject({ result: 'deny', policies: ['never'], reasons: ['never'] });
   });
 
-  it('names the folder that cannot be read', () => {
-    expect(() => loadPolicies('/nonexistent')).toThrow('/nonexistent/schema.cedarschema: cannot be read');
+  it('is asked for where a forbid gives way to it', () => {
+    const engine = engineFor(`${PERMIT_ALL} @id("gate") @deny_reason("a human must agree") forbid (principal, action, resource) unless { context.approvals >= 1 };`);
+    expect(engine.decide(QUESTION)).toMatchObject({ result: 'approval_required', policies: ['all'], reasons: [] });
   });
 
-  it('looks only at policies that can apply to an action', () => {
-    const compiled = compile('@id("m") permit (principal, action == Mayfly::Action::"mint", resource); @id("e") permit (principal, action in [Mayfly::Action::"extend"], resource);');
-    expect(Object.keys(compiled.byAction.get('mint') ?? {})).toEqual(['m']);
-    expect(Object.keys(compiled.byAction.get('extend') ?? {})).toEqual(['e']);
+  it('is not asked for where one human would not be enough, nor of a task that has one', () => {
+    const engine = engineFor('@id("two") permit (principal, action, resource) when { context.approvals >= 2 };');
+    expect(engine.decide(QUESTION)).toMatchObject({ result: 'deny', fault: null });
+    expect(engine.decide({ ...QUESTION, approvals: 1 })).toMatchObject({ result: 'deny', fault: null });
+  });
+
+  it('is not asked for where policy fails with it, and the fault is told', () => {
+    const engine = engineFor(`${HUMAN} @id("errs") forbid (principal, action, resource) when { context.approvals * 9223372036854775807 + 1 > 0 && false || context.approvals > 5 };`);
+    expect(engine.decide(QUESTION)).toMatchObject({ result: 'deny', fault: 'policy errs failed' });
+  });
+
+  it('does not change what the digest is of: the question as it was put', () => {
+    expect(engineFor(HUMAN).decide(QUESTION).inputDigest).toBe(engineFor(PERMIT_ALL).decide(QUESTION).inputDigest);
+  });
+});
+
+describe('a published reason', () => {
+  it('is that of the forbids that decided, in a fixed order, and of nothing else', () => {
+    const engine = engineFor(`@id("permit") @deny_reason("not shown") permit (principal, action, resource);
+      @id("b") @deny_reason("second") forbid (principal, action, resource) when { context.ttl_seconds > 30 };
+      @id("a") @deny_reason("first") forbid (principal, action, resource) when { context.ttl_seconds > 20 };
+      @id("mute") forbid (principal, action, resource) when { context.ttl_seconds > 40 };
+      @id("bare") @deny_reason forbid (principal, action, resource) when { context.ttl_seconds > 40 };`);
+    expect(engine.decide(QUESTION)).toMatchObject({ result: 'deny', policies: ['a', 'b', 'bare', 'mute'], reasons: ['first', 'second'] });
+    expect(engine.decide({ ...QUESTION, ttlSeconds: 25 }).reasons).toEqual(['first']);
+    expect(engine.decide({ ...QUESTION, ttlSeconds: 20 })).toMatchObject({ result: 'permit', reasons: [] });
+  });
+});
+
+describe('a newer engine', () => {
+  const FORBID_ALL = '@id("none") forbid (principal, action, resource);';
+
+  it('leaves the one before it as it was: under one name, the older would answer by the newer policies (control)', () => {
+    const older = engineFor(FORBID_ALL);
+    const newer = engineFor(PERMIT_ALL);
+    expect(older.decide(QUESTION)).toMatchObject({ result: 'deny', policies: ['none'], policyVersion: older.version });
+    expect(newer.decide(QUESTION)).toMatchObject({ result: 'permit', policyVersion: newer.version });
+
+    cedar.preparseSchema('control', SCHEMA);
+    const ask = () => cedar.statefulIsAuthorized({ ...requestFor(QUESTION), preparsedPolicySetId: 'control', preparsedSchemaName: 'control' });
+    cedar.preparsePolicySet('control', { staticPolicies: { none: FORBID_ALL } });
+    expect(ask()).toMatchObject({ response: { decision: 'deny' } });
+    cedar.preparsePolicySet('control', { staticPolicies: { all: PERMIT_ALL } });
+    expect(ask()).toMatchObject({ response: { decision: 'allow' } });
+  });
+
+  it('puts the one before the last out of force, which then denies and says so', () => {
+    const oldest = engineFor(PERMIT_ALL);
+    engineFor(PERMIT_ALL);
+    engineFor(PERMIT_ALL);
+    expect(oldest.decide(QUESTION)).toMatchObject({ result: 'deny', fault: 'these policies are no longer in force' });
+  });
+
+  it('that does not load leaves the one in use as it was, however often it is tried', () => {
+    const inUse = engineFor(PERMIT_ALL);
+    const good = compile(FORBID_ALL);
+    const broken = { ...good, byAction: new Map([...good.byAction, ['delegate' as const, { x: 'forbid (principal' }]]) };
+    for (let attempt = 0; attempt < 3; attempt += 1) expect(() => createCedarEngine(broken)).toThrow(PolicyError);
+    expect(inUse.decide(QUESTION)).toMatchObject({ result: 'permit', policies: ['all'], fault: null });
   });
 });
