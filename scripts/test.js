@@ -80,7 +80,9 @@ async function node(path, args) {
   });
 }
 
-const countsFile = () => join(temp, 'counts.json');
+function countsFile() {
+  return join(temp, 'counts.json');
+}
 
 function interrupt() {
   interrupted = true;
