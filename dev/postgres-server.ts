@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chown, mkdir, rm, stat, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { findPostgresBin } from './find-tools.ts';
@@ -66,7 +65,7 @@ export async function startPostgres({ directory }: { readonly directory: string 
       privileges,
       stopSignal: 'SIGINT',
     },
-    () => accepts(port),
+    () => isReady(bin, port),
   );
 
   const psql = (database: string, args: readonly string[], env: Record<string, string> = {}): Promise<unknown> =>
@@ -132,13 +131,10 @@ function asUser(privileges: readonly string[], command: string, args: readonly s
   return run(file, [...all], { cwd: '/', env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', ...env } });
 }
 
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(port, '127.0.0.1');
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
+/** A server that still recovers already takes connections, only to turn them away: PostgreSQL's own word is asked (pg_isready(1)). */
+function isReady(bin: string, port: number): Promise<boolean> {
+  return asUser([], join(bin, 'pg_isready'), ['-q', '-h', '127.0.0.1', '-p', String(port)]).then(
+    () => true,
+    () => false,
+  );
 }

@@ -93,7 +93,7 @@ export function describeProviderContract(name: string, start: () => Promise<Prov
       if (exact()) {
         expect(result).toEqual({ leaseId: intent.id, outcome: 'revoked' });
       } else {
-        expect(result).toMatchObject({ leaseId: intent.id, outcome: 'lapses', atMs: intent.dueAtMs });
+        expect(result).toMatchObject({ leaseId: intent.id, outcome: 'lapses', atMs: minted.targetExpiresAtMs });
       }
     });
 

@@ -70,14 +70,13 @@ export class JwtProvider implements CredentialProvider {
         targetExpiresAtMs: intent.dueAtMs,
       };
     }
-    // Rounded up: the token never ends before the lease it belongs to.
-    const expires = Math.ceil(intent.dueAtMs / 1000);
     const [key] = this.#keys;
     const claims = {
       iss: this.issuer,
       sub: intent.agent.subject,
       aud: audience,
-      exp: expires,
+      client_id: intent.agent.subject,
+      exp: expiryOf(intent),
       iat: toEpochSeconds(intent.createdAtMs),
       nbf: toEpochSeconds(intent.createdAtMs),
       jti: intent.id,
@@ -86,7 +85,7 @@ export class JwtProvider implements CredentialProvider {
       agent_issuer: intent.agent.issuer,
       deployment: this.#deploymentId,
     };
-    return { secret: { token: new Secret(signToken(claims, key)) }, handle: { form: 'jwt', kid: key.kid }, targetExpiresAtMs: fromEpochSeconds(expires) };
+    return { secret: { token: new Secret(signToken(claims, key)) }, handle: { form: 'jwt', kid: key.kid }, targetExpiresAtMs: fromEpochSeconds(expiryOf(intent)) };
   }
 
   /** There is nothing to do at a target: for a reference the ledger's state is the revocation, a JWT lapses. */
@@ -95,7 +94,7 @@ export class JwtProvider implements CredentialProvider {
       yield Promise.resolve<RevocationResult>(
         intent.revocability === 'exact'
           ? { leaseId: intent.id, outcome: 'revoked' }
-          : { leaseId: intent.id, outcome: 'lapses', atMs: intent.dueAtMs },
+          : { leaseId: intent.id, outcome: 'lapses', atMs: fromEpochSeconds(expiryOf(intent)) },
       );
     }
   }
@@ -112,6 +111,7 @@ export class JwtProvider implements CredentialProvider {
       iss: this.issuer,
       sub: lease.agent.subject,
       aud: this.audienceOf(lease.credential),
+      client_id: lease.agent.subject,
       exp: toEpochSeconds(lease.dueAtMs),
       iat: toEpochSeconds(lease.createdAtMs),
       jti: lease.id,
@@ -146,3 +146,6 @@ export class JwtProvider implements CredentialProvider {
     return credential;
   }
 }
+
+/** `exp` of a signed token, in whole seconds. Rounded up: it never ends before its lease, and is not called lapsed before it ends. */
+const expiryOf = (intent: LeaseIntent): number => Math.ceil(intent.dueAtMs / 1000);

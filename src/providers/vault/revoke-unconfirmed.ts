@@ -87,13 +87,14 @@ function listSession({ listSession: session, provider }: RevokeContext): VaultSe
 
 /** Ends every lease below the path that is past its end, and answers those that are still there. */
 async function endExpiredLeases(path: string, context: RevokeContext, signal: AbortSignal): Promise<readonly FoundLease[]> {
-  const endOne = async (lease: FoundLease): Promise<FoundLease | undefined> => {
+  const left: FoundLease[] = [];
+  const endOne = async (lease: FoundLease): Promise<FoundLease | null> => {
     try {
       await revokeLease(lease.id, context.session, signal);
       await leaseMustBeGone(lease.id, context, signal);
-      return undefined;
+      return null;
     } catch {
-      // Which orders have to wait for it is for the caller to say.
+      // Which orders wait for it is for the caller to say.
       return lease;
     }
   };
@@ -101,8 +102,9 @@ async function endExpiredLeases(path: string, context: RevokeContext, signal: Ab
   for await (const lease of findLeases(path, listSession(context), context.concurrency, signal)) {
     if (lease.ttlSeconds <= 0) expired.push(lease);
   }
-  const left: FoundLease[] = [];
-  for await (const lease of inParallel(expired, context.concurrency, endOne)) if (lease !== undefined) left.push(lease);
+  for await (const alive of inParallel(expired, context.concurrency, endOne)) {
+    if (alive !== null) left.push(alive);
+  }
   return left;
 }
 
