@@ -35,7 +35,7 @@ export function sameWorkload(a: WorkloadId, b: WorkloadId): boolean {
   return a.issuer === b.issuer && a.subject === b.subject;
 }
 
-/** Proves who is calling. Throws `invalid_token` or `identity_unavailable`. */
+/** Proves who is calling. Throws `invalid_token`, `identity_unavailable`, or `forbidden` for an operator without a role. */
 export interface Authenticator {
   authenticate(bearerToken: string): Promise<Caller>;
 }

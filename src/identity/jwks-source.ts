@@ -1,127 +1,109 @@
-import { importJWK, type CryptoKey, type JWK, type KeyObject } from 'jose';
 import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
 import { Problem } from '../core/problem.ts';
 import type { OutboundFetch } from './outbound-fetch.ts';
+import { PublicKeys, usableJwks, type KeyLog } from './public-keys.ts';
+import type { KeyResolver } from './verify-token.ts';
 
 export interface JwksSourceDeps {
   readonly fetch: OutboundFetch;
   readonly clock: Clock;
+  readonly log: KeyLog;
 }
 
 /** Keys are asked for again after this long. */
 const MAX_AGE_MS = 600_000;
 /** An unknown key id makes us ask again, at most this often: a flood of made-up ids must not become a flood of requests. */
 const COOLDOWN_MS = 30_000;
+/** With no keys to go on with, we ask more often, so that an issuer that comes back is usable at once. */
+const RETRY_MS = 1_000;
 /** With the issuer down, keys this old are still used; older ones are not, since a removed key would never be heard of. */
 const MAX_STALE_MS = 3_600_000;
+/** For the discovery document and the keys together; callers wait for it. */
+const LOAD_MS = 5_000;
+/** No honest issuer publishes more; choosing among them costs time at every new token. */
+const MAX_KEYS = 100;
 
 const discovery = z.object({ issuer: z.string(), jwks_uri: z.string() });
-const keySet = z.object({ keys: z.array(z.looseObject({ kty: z.string(), kid: z.string().optional(), use: z.string().optional(), alg: z.string().optional() })).max(100) });
-
-interface Keys {
-  readonly jwks: readonly JWK[];
-  readonly fetchedMonotonicMs: number;
-}
+const keySet = z.object({ keys: z.array(z.unknown()).max(MAX_KEYS) });
 
 /**
  * The keys of one OpenID Connect issuer, by discovery (OpenID Connect Discovery 1.0 section 4). The document must name
- * the configured issuer byte for byte. Requests share one fetch; a rotated key costs one more.
+ * the configured issuer byte for byte. Callers share one request; a rotated key costs one more.
  */
 export class JwksSource {
   readonly #issuer: string;
   readonly #deps: JwksSourceDeps;
-  #keys: Keys | undefined;
-  #fetching: Promise<Keys> | undefined;
-  #lastTryMonotonicMs = -Infinity;
-  readonly #imported = new Map<string, Promise<CryptoKey | KeyObject>>();
+  #published = '';
+  #keys = new PublicKeys([]);
+  #fetchedMs = -Infinity;
+  #triedMs = -Infinity;
+  #failure: unknown;
+  #loading: Promise<void> | undefined;
 
   constructor(issuer: string, deps: JwksSourceDeps) {
     this.#issuer = issuer;
     this.#deps = deps;
   }
 
-  /** Goes up whenever the set of keys changes, so that what was verified with an old set can be forgotten. */
-  revision = 0;
-
-  /** The key for a `kid`, or the only one that fits where the token names none. Throws `identity_unavailable`. */
-  readonly keyFor = async (kid: string | undefined, algorithm: string): Promise<CryptoKey | KeyObject | undefined> => {
-    const current = await this.#current();
-    const found = pick(current.jwks, kid, algorithm);
-    if (found !== undefined) return this.#import(found, algorithm);
-    if (this.#deps.clock.monotonicMs() - this.#lastTryMonotonicMs < COOLDOWN_MS) return undefined;
-    const fresh = pick((await this.#fetch().catch(() => current)).jwks, kid, algorithm);
-    return fresh === undefined ? undefined : this.#import(fresh, algorithm);
+  /** The key in force for a `kid` and algorithm. Throws `identity_unavailable` where that cannot be known now. */
+  readonly keyFor: KeyResolver = async (kid, algorithm) => {
+    const ageMs = this.#ageMs();
+    // While one caller waits for newer keys, the others go on with those at hand, if they may still be used.
+    if (ageMs >= MAX_STALE_MS || (ageMs >= MAX_AGE_MS && this.#loading === undefined)) await this.#refresh();
+    if (this.#ageMs() >= MAX_STALE_MS) throw this.#unavailable();
+    const known = await this.#keys.find(kid, algorithm);
+    if (known !== undefined) return known;
+    await this.#refresh();
+    const found = await this.#keys.find(kid, algorithm);
+    // With the issuer down, nobody can tell a made-up name from that of a new key.
+    if (found === undefined && this.#failure !== undefined) throw this.#unavailable();
+    return found;
   };
 
-  async #current(): Promise<Keys> {
+  #ageMs(): number {
+    return this.#deps.clock.monotonicMs() - this.#fetchedMs;
+  }
+
+  #unavailable(): Problem {
+    return new Problem('identity_unavailable', "the keys of the token's issuer cannot be had", { cause: this.#failure, retryAfterSeconds: 5 });
+  }
+
+  /** Asks the issuer, unless it was asked just now; joins a request that is under way. Never throws. */
+  #refresh(): Promise<void> {
+    if (this.#loading !== undefined) return this.#loading;
     const nowMs = this.#deps.clock.monotonicMs();
-    const keys = this.#keys;
-    if (keys !== undefined && nowMs - keys.fetchedMonotonicMs < MAX_AGE_MS) return keys;
-    // With usable keys in hand, a down issuer is asked now and then, not at every call.
-    if (keys !== undefined && nowMs - keys.fetchedMonotonicMs < MAX_STALE_MS && nowMs - this.#lastTryMonotonicMs < COOLDOWN_MS) return keys;
-    try {
-      return await this.#fetch();
-    } catch (cause) {
-      if (keys !== undefined && nowMs - keys.fetchedMonotonicMs < MAX_STALE_MS) return keys;
-      throw new Problem('identity_unavailable', 'the keys of the token\'s issuer cannot be had', { cause, retryAfterSeconds: 5 });
-    }
-  }
-
-  #fetch(): Promise<Keys> {
-    this.#fetching ??= this.#load().finally(() => {
-      this.#fetching = undefined;
+    const pauseMs = this.#ageMs() >= MAX_STALE_MS ? RETRY_MS : COOLDOWN_MS;
+    if (nowMs - this.#triedMs < pauseMs) return Promise.resolve();
+    this.#triedMs = nowMs;
+    this.#loading = this.#load(nowMs).finally(() => {
+      this.#loading = undefined;
     });
-    return this.#fetching;
+    return this.#loading;
   }
 
-  async #load(): Promise<Keys> {
-    this.#lastTryMonotonicMs = this.#deps.clock.monotonicMs();
-    const document = discovery.parse(await this.#json(`${this.#issuer.replace(/\/$/, '')}/.well-known/openid-configuration`));
-    if (document.issuer !== this.#issuer) throw new TypeError('the discovery document names another issuer');
-    const { keys } = keySet.parse(await this.#json(document.jwks_uri));
-    const jwks = keys.filter((key) => key.use === undefined || key.use === 'sig') as JWK[];
-    if (JSON.stringify(jwks) !== JSON.stringify(this.#keys?.jwks)) {
-      this.revision += 1;
-      this.#imported.clear();
+  async #load(startedMs: number): Promise<void> {
+    try {
+      const signal = AbortSignal.timeout(LOAD_MS);
+      const document = discovery.parse(JSON.parse(await this.#get(`${this.#issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, signal)));
+      if (document.issuer !== this.#issuer) throw new TypeError('the discovery document names another issuer');
+      const published = await this.#get(document.jwks_uri, signal);
+      if (published !== this.#published) {
+        const jwks = usableJwks(keySet.parse(JSON.parse(published)).keys);
+        this.#keys = new PublicKeys(jwks.filter(({ use }) => use === undefined || use === 'sig'));
+        this.#published = published;
+      }
+      this.#fetchedMs = startedMs;
+      this.#failure = undefined;
+    } catch (error) {
+      this.#failure = error;
+      this.#deps.log.warn({ issuer: this.#issuer, err: error }, "the issuer's keys cannot be fetched");
     }
-    this.#keys = { jwks, fetchedMonotonicMs: this.#deps.clock.monotonicMs() };
-    return this.#keys;
   }
 
-  async #json(url: string): Promise<unknown> {
-    const { status, body } = await this.#deps.fetch(url);
+  async #get(url: string, signal: AbortSignal): Promise<string> {
+    const { status, body } = await this.#deps.fetch(url, { signal });
     if (status !== 200) throw new TypeError(`the issuer answered ${status}`);
-    return JSON.parse(body) as unknown;
+    return body;
   }
-
-  #import(jwk: JWK, algorithm: string): Promise<CryptoKey | KeyObject> {
-    const name = `${jwk.kid ?? ''}\n${algorithm}`;
-    const known = this.#imported.get(name);
-    if (known !== undefined) return known;
-    const imported = importPublic(jwk, algorithm);
-    this.#imported.set(name, imported);
-    return imported;
-  }
-}
-
-/** Imports a public key; a symmetric or private one never serves to verify. */
-export async function importPublic(jwk: JWK, algorithm: string): Promise<CryptoKey | KeyObject> {
-  const key = await importJWK(jwk, algorithm);
-  if (key instanceof Uint8Array) throw new TypeError('not a public key');
-  return key;
-}
-
-/** Key types that fit an algorithm (RFC 7518 section 3.1, RFC 8037). */
-export function fits(jwk: JWK, algorithm: string): boolean {
-  if (jwk.alg !== undefined && jwk.alg !== algorithm) return false;
-  if (algorithm.startsWith('ES')) return jwk.kty === 'EC' && jwk.crv === { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }[algorithm];
-  if (algorithm === 'EdDSA') return jwk.kty === 'OKP' && jwk.crv === 'Ed25519';
-  return jwk.kty === 'RSA';
-}
-
-function pick(jwks: readonly JWK[], kid: string | undefined, algorithm: string): JWK | undefined {
-  const candidates = jwks.filter((jwk) => (kid === undefined || jwk.kid === kid) && fits(jwk, algorithm));
-  // Two keys under one name, or no name and several keys: which was meant cannot be known, so none.
-  return candidates.length === 1 ? candidates[0] : undefined;
 }

@@ -23,3 +23,15 @@ export function parseSpiffeId(text: string): SpiffeId | undefined {
   const dots = path.split('/').some((segment) => segment === '.' || segment === '..');
   return dots ? undefined : { trustDomain, path };
 }
+
+/**
+ * Whether a text poses as a SPIFFE ID, well-formed or not, in any case of letters. Such a subject is judged as a SPIFFE
+ * ID or not at all: `SPIFFE://example.org/a` must not slip through as some other name that a human reads as the same.
+ */
+export const posesAsSpiffeId = (text: string): boolean => /^\s*spiffe:/i.test(text);
+
+/** Parses the SPIFFE ID of a workload: one with a path (JWT-SVID section 3.1). `undefined` for all else. */
+export function parseWorkloadId(text: string): SpiffeId | undefined {
+  const id = parseSpiffeId(text);
+  return id === undefined || id.path === '' ? undefined : id;
+}

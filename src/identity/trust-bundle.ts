@@ -1,76 +1,77 @@
 import { readFileSync, statSync } from 'node:fs';
-import type { CryptoKey, JWK, KeyObject } from 'jose';
 import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
-import { fits, importPublic } from './jwks-source.ts';
+import { Problem } from '../core/problem.ts';
+import { PublicKeys, usableJwks, type KeyLog } from './public-keys.ts';
+import type { KeyResolver } from './verify-token.ts';
 
-/** SPIFFE bundle (Trust Domain and Bundle section 4): other members, and keys of kinds we do not use, are passed over. */
-const bundle = z.object({
-  keys: z.array(z.looseObject({ kty: z.string(), kid: z.string().optional(), use: z.string().optional() })),
-  spiffe_sequence: z.int().nonnegative().optional(),
-});
+/** SPIFFE bundle (Trust Domain and Bundle section 4); a sequence beyond what a number holds exactly is refused. */
+const bundle = z.object({ keys: z.array(z.unknown()), spiffe_sequence: z.int().nonnegative().optional() });
 
 /** The file is looked at again this often. */
 const LOOK_EVERY_MS = 1_000;
-
-export interface BundleLog {
-  warn(fields: object, message: string): void;
-}
+/** So long a file that cannot be used leaves the last good bundle in force: time to mend it, as with an issuer that is down. */
+const MAX_FAULT_MS = 3_600_000;
 
 /**
  * The JWT authorities of one trust domain, from a file that is read again when it changes. Never merged with another's.
- * An empty bundle refuses everyone. A file that cannot be read or has a lower sequence leaves the last good bundle.
+ * An empty bundle refuses everyone at once: that is the way to stop a trust domain.
  */
 export class TrustBundle {
   readonly #file: string;
   readonly #clock: Clock;
-  readonly #log: BundleLog;
-  #keys = new Map<string, JWK>();
-  #sequence = -1;
+  readonly #log: KeyLog;
+  #keys: PublicKeys | undefined;
+  #sequence = 0;
   #stamp = '';
-  #lookedMonotonicMs = -Infinity;
+  #lookedMs = -Infinity;
+  #fault: { readonly error: unknown; readonly sinceMs: number } | undefined;
 
-  /** Goes up whenever the keys change. */
-  revision = 0;
-
-  constructor(file: string, clock: Clock, log: BundleLog) {
+  constructor(file: string, clock: Clock, log: KeyLog) {
     this.#file = file;
     this.#clock = clock;
     this.#log = log;
   }
 
-  readonly keyFor = async (kid: string | undefined, algorithm: string): Promise<CryptoKey | KeyObject | undefined> => {
-    this.refresh();
-    const jwk = kid === undefined ? undefined : this.#keys.get(kid);
-    if (jwk === undefined || !fits(jwk, algorithm)) return undefined;
-    return importPublic(jwk, algorithm);
+  /** The key for a `kid` and algorithm; a key without a name is none. Throws `identity_unavailable` without a bundle. */
+  readonly keyFor: KeyResolver = async (kid, algorithm) => {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#lookedMs >= LOOK_EVERY_MS) this.#look(nowMs);
+    if (this.#keys === undefined || (this.#fault !== undefined && nowMs - this.#fault.sinceMs >= MAX_FAULT_MS)) {
+      throw new Problem('identity_unavailable', "the trust bundle of the token's trust domain cannot be used", { cause: this.#fault?.error, retryAfterSeconds: 5 });
+    }
+    return kid === undefined ? undefined : this.#keys.find(kid, algorithm);
   };
 
-  /** Reads the file again if it changed since the last look, at most once a second. */
-  refresh(): void {
-    const nowMs = this.#clock.monotonicMs();
-    if (nowMs - this.#lookedMonotonicMs < LOOK_EVERY_MS) return;
-    this.#lookedMonotonicMs = nowMs;
+  /** Reads the file again if it changed. Each faulty state of it is told once. */
+  #look(nowMs: number): void {
+    this.#lookedMs = nowMs;
+    const stamp = stampOf(this.#file);
+    if (stamp === this.#stamp) return;
+    this.#stamp = stamp;
     try {
-      const { mtimeMs, size, ino } = statSync(this.#file);
-      const stamp = `${mtimeMs} ${size} ${ino}`;
-      if (stamp === this.#stamp) return;
       this.#apply(bundle.parse(JSON.parse(readFileSync(this.#file, 'utf8'))));
-      this.#stamp = stamp;
+      this.#fault = undefined;
     } catch (error) {
-      this.#log.warn({ file: this.#file, err: error }, 'the trust bundle cannot be read; the last good one stays in force');
+      this.#fault = { error, sinceMs: this.#fault?.sinceMs ?? nowMs };
+      this.#log.warn({ file: this.#file, err: error }, 'the trust bundle cannot be used; the last good one stays in force for an hour');
     }
   }
 
-  #apply({ keys, spiffe_sequence: sequence }: z.infer<typeof bundle>): void {
-    if (sequence !== undefined && sequence < this.#sequence) {
-      this.#log.warn({ file: this.#file, sequence }, 'the trust bundle has a lower sequence than the one in force; it is not used');
-      return;
-    }
-    this.#sequence = sequence ?? this.#sequence;
-    const usable = keys.filter((key) => key.use === 'jwt-svid' && key.kid !== undefined && key.kid !== '');
-    // jose refuses every `use` but `sig`; which keys these are has been settled above.
-    this.#keys = new Map(usable.map((key) => [key.kid ?? '', { ...key, use: 'sig' } as JWK]));
-    this.revision += 1;
+  #apply({ keys, spiffe_sequence: sequence = this.#sequence }: z.infer<typeof bundle>): void {
+    // Federation section 4.2: an older bundle would bring back keys that were withdrawn.
+    if (sequence < this.#sequence) throw new TypeError('its sequence is lower than that of the bundle in force');
+    this.#keys = new PublicKeys(usableJwks(keys).filter(({ use }) => use === 'jwt-svid'));
+    this.#sequence = sequence;
+  }
+}
+
+/** What changes whenever the file does: also when it is replaced by one of the same size and time. */
+function stampOf(file: string): string {
+  try {
+    const { mtimeMs, ctimeMs, size, ino } = statSync(file);
+    return [mtimeMs, ctimeMs, size, ino].join(' ');
+  } catch {
+    return 'out of reach';
   }
 }

@@ -1,16 +1,20 @@
-import { decodeProtectedHeader, errors, jwtVerify, type CryptoKey, type JWTPayload, type KeyObject } from 'jose';
+import { decodeJwt, decodeProtectedHeader, errors, jwtVerify, type CryptoKey, type JWTPayload } from 'jose';
 import { Problem } from '../core/problem.ts';
 import { fromEpochSeconds, toEpochSeconds, type EpochMs } from '../core/time.ts';
 
-/** The key for a `kid` and algorithm; throws a `Problem` where the keys cannot be had. Undefined: no such key. */
-export type KeyResolver = (kid: string | undefined, algorithm: string) => Promise<CryptoKey | KeyObject | undefined>;
+/**
+ * The key in force for a `kid` and algorithm, the same object for as long as it is; undefined: no such key. Throws a
+ * `Problem` where the keys cannot be had.
+ */
+export type KeyResolver = (kid: string | undefined, algorithm: string) => Promise<CryptoKey | undefined>;
 
 /** All that a token must be. Every kind of token has its own; nothing is taken from the token itself. */
 export interface TokenExpectation {
+  /** The exact `iss`; undefined for JWT-SVIDs, whose trust domain is in `sub`. */
   readonly issuer: string | undefined;
   readonly audience: string;
   readonly algorithms: readonly string[];
-  /** Allowed `typ` values, lower case; a token without `typ` is accepted. */
+  /** Allowed `typ` values, exactly; a token without `typ` is accepted. */
   readonly types: readonly string[];
   readonly requireKid: boolean;
   readonly maxLifetimeSeconds: number;
@@ -21,28 +25,26 @@ export interface VerifiedToken {
   readonly subject: string;
   readonly claims: JWTPayload;
   readonly expiresAtMs: EpochMs;
+  /** Whether the key that signed it is still in force. Throws `identity_unavailable` where that cannot be known. */
+  readonly keyStands: () => Promise<boolean>;
 }
 
 /** Clocks of issuers and ours may differ by this much (design: tokens get 30 s of skew). */
 export const SKEW_SECONDS = 30;
 /** No honest token is longer; parsing stops here. */
 const MAX_TOKEN_CHARS = 16_384;
-/** Header members that name keys or demand extensions: never honoured, so never accepted (RFC 8725 section 3.10). */
-const FORBIDDEN_HEADERS = ['jku', 'jwk', 'x5u', 'x5c', 'x5t', 'x5t#S256', 'crit', 'b64', 'zip'];
+/** Header members that bring keys or demand extensions: never honoured, so never accepted (RFC 8725 section 3.10). */
+const FORBIDDEN_HEADERS = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip'];
+/** A subject becomes a name in records and at targets: of bounded length, and without control characters. */
+const SUBJECT = /^\P{Cc}{1,2048}$/u;
 
 /**
  * The one function that verifies a token's signature and claims. It asks jose for every check explicitly, since jose
  * checks nothing it is not told to. Throws `invalid_token` with a reason that repeats nothing of the token.
  */
 export async function verifyToken(token: string, expected: TokenExpectation, nowMs: EpochMs): Promise<VerifiedToken> {
-  const header = headerOf(token);
-  const algorithm = String(header.alg);
-  // Before anything else is done with it: `none`, HMAC and whatever this issuer does not use end here.
-  if (!expected.algorithms.includes(algorithm)) throw refused('its algorithm is not allowed for this issuer');
-  if (FORBIDDEN_HEADERS.some((name) => name in header)) throw refused('its header names keys or extensions');
-  if (header.typ !== undefined && !expected.types.includes(header.typ.toLowerCase())) throw refused('it is another kind of token');
-  if (expected.requireKid && (typeof header.kid !== 'string' || header.kid === '')) throw refused('it names no key');
-  const key = await expected.keyFor(typeof header.kid === 'string' ? header.kid : undefined, algorithm);
+  const { algorithm, kid } = checkHeader(token, expected);
+  const key = await expected.keyFor(kid, algorithm);
   if (key === undefined) throw refused('its key is not one of the issuer');
   let claims: JWTPayload;
   try {
@@ -57,29 +59,59 @@ export async function verifyToken(token: string, expected: TokenExpectation, now
   } catch (cause) {
     throw refused(reasonOf(cause), cause);
   }
-  return checkClaims(claims, expected, nowMs);
+  const keyStands = async (): Promise<boolean> => (await expected.keyFor(kid, algorithm)) === key;
+  return { ...checkClaims(claims, expected, nowMs), claims, keyStands };
 }
 
-function headerOf(token: string): ReturnType<typeof decodeProtectedHeader> {
-  // Compact form only: a JWS in JSON form, or with more parts, is refused before it is parsed.
-  if (token.length > MAX_TOKEN_CHARS || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) throw refused('it is not a compact JWS');
+/**
+ * What a token says of itself. Good only for choosing by which rules it is to be judged. Throws `invalid_token` for
+ * anything but a compact JWT of bounded size.
+ */
+export function unverifiedClaims(token: string): JWTPayload {
+  requireCompact(token);
   try {
-    return decodeProtectedHeader(token);
+    return decodeJwt(token);
+  } catch (cause) {
+    throw refused('its claims cannot be read', cause);
+  }
+}
+
+/** Compact form only: a JWS in JSON form, or with more parts, is refused before it is parsed. */
+function requireCompact(token: string): void {
+  if (token.length > MAX_TOKEN_CHARS || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) throw refused('it is not a compact JWS');
+}
+
+function checkHeader(token: string, expected: TokenExpectation): { algorithm: string; kid: string | undefined } {
+  const header = headerOf(token);
+  const { alg, typ, kid } = header;
+  // Before anything else is done with it: `none`, HMAC and whatever this issuer does not use end here.
+  if (typeof alg !== 'string' || !expected.algorithms.includes(alg)) throw refused('its algorithm is not allowed for this issuer');
+  if (FORBIDDEN_HEADERS.some((name) => Object.hasOwn(header, name))) throw refused('its header brings keys or extensions');
+  if (typ !== undefined && !(typeof typ === 'string' && expected.types.includes(typ))) throw refused('it is another kind of token');
+  if (kid === undefined && !expected.requireKid) return { algorithm: alg, kid };
+  if (typeof kid !== 'string' || kid === '') throw refused('it names no key');
+  return { algorithm: alg, kid };
+}
+
+function headerOf(token: string): Record<string, unknown> {
+  requireCompact(token);
+  try {
+    return { ...decodeProtectedHeader(token) };
   } catch (cause) {
     throw refused('its header cannot be read', cause);
   }
 }
 
-function checkClaims(claims: JWTPayload, expected: TokenExpectation, nowMs: EpochMs): VerifiedToken {
-  const { sub, aud, exp, iat } = claims;
+function checkClaims(claims: JWTPayload, expected: TokenExpectation, nowMs: EpochMs): Pick<VerifiedToken, 'subject' | 'expiresAtMs'> {
+  const { sub, aud, exp, iat, nbf } = claims;
   const now = toEpochSeconds(nowMs);
-  if (typeof sub !== 'string' || sub === '' || sub.length > 2_048) throw refused('its subject is not usable');
+  if (typeof sub !== 'string' || !SUBJECT.test(sub)) throw refused('its subject is not usable');
   // A token that another service also accepts could be replayed here by that service.
   if (Array.isArray(aud) ? aud.length !== 1 || aud[0] !== expected.audience : aud !== expected.audience) throw refused('it is for more than this audience');
-  if (typeof exp !== 'number' || !Number.isSafeInteger(exp)) throw refused('its expiry is not a whole number of seconds');
-  if (iat !== undefined && (!Number.isSafeInteger(iat) || iat > now + SKEW_SECONDS)) throw refused('it was issued in the future');
+  if (exp === undefined || [exp, iat, nbf].some((at) => at !== undefined && !Number.isSafeInteger(at))) throw refused('its times are not whole seconds');
+  if (iat !== undefined && iat > now + SKEW_SECONDS) throw refused('it was issued in the future');
   if (exp - (iat ?? now) > expected.maxLifetimeSeconds) throw refused('it lives longer than allowed');
-  return { subject: sub, claims, expiresAtMs: fromEpochSeconds(exp) };
+  return { subject: sub, expiresAtMs: fromEpochSeconds(exp) };
 }
 
 /** The problem for a token that is not accepted. `why` completes "the token was not accepted: …". */
@@ -89,6 +121,7 @@ export const refused = (why: string, cause?: unknown): Problem =>
 function reasonOf(cause: unknown): string {
   if (cause instanceof errors.JWTExpired) return 'it has expired';
   if (cause instanceof errors.JWSSignatureVerificationFailed) return 'its signature does not fit';
-  if (cause instanceof errors.JWTClaimValidationFailed) return `its claim ${/^[a-z]{3}$/.test(cause.claim) ? cause.claim : ''} is missing or wrong`;
+  // The name is one of those asked for above, never one that the token brings.
+  if (cause instanceof errors.JWTClaimValidationFailed) return `its claim ${cause.claim} is missing or wrong`;
   return 'it cannot be verified';
 }

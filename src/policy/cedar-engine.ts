@@ -66,7 +66,8 @@ export function createCedarEngine(compiled: CompiledPolicies): PolicyEngine {
         id: newDecisionId(),
         ...considered,
         policyVersion: compiled.version,
-        reasons: considered.result === 'deny' ? considered.policies.flatMap((id) => compiled.denyReasons.get(id) ?? []) : [],
+        // Only forbids have one, and no forbid is named on a permit.
+        reasons: considered.policies.flatMap((id) => compiled.denyReasons.get(id) ?? []),
       };
     },
   };

@@ -241,10 +241,13 @@ describe('a newer engine', () => {
   });
 
   it('that does not load leaves the one in use as it was, however often it is tried', () => {
+    const before = engineFor(PERMIT_ALL);
     const inUse = engineFor(PERMIT_ALL);
     const good = compile(FORBID_ALL);
     const broken = { ...good, byAction: new Map([...good.byAction, ['delegate' as const, { x: 'forbid (principal' }]]) };
     for (let attempt = 0; attempt < 3; attempt += 1) expect(() => createCedarEngine(broken)).toThrow(PolicyError);
     expect(inUse.decide(QUESTION)).toMatchObject({ result: 'permit', policies: ['all'], fault: null });
+    // Half of its policies have been replaced.
+    expect(before.decide(QUESTION)).toMatchObject({ result: 'deny', fault: 'these policies are no longer in force' });
   });
 });

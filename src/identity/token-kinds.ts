@@ -1,0 +1,118 @@
+import type { JWTPayload } from 'jose';
+import type { Config, OidcIssuerConfig, OperatorsConfig, TrustDomainConfig } from '../config/config-schema.ts';
+import type { Clock } from '../core/clock.ts';
+import { Problem } from '../core/problem.ts';
+import { OPERATOR_ROLES, type Caller, type OperatorRole } from './caller.ts';
+import { claimAt } from './claim-at.ts';
+import { JwksSource } from './jwks-source.ts';
+import type { OutboundFetch } from './outbound-fetch.ts';
+import type { KeyLog } from './public-keys.ts';
+import { parseWorkloadId, posesAsSpiffeId } from './spiffe-id.ts';
+import { TrustBundle } from './trust-bundle.ts';
+import { refused, type TokenExpectation, type VerifiedToken } from './verify-token.ts';
+
+export interface TokenKindDeps {
+  readonly outboundFetch: OutboundFetch;
+  readonly clock: Clock;
+  readonly log: KeyLog;
+}
+
+/** One kind of token: what it must be, whom it may name, and whom it makes of the caller. */
+export interface TokenKind {
+  readonly expectation: TokenExpectation;
+  readonly mayName: (subject: string) => boolean;
+  /** Throws `invalid_token` or `forbidden` for a genuine token that makes nobody. */
+  readonly toCaller: (token: VerifiedToken) => Caller;
+}
+
+/** JWT-SVID section 2.1: EdDSA and HMAC are not among them. */
+const SVID_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512'];
+const SVID_TYPES = ['JWT', 'JOSE'];
+/** RFC 9068 section 4 names two forms for access tokens; some issuers write `JWT` in lower case. */
+const OIDC_TYPES = ['JWT', 'jwt', 'JOSE', 'at+jwt', 'application/at+jwt'];
+
+/** Workload tokens of an OpenID Connect issuer. */
+export function oidcKind(issuer: OidcIssuerConfig, audience: Config['identity']['audience'], deps: TokenKindDeps): TokenKind {
+  const mayName = (subject: string): boolean => mayVouchFor(issuer.subjects, subject);
+  return {
+    expectation: oidcExpectation({ ...issuer, audience: issuer.audience ?? audience }, deps),
+    mayName,
+    toCaller({ subject, claims, expiresAtMs }) {
+      if (!mayName(subject)) throw refused('its issuer may not vouch for this subject');
+      return { kind: 'workload', issuer: issuer.issuer, subject, instance: instanceOf(claims, issuer.instance_claim), tokenExpiresAtMs: expiresAtMs };
+    },
+  };
+}
+
+/** JWT-SVIDs of a trust domain: judged by its bundle alone (Federation section 7.3), whatever `iss` they carry. */
+export function svidKind(domain: TrustDomainConfig, audience: Config['identity']['audience'], deps: TokenKindDeps): TokenKind {
+  const mayName = (subject: string): boolean => parseWorkloadId(subject)?.trustDomain === domain.name;
+  return {
+    expectation: {
+      issuer: undefined,
+      audience,
+      algorithms: SVID_ALGORITHMS,
+      types: SVID_TYPES,
+      requireKid: true,
+      maxLifetimeSeconds: domain.max_lifetime_seconds,
+      keyFor: new TrustBundle(domain.bundle_file, deps.clock, deps.log).keyFor,
+    },
+    mayName,
+    toCaller({ subject, claims, expiresAtMs }) {
+      if (!mayName(subject)) throw refused('its subject is not a workload of the trust domain');
+      return { kind: 'workload', issuer: `spiffe://${domain.name}`, subject, instance: instanceOf(claims, undefined), tokenExpiresAtMs: expiresAtMs };
+    },
+  };
+}
+
+/** Tokens of the operators' issuer: people, so never a SPIFFE ID. */
+export function operatorKind(operators: OperatorsConfig, deps: TokenKindDeps): TokenKind {
+  return {
+    expectation: oidcExpectation(operators, deps),
+    mayName: (subject) => !posesAsSpiffeId(subject),
+    toCaller({ subject, claims, expiresAtMs }) {
+      const role = highestRole(claims, operators);
+      if (role === undefined) throw new Problem('forbidden', 'the token gives none of the roles viewer, operator, admin');
+      return { kind: 'operator', issuer: operators.issuer, subject, role, tokenExpiresAtMs: expiresAtMs };
+    },
+  };
+}
+
+type OidcRules = Pick<OperatorsConfig, 'issuer' | 'audience' | 'algorithms' | 'max_lifetime_seconds'>;
+
+const oidcExpectation = (rules: OidcRules, { outboundFetch, clock, log }: TokenKindDeps): TokenExpectation => ({
+  issuer: rules.issuer,
+  audience: rules.audience,
+  algorithms: rules.algorithms,
+  types: OIDC_TYPES,
+  requireKid: false,
+  maxLifetimeSeconds: rules.max_lifetime_seconds,
+  keyFor: new JwksSource(rules.issuer, { fetch: outboundFetch, clock, log }).keyFor,
+});
+
+/**
+ * Whether an issuer may name this subject: as listed, exactly or up to a trailing `*`. A SPIFFE ID belongs to its trust
+ * domain, so it must be well formed and listed as one: `*` alone does not reach it.
+ */
+function mayVouchFor(listed: OidcIssuerConfig['subjects'], subject: string): boolean {
+  const matches = (pattern: string): boolean => (pattern.endsWith('*') ? subject.startsWith(pattern.slice(0, -1)) : subject === pattern);
+  if (posesAsSpiffeId(subject)) {
+    return parseWorkloadId(subject) !== undefined && (listed ?? []).some((pattern) => pattern.startsWith('spiffe://') && matches(pattern));
+  }
+  return listed === undefined || listed.some(matches);
+}
+
+/** The instance that the token names: the configured claim, else the thumbprint of the key it is bound to (RFC 9449 section 6.1). */
+function instanceOf(claims: JWTPayload, claim: string | undefined): string | null {
+  const named = claim === undefined ? undefined : claimAt(claims, claim);
+  const bound = claimAt(claims, 'cnf.jkt');
+  const instance = Number.isSafeInteger(named) ? String(named) : named;
+  return [instance, bound].find((value): value is string => typeof value === 'string' && value !== '') ?? null;
+}
+
+/** The highest role that the roles claim gives: a list, or a string separated by spaces. */
+function highestRole(claims: JWTPayload, { roles, roles_claim }: OperatorsConfig): OperatorRole | undefined {
+  const value = claimAt(claims, roles_claim);
+  const given: readonly unknown[] = typeof value === 'string' ? value.split(' ') : Array.isArray(value) ? value : [];
+  return OPERATOR_ROLES.findLast((role) => roles[role].some((name) => given.includes(name)));
+}
