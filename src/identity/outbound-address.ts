@@ -16,14 +16,14 @@ const NAT64 = ipaddr.IPv6.parseCIDR('64:ff9b::/96');
 const IPV4_COMPATIBLE = ipaddr.IPv6.parseCIDR('::/96');
 
 /**
- * Why an address is not to be asked, or `undefined` when it may be. Metadata and link-local addresses never are; of the
- * rest only public unicast ones, and private ones with `allowPrivate`. Unknown ranges are refused.
+ * Why an address is not to be asked, or `undefined` when it may be. Metadata addresses never are; of the rest only public
+ * unicast ones, and private ones with `allowPrivate`. All other ranges are refused, link-local among them.
  */
 export function addressFault(text: string, allowPrivate: boolean): string | undefined {
   const address = innermost(text);
   if (address === undefined) return 'what it resolves to is no address';
   const range = address.range();
-  if (range === 'linkLocal' || METADATA.includes(address.toString())) return 'metadata and link-local addresses are never asked';
+  if (METADATA.includes(address.toString())) return 'metadata addresses are never asked';
   if (PRIVATE_RANGES.includes(range)) return allowPrivate ? undefined : `private addresses (${range}) are not allowed by the configuration`;
   if (address instanceof ipaddr.IPv6 && address.match(IPV4_COMPATIBLE)) return 'addresses of a deprecated form are never asked';
   return range === 'unicast' ? undefined : `addresses of the range ${range} are never asked`;

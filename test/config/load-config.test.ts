@@ -51,6 +51,7 @@ const BAD: readonly Bad[] = [
   ['Mayfly as the issuer of operators', changed('issuer: https://login.test', 'issuer: https://mayfly.test'), 10, 'operators.issuer', "is Mayfly's own issuer"],
   ['an issuer twice', changed(ISSUER, `${ISSUER}\n${ISSUER}`), 6, 'identity.issuers.1.issuer', 'is listed twice'],
   ['a trust domain twice', changed('operators:', '    - { name: example.org, bundle_file: b }\noperators:'), 9, 'identity.trust_domains.1.name', 'is listed twice'],
+  ['one bundle for two trust domains', changed('operators:', '    - { name: example.com, bundle_file: bundle.json }\noperators:'), 9, 'identity.trust_domains.1.bundle_file', /each would then sign for the other/],
   ['an issuer that vouches for a trust domain', changed(ISSUER, `${ISSUER}\n      subjects: ["spiffe://example.org/agent/*"]`), 6, 'identity.issuers.0.subjects.0', /trust domain example\.org/],
   ['an issuer that vouches for everybody', changed(ISSUER, `${ISSUER}\n      subjects: ["*"]`), 6, 'identity.issuers.0.subjects.0', /trust domain example\.org/],
   ['a password in an address', changed('https://vault.test', 'https://u:hunter2@vault.test'), 23, 'providers.vault-main.address', 'must not hold a user or a password'],

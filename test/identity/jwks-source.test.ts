@@ -133,6 +133,9 @@ describe('with an issuer that is down', () => {
     await expect(source.keyFor('second', 'ES256')).rejects.toEqual(unavailable);
     await expect(source.keyFor('third', 'ES256')).rejects.toEqual(unavailable);
     expect(await source.keyFor('first', 'ES256')).toBeDefined();
+    issuer.serves.status = 200;
+    clock.advance(30_000);
+    expect(await source.keyFor('second', 'ES256')).toBeUndefined();
   });
 
   it('callers with usable keys do not wait for it, but for the one who asks', async () => {

@@ -96,12 +96,16 @@ describe('a trust bundle', () => {
   });
 
   it('notices a file of the same size and time put in its place', async () => {
-    await write({ keys: [await authority('a')] });
-    await bundle.keyFor('a', 'ES256');
-    const { atime, mtime } = await stat(file);
-    await writeFile(`${file}.new`, JSON.stringify({ keys: [await authority('b')] }));
-    await utimes(`${file}.new`, atime, mtime);
-    await rename(`${file}.new`, file);
+    const put = async (kid: string): Promise<number> => {
+      await writeFile(`${file}.new`, JSON.stringify({ keys: [await authority(kid)] }));
+      await utimes(`${file}.new`, 1_700_000_000, 1_700_000_000);
+      await rename(`${file}.new`, file);
+      const { mtimeMs, size } = await stat(file);
+      return mtimeMs * size;
+    };
+    const before = await put('a');
+    expect(await bundle.keyFor('a', 'ES256')).toBeDefined();
+    expect(await put('b')).toBe(before);
     expect(await later('b')).toBeDefined();
   });
 });
