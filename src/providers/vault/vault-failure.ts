@@ -4,7 +4,7 @@ import { VaultFailure } from './vault-client.ts';
 /** Statuses by which the target says no for good: a wrong request, no rights, no such thing. */
 const REFUSALS: ReadonlySet<number | null> = new Set([400, 403, 404, 405]);
 
-export const isRefusal = (error: unknown): boolean => error instanceof VaultFailure && REFUSALS.has(error.status);
+const isRefusal = (error: unknown): boolean => error instanceof VaultFailure && REFUSALS.has(error.status);
 
 /**
  * A failed call as a `ProviderError` that says what was being done. A mint may have happened where the target may have

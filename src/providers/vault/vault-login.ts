@@ -5,7 +5,6 @@ import { Secret } from '../../core/secret.ts';
 import { ProviderError } from '../credential-provider.ts';
 import * as answers from './vault-answers.ts';
 import { VaultFailure, type VaultClient, type VaultRequest } from './vault-client.ts';
-import { isRefusal } from './vault-failure.ts';
 
 /** The broker's own standing at a target for one right: calls are made with its token. */
 export interface VaultSession {
@@ -155,7 +154,8 @@ export class VaultLogin implements VaultSession {
       if (auth.lease_duration < standing.ttlSeconds * WORTH_RENEWING) return undefined;
       return { ...standing, renewable: auth.renewable, endsAtMonotonicMs: this.#endOf(auth.lease_duration) };
     } catch (error) {
-      if (isRefusal(error)) return undefined;
+      // Whatever it answers (OpenBao says 500 at the maximum lifetime), a login of its own is the better try; only silence is not.
+      if (error instanceof VaultFailure && error.status !== null) return undefined;
       throw error;
     }
   }
