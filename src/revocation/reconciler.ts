@@ -25,6 +25,11 @@ export interface ReconcilerDeps {
 /** Why a live credential should not be. */
 type Orphanhood = 'no_record' | 'record_tampered' | 'recorded_as_ended';
 
+interface Orphan {
+  readonly live: LiveCredential;
+  readonly why: Orphanhood;
+}
+
 const RECONCILER: WorkloadId = { issuer: 'mayfly', subject: 'reconciler' };
 
 /**
@@ -75,12 +80,23 @@ export class Reconciler {
   async #reconcileProvider(provider: CredentialProvider): Promise<number> {
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(this.#deps.settings.timeoutMs)]);
     const startedAtMs = this.#deps.clock.now();
-    const orphans: { live: LiveCredential; why: Orphanhood }[] = [];
-    for await (const live of provider.list?.(signal) ?? []) {
-      const why = await this.#orphanhood(live, startedAtMs);
-      if (why !== null) orphans.push({ live, why });
+    const orphans: Orphan[] = [];
+    let brokeOff: { readonly error: unknown } | undefined;
+    try {
+      for await (const live of provider.list?.(signal) ?? []) {
+        const why = await this.#orphanhood(live, startedAtMs);
+        if (why !== null) orphans.push({ live, why });
+      }
+    } catch (error) {
+      // What was found before is ended all the same; the rest is for the next round.
+      brokeOff = { error };
     }
-    if (orphans.length === 0) return 0;
+    const revoked = orphans.length === 0 ? 0 : await this.#revokeOrphans(provider, orphans, signal);
+    if (brokeOff !== undefined) throw brokeOff.error;
+    return revoked;
+  }
+
+  async #revokeOrphans(provider: CredentialProvider, orphans: readonly Orphan[], signal: AbortSignal): Promise<number> {
     for (const { live, why } of orphans) {
       this.#deps.onOrphan(provider.name);
       await this.#record('orphan.found', provider.name, live.leaseId, { why });

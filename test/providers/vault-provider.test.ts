@@ -125,6 +125,28 @@ describe('what was ended at Vault', () => {
     await Promise.all([ours.close(), theirs.close()]);
   });
 
+  it('is found beside accessors without a token, which a creation that was broken off leaves behind', async () => {
+    const provider = await ready();
+    const bao = rootClient(openbao);
+    const accessors = async (): Promise<string[]> => ((await bao('LIST', 'auth/token/accessors'))['keys'] ?? []) as string[];
+    const readable = (accessor: string): Promise<boolean> => bao('POST', 'auth/token/lookup-accessor', { accessor }).then(() => true, () => false);
+    const breakOff = (ms: number): Promise<unknown> =>
+      fetch(`${openbao.address}/v1/auth/token/create`, { method: 'POST', headers: { 'X-Vault-Token': openbao.rootToken }, body: '{"ttl":"60s"}', signal: AbortSignal.timeout(ms) }).catch(() => undefined);
+    // Control: such an accessor cannot be looked at, not even by root.
+    await until(async () => {
+      await Promise.all(Array.from({ length: 60 }, (_, index) => breakOff(1 + (index % 15))));
+      return (await Promise.all((await accessors()).map(readable))).includes(false);
+    });
+    const intent = intentFor({ provider, credential: 'vault-token' });
+    const minted = await provider.mint(intent, NEVER);
+    const listed: string[] = [];
+    for await (const { leaseId } of provider.list(AbortSignal.timeout(10_000))) listed.push(leaseId);
+    expect(listed).toContain(intent.id);
+    expect(await revoke(provider, { intent, handle: null })).toEqual([{ leaseId: intent.id, outcome: 'revoked' }]);
+    expect(await tokenWorks(minted)).toBe(false);
+    await provider.close();
+  });
+
   it('is not called gone because another server does not know it', async () => {
     const provider = await ready();
     const intent = intentFor({ provider, credential: 'vault-token' });

@@ -230,6 +230,15 @@ describe('reconciling', () => {
     expect(provider.live.size).toBe(1);
   });
 
+  it('ends what it found although the listing broke off, and looks again in the next round', async () => {
+    const { intents } = draftTask(clock);
+    await provider.mint(at(intents, 0));
+    clock.advance(45_000);
+    provider.listBreaksOff = true;
+    expect(await reconciler().reconcileOnce()).toBe(0);
+    expect(provider.live.size).toBe(0);
+  });
+
   it('finds a credential whose record was deleted from Redis', async () => {
     const { leaseId } = await activeTask();
     await redis.del(leaseKey(leaseId));

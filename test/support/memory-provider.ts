@@ -20,6 +20,8 @@ export class MemoryProvider implements CredentialProvider {
   failure: 'unavailable' | 'refused' | undefined;
   /** Set to make a mint happen at the target although the caller hears of a failure. */
   losesAnswers = false;
+  /** Set to make a listing fail after what it found. */
+  listBreaksOff = false;
   /** Awaited inside each mint, after the credential exists. */
   afterMint: () => Promise<void> = () => Promise.resolve();
   revocations = 0;
@@ -60,6 +62,7 @@ export class MemoryProvider implements CredentialProvider {
   async *list(): AsyncIterable<LiveCredential> {
     await Promise.resolve();
     yield* this.live.values();
+    if (this.listBreaksOff) throw new ProviderError(this.name, 'unavailable', 'the listing broke off');
   }
 
   async checkHealth(): Promise<void> {

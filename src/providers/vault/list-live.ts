@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import { isLeaseId, type LeaseId } from '../../core/ids.ts';
 import { fromEpochSeconds, fromRfc3339, type EpochMs } from '../../core/time.ts';
 import { inParallel } from './in-parallel.ts';
@@ -12,22 +13,55 @@ export interface LiveToken {
   readonly createdAtMs: EpochMs;
 }
 
-/** The tokens alive at the target that carry our deployment id, and no others. Throws `VaultFailure` or `ProviderError`. */
+/**
+ * The tokens alive at the target that carry our deployment id, and no others. What cannot be looked at does not keep the
+ * rest from being found: it is thrown at the end. Throws `VaultFailure` or `ProviderError`.
+ */
 export async function* liveTokens(
   session: VaultSession,
   { deploymentId, concurrency }: { readonly deploymentId: string; readonly concurrency: number },
   signal: AbortSignal,
 ): AsyncGenerator<LiveToken, void, undefined> {
   const accessors = await listKeys('auth/token/accessors', session, signal);
-  const lookUp = async (accessor: string): Promise<LiveToken | undefined> => {
+  const lookUp = async (accessor: string): Promise<Looked> => {
     const look = { method: 'POST', path: 'auth/token/lookup-accessor', body: { accessor }, answer: answers.tokenByAccessor, signal } as const;
-    const found = await unlessMissing('invalid_accessor', session.call(look));
-    const meta = found?.data.meta ?? {};
-    const leaseId = meta['mayfly_lease'] ?? '';
-    if (found === undefined || meta['mayfly_deployment'] !== deploymentId || !isLeaseId(leaseId)) return undefined;
-    return { leaseId, accessor, credential: meta['credential'] ?? '', createdAtMs: fromEpochSeconds(found.data.creation_time) };
+    try {
+      const found = await unlessMissing('invalid_accessor', session.call(look));
+      return { kind: 'seen', token: found === undefined ? undefined : ours(found, accessor, deploymentId) };
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      return { kind: isForbidden(error) ? 'forbidden' : 'failed', error };
+    }
   };
-  for await (const token of inParallel(accessors, concurrency, lookUp)) if (token !== undefined) yield token;
+  let seen = 0;
+  let forbidden: Error | undefined;
+  let failure: Error | undefined;
+  for await (const looked of inParallel(accessors, concurrency, lookUp)) {
+    if (looked.kind === 'seen') seen += 1;
+    else if (looked.kind === 'forbidden') forbidden = looked.error;
+    else failure = looked.error;
+    if (looked.kind === 'seen' && looked.token !== undefined) yield looked.token;
+  }
+  // Our own login is among them and can always be seen: seeing nothing at all is a lack of rights.
+  const cause = failure ?? (seen === 0 ? forbidden : undefined);
+  if (cause !== undefined) throw cause;
+}
+
+/**
+ * OpenBao forbids to look at an accessor whose token was never stored: what is left of a creation that was broken off.
+ * There is no token behind it, and nobody was given one.
+ */
+type Looked =
+  | { readonly kind: 'seen'; readonly token: LiveToken | undefined }
+  | { readonly kind: 'forbidden' | 'failed'; readonly error: Error };
+
+const isForbidden = (error: Error): boolean => error instanceof VaultFailure && error.status === 403;
+
+function ours({ data }: z.infer<typeof answers.tokenByAccessor>, accessor: string, deploymentId: string): LiveToken | undefined {
+  const meta = data.meta ?? {};
+  const leaseId = meta['mayfly_lease'] ?? '';
+  if (meta['mayfly_deployment'] !== deploymentId || !isLeaseId(leaseId)) return undefined;
+  return { leaseId, accessor, credential: meta['credential'] ?? '', createdAtMs: fromEpochSeconds(data.creation_time) };
 }
 
 export interface FoundLease {
