@@ -62,7 +62,7 @@ const tokenRole = (policy: string): object => ({
   allowed_policies: [policy],
   disallowed_policies: ['root', 'default'],
   orphan: true,
-  renewable: false,
+  renewable: true,
   token_type: 'service',
   token_no_default_policy: true,
   token_explicit_max_ttl: LONGEST_TOKEN_SECONDS,

@@ -168,6 +168,9 @@ function configOf({ options, deploymentId, openbao, logins, postgres, workloads,
   };
 }
 
+/** What extending a task may make of a credential. */
+const LONGEST = { max_ttl_seconds: 3_600, renewable: true };
+
 function vaultPart(openbao: OpenBaoServer, logins: Readonly<Record<BrokerRight, LoginFiles>>, withDatabase: boolean) {
   const login = Object.fromEntries(BROKER_RIGHTS.map((right) => [right, { method: 'approle', ...logins[right] }]));
   const ordersDb = {
@@ -177,12 +180,13 @@ function vaultPart(openbao: OpenBaoServer, logins: Readonly<Record<BrokerRight, 
     token_role: 'mayfly-orders-db',
     path: 'database/creds/orders-reader',
     ends_open_sessions: true,
+    ...LONGEST,
   };
   return {
     providers: { 'vault-main': { type: 'vault', address: openbao.address, login } },
     credentials: {
       ...(withDatabase ? { 'orders-db': ordersDb } : {}),
-      'vault-token': { kind: 'vault.token', provider: 'vault-main', owner: 'orders', token_role: 'mayfly-vault-token' },
+      'vault-token': { kind: 'vault.token', provider: 'vault-main', owner: 'orders', token_role: 'mayfly-vault-token', ...LONGEST },
     },
   };
 }

@@ -267,6 +267,8 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
     catalog: createCredentialCatalog(config.credentials, providers),
     limits: config.limits,
     environment: config.environment,
+    issuers: new Set([...config.identity.issuers.map(({ issuer }) => issuer), ...config.identity.trust_domains.map(({ name }) => `spiffe://${name}`)]),
+    nudge,
     mintTimeoutMs: config.minting.timeout_ms,
     observeMint: (observation) => metrics.observeMint(observation),
     observeDecision: ({ summary }) => metrics.countDecision(summary.result, summary.policies),

@@ -8,6 +8,15 @@ path "auth/token/create/mayfly-vault-token" {
   capabilities = ["update"]
 }
 
+# Extending a task. Accessors and lease ids cannot be guessed, and this login cannot list them. Only credentials marked
+# `renewable` have tokens that can be renewed.
+path "auth/token/renew-accessor" {
+  capabilities = ["update"]
+}
+path "sys/leases/renew" {
+  capabilities = ["update"]
+}
+
 # Undoing a mint that failed half way. Accessors cannot be guessed, and this login cannot list them.
 path "auth/token/revoke-accessor" {
   capabilities = ["update"]

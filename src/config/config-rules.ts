@@ -88,6 +88,9 @@ function credentialFaults({ credentials, providers, identity, operators, limits 
     if ((credential.max_ttl_seconds ?? 0) > limits.max_ttl_seconds) {
       faults.push({ key: [...key, 'max_ttl_seconds'], detail: `must be at most limits.max_ttl_seconds, ${limits.max_ttl_seconds}` });
     }
+    if (credential.kind !== 'jwt' && credential.renewable === true && credential.max_ttl_seconds === undefined) {
+      faults.push({ key: [...key, 'renewable'], detail: 'needs max_ttl_seconds: the target is told the longest it may ever live' });
+    }
     if (credential.kind === 'jwt' && [identity.audience, operators.audience, ...identity.issuers.map((issuer) => issuer.audience)].includes(credential.audience)) {
       faults.push({ key: [...key, 'audience'], detail: "is Mayfly's own audience; a minted token must not be able to declare tasks" });
     }

@@ -104,15 +104,22 @@ const credentialCommon = {
   params: z.record(z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'lower-case letters, digits and underscores, starting with a letter, at most 32'), paramSchema).default({}),
 };
 
+const renewable = z
+  .boolean()
+  .optional()
+  .describe("true: extending a task renews the credential at the target, up to `max_ttl_seconds`; otherwise its agent asks for a new one");
+
 const credential = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('vault.token'),
     ...credentialCommon,
+    renewable,
     token_role: name.describe('the token role, one for each credential'),
   }),
   z.strictObject({
     kind: z.literal('vault.dynamic'),
     ...credentialCommon,
+    renewable,
     token_role: name.describe('the token role, one for each credential'),
     path: z.string().min(1).describe('a leased path such as `database/creds/orders-reader`; `{param}` takes one encoded segment'),
     ends_open_sessions: z.boolean().default(false).describe('true where the revocation statements end open sessions'),
@@ -184,6 +191,8 @@ export const configSchema = z
         live_leases_per_agent: z.int().min(1).default(1_000),
         waiting_approvals_per_agent: z.int().min(1).default(20),
         credentials_per_task: z.int().min(1).max(64).default(16),
+        waiting_claims_per_agent: z.int().min(1).default(200).describe('tasks of one declarer that wait for their agent'),
+        claim_window_seconds: seconds(5, 86_400).default(300).describe('how long a task waits for its agent to claim it'),
         approval_window_seconds: seconds(10, 86_400).default(900),
       })
       .prefault({}),

@@ -1,6 +1,6 @@
 import { invalidRequest, jsonPointer, type Declaration } from '../task/declaration.ts';
-import { Problem, type FieldFault } from '../core/problem.ts';
-import type { Workload } from '../identity/caller.ts';
+import type { FieldFault } from '../core/problem.ts';
+import type { WorkloadId } from '../identity/caller.ts';
 import { paramFaults, type CatalogEntry, type CredentialCatalog } from './credential-catalog.ts';
 import type { WantedCredential } from './decide-credentials.ts';
 
@@ -10,19 +10,22 @@ export interface TtlBound {
   readonly because: string;
 }
 
-/** Refuses what a declaration may say but this version does not do. Throws `not_supported`. */
-export function refuseUnsupported(declaration: Declaration, caller: Workload): void {
-  if (declaration.agent !== undefined && declaration.agent !== caller.subject) {
-    throw new Problem('not_supported', 'declaring for another agent is not supported in this version', {
-      errors: [{ pointer: '/agent', detail: 'must be the caller itself, or left out' }],
-    });
+/** The agent a declaration is for: the caller itself, or another that only its own token can later prove to be. */
+export function declaredAgent(declaration: Declaration, caller: WorkloadId, issuers: ReadonlySet<string>): WorkloadId {
+  const subject = declaration.agent ?? caller.subject;
+  const issuer = declaration.agent_issuer ?? trustDomainOf(subject) ?? caller.issuer;
+  if (!issuers.has(issuer)) {
+    throw invalidRequest([
+      declaration.agent_issuer === undefined
+        ? { pointer: '/agent', detail: 'belongs to a trust domain that is not configured here' }
+        : { pointer: '/agent_issuer', detail: 'is not a configured issuer or trust domain' },
+    ]);
   }
-  if (declaration.start !== 'now') {
-    throw new Problem('not_supported', 'a later claim is not supported in this version', {
-      errors: [{ pointer: '/start', detail: 'must be now, or left out' }],
-    });
-  }
+  return { issuer, subject };
 }
+
+/** `spiffe://example.org` for a SPIFFE ID, which only its own trust domain can vouch for. */
+const trustDomainOf = (subject: string): string | undefined => /^spiffe:\/\/[^/]+/.exec(subject)?.[0];
 
 /** The credentials of a declaration, each found and within its bounds. Throws `invalid_request` with every fault. */
 export function checkDeclaration(

@@ -2,7 +2,7 @@ import { digestOf } from '../core/canonical-json.ts';
 import type { DecisionId } from '../core/ids.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
-import type { Decision, PolicyEngine } from '../policy/decision.ts';
+import type { Decision, PolicyAction, PolicyEngine } from '../policy/decision.ts';
 import type { DecisionSummary, Evidence } from '../task/task.ts';
 import type { CatalogEntry } from './credential-catalog.ts';
 
@@ -31,24 +31,39 @@ export interface WantedCredential {
 export interface JointDecision {
   readonly summary: DecisionSummary;
   readonly reasons: readonly string[];
-  readonly parts: readonly { readonly credential: string; readonly decision: Decision }[];
+  readonly parts: readonly { readonly credential: string; readonly action: PolicyAction; readonly decision: Decision }[];
 }
 
+/** What is asked of policy, and about whom. */
+export interface Ask {
+  readonly action: PolicyAction;
+  /** Who needs the permission; the task's agent when absent. */
+  readonly principal?: WorkloadId;
+  /** Who is to act, where that is somebody else: a subject. */
+  readonly forAgent?: string;
+}
+
+const MINT: Ask = { action: 'mint' };
+
 /**
- * Asks policy about each credential afresh. All must be permitted: one denial denies, one that waits for a human makes
- * all wait. Pure but for the clock reading and counters it is given.
+ * Asks policy about each credential afresh. Every question must be answered with a permit: one denial denies, one that
+ * waits for a human makes all wait. Pure but for the clock reading and counters it is given.
  */
 export function decideCredentials(
   engine: PolicyEngine,
   id: DecisionId,
   basis: DecisionBasis,
   wanted: readonly WantedCredential[],
+  asks: readonly Ask[] = [MINT],
 ): JointDecision {
-  const parts = wanted.map(({ entry, ttlSeconds, params }) => ({
+  const questions = asks.flatMap((ask) => wanted.map((credential) => ({ ask, ...credential })));
+  const parts = questions.map(({ ask, entry, ttlSeconds, params }) => ({
     credential: entry.name,
+    action: ask.action,
     decision: engine.decide({
-      action: 'mint',
-      principal: basis.agent,
+      action: ask.action,
+      principal: ask.principal ?? basis.agent,
+      ...(ask.forAgent === undefined ? {} : { forAgent: ask.forAgent }),
       credential: {
         name: entry.name,
         provider: entry.provider.name,
@@ -83,7 +98,7 @@ export function decideCredentials(
       result,
       policies: [...new Set(telling.flatMap((decision) => decision.policies))].sort(),
       policyVersion: engine.version,
-      inputDigest: digestOf(parts.map(({ credential, decision }) => [credential, decision.inputDigest])),
+      inputDigest: digestOf(parts.map(({ credential, action, decision }) => [credential, action, decision.inputDigest])),
     },
     reasons: [...new Set(telling.flatMap((decision) => decision.reasons))],
     parts,

@@ -1,71 +1,94 @@
-import { newDecisionId, newTaskId } from '../core/ids.ts';
+import { newDecisionId, newTaskId, newTaskIdIn } from '../core/ids.ts';
 import { addSeconds } from '../core/time.ts';
-import type { Workload } from '../identity/caller.ts';
-import type { Declaration } from '../task/declaration.ts';
+import { sameWorkload, type Workload } from '../identity/caller.ts';
+import type { HeldSlot } from '../ledger/idempotency.ts';
+import { invalidRequest, type Declaration } from '../task/declaration.ts';
 import type { Task, TaskEnvelope } from '../task/task.ts';
-import { checkDeclaration, refuseUnsupported } from './check-request.ts';
-import { decideCredentials } from './decide-credentials.ts';
+import { checkDeclaration, declaredAgent } from './check-request.ts';
+import { decideCredentials, type Ask, type DecisionBasis } from './decide-credentials.ts';
 import { decisionFacts, deny } from './deny.ts';
 import { intendLease, withReservedRoom, type GrantDeps } from './grant-deps.ts';
 import { mintLeases, type Granted } from './mint-leases.ts';
+import { parkTask } from './park-task.ts';
 
 export interface DeclaredTask {
   readonly task: Task;
-  /** Empty when the task waits for a human. */
+  /** Empty when the task waits for a human or for its agent. */
   readonly granted: readonly Granted[];
+  /** Handed over once, where the declaration asked for one; the claim must show it. */
+  readonly claimTicket?: string;
 }
 
 /**
- * Declares a task: checks it, asks policy, records the intent, mints, activates. Throws `invalid_request`,
- * `policy_denied`, `limit_exceeded`, or what minting throws; then nothing usable is left behind.
+ * Declares a task: checks it, asks policy, records the intent, mints, activates. A task for another agent, or one that
+ * is to be claimed, waits and mints nothing yet. Throws `invalid_request`, `policy_denied`, `limit_exceeded`, or what
+ * minting throws; then nothing usable is left behind.
  */
-export async function declareTask(declaration: Declaration, caller: Workload, deps: GrantDeps): Promise<DeclaredTask> {
-  refuseUnsupported(declaration, caller);
+export async function declareTask(declaration: Declaration, caller: Workload, deps: GrantDeps, slot?: HeldSlot): Promise<DeclaredTask> {
+  const agent = declaredAgent(declaration, caller, deps.issuers);
+  const forItself = sameWorkload(agent, caller);
+  if (!forItself && declaration.start === 'now') {
+    throw invalidRequest([{ pointer: '/start', detail: 'must be claim, or left out: another agent has to claim the task itself' }]);
+  }
   const ttlSeconds = declaration.ttl_seconds ?? deps.limits.default_ttl_seconds;
   const wanted = checkDeclaration(declaration, ttlSeconds, deps.limits, deps.catalog);
 
   const nowMs = deps.clock.now();
-  const taskId = newTaskId();
-  const agent = { issuer: caller.issuer, subject: caller.subject };
+  const declarer = { issuer: caller.issuer, subject: caller.subject };
   const decisionId = newDecisionId();
+  const taskId = slot === undefined ? newTaskId() : newTaskIdIn(slot.shard);
+  const declared = {
+    agent,
+    purpose: declaration.purpose,
+    actions: declaration.actions,
+    dataClasses: declaration.data_classes,
+    context: declaration.context,
+    evidence: 'self_declared',
+    ticket: declaration.ticket ?? null,
+  } as const;
+  const envelope: Omit<TaskEnvelope, 'decision'> = {
+    ...declared,
+    id: taskId,
+    parent: null,
+    root: taskId,
+    declarer,
+    instance: forItself ? caller.instance : null,
+    justification: declaration.justification ?? null,
+    credentials: wanted.map(({ entry, ttlSeconds: seconds, params }) => ({ name: entry.name, ttlSeconds: seconds, params })),
+    createdAtMs: nowMs,
+    ttlSeconds,
+    expiresAtMs: addSeconds(nowMs, ttlSeconds),
+    waitsUntilMs: null,
+    claimTicketSha256: null,
+    heartbeatSeconds: declaration.heartbeat_seconds ?? null,
+  };
+
+  /** Asks policy; a denial is recorded and thrown. */
+  const decide = async (counters: Pick<DecisionBasis, 'liveLeases' | 'grantsLastHour'>, asks: readonly Ask[]) => {
+    const basis = { ...declared, ...counters, environment: deps.environment, nowMs };
+    const decision = decideCredentials(deps.policy, decisionId, basis, wanted, asks);
+    deps.observeDecision(decision);
+    if (decision.summary.result !== 'deny') return decision;
+    return deny({ type: 'task.denied', taskId, by: declarer, basis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
+  };
+
+  if (!forItself || declaration.start === 'claim') {
+    // No room is taken before the claim: these counters are only for policy to look at.
+    const counters = await deps.ledger.reserve(agent, [], Number.MAX_SAFE_INTEGER);
+    const decision = await decide(counters, forItself ? [MINT] : [{ action: 'declare_for', principal: declarer, forAgent: agent.subject }, MINT]);
+    return parkTask(envelope, decision, { withTicket: declaration.claim_ticket }, deps, slot);
+  }
+
   const basis = { taskId, agent, purpose: declaration.purpose, toolCall: null, decisionId, nowMs };
   const mintable = wanted.map((credential) => intendLease(credential, basis));
   const intents = mintable.map(({ intent }) => intent);
-
-  return withReservedRoom(agent, intents, deps, async (counters) => {
-    const declared = {
-      agent,
-      purpose: declaration.purpose,
-      actions: declaration.actions,
-      dataClasses: declaration.data_classes,
-      context: declaration.context,
-      evidence: 'self_declared',
-      ticket: declaration.ticket ?? null,
-    } as const;
-    const decisionBasis = { ...declared, ...counters, environment: deps.environment, nowMs };
-    const decision = decideCredentials(deps.policy, decisionId, decisionBasis, wanted);
-    deps.observeDecision(decision);
-    if (decision.summary.result === 'deny') {
-      return deny({ type: 'task.denied', taskId, basis: decisionBasis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
-    }
-    const waits = decision.summary.result === 'approval_required';
-    const envelope: TaskEnvelope = {
-      ...declared,
-      id: taskId,
-      parent: null,
-      root: taskId,
-      declarer: agent,
-      instance: caller.instance,
-      justification: declaration.justification ?? null,
-      createdAtMs: nowMs,
-      expiresAtMs: addSeconds(nowMs, waits ? deps.limits.approval_window_seconds : ttlSeconds),
-      heartbeatSeconds: declaration.heartbeat_seconds ?? null,
-      decision: decision.summary,
-    };
-    if (waits) return { task: await deps.ledger.parkTask(envelope, agent, decisionFacts(decision)), granted: [] };
-
-    const task = await deps.ledger.declareTask(envelope, intents, agent, decisionFacts(decision));
+  return withReservedRoom<DeclaredTask>(agent, intents, deps, async (counters) => {
+    const decision = await decide(counters, [MINT]);
+    if (decision.summary.result === 'approval_required') return parkTask(envelope, decision, { withTicket: declaration.claim_ticket }, deps, slot);
+    const task = await deps.ledger.declareTask({ ...envelope, decision: decision.summary }, intents, declarer, decisionFacts(decision), slot);
     const granted = await mintLeases(taskId, mintable, { by: agent, endsTask: true }, deps);
     return { task: { ...task, state: 'active' as const }, granted };
   });
 }
+
+const MINT: Ask = { action: 'mint' };

@@ -1,25 +1,29 @@
 import { shardOf, type TaskId } from '../core/ids.ts';
 import { Problem, type FieldFault } from '../core/problem.ts';
+import type { WorkloadId } from '../identity/caller.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Vocabulary } from '../policy/decision.ts';
 import type { DecisionBasis, JointDecision } from './decide-credentials.ts';
 
 export interface Denial {
-  readonly type: 'task.denied' | 'credential.denied';
+  readonly type: 'task.denied' | 'credential.denied' | 'extension.denied';
+  /** The task, or the id it would have had. */
   readonly taskId: TaskId;
+  /** Who asked. */
+  readonly by: WorkloadId;
   readonly basis: DecisionBasis;
   readonly decision: JointDecision;
   readonly vocabulary: Vocabulary;
 }
 
 /** Records a denial, then throws it. The caller learns the decision id and the reasons an author published, nothing else. */
-export async function deny({ type, taskId, basis, decision, vocabulary }: Denial, ledger: Pick<Ledger, 'recordEvent'>): Promise<never> {
+export async function deny({ type, taskId, by, basis, decision, vocabulary }: Denial, ledger: Pick<Ledger, 'recordEvent'>): Promise<never> {
   await ledger.recordEvent({
     shard: shardOf(taskId),
     type,
-    task: type === 'credential.denied' ? taskId : null,
+    task: type === 'task.denied' ? null : taskId,
     agent: basis.agent,
-    by: basis.agent,
+    by,
     facts: {
       purpose: basis.purpose,
       actions: basis.actions,
@@ -46,8 +50,9 @@ export const decisionFacts = ({ summary, reasons, parts }: JointDecision): Recor
     input_digest: summary.inputDigest,
     reasons,
   },
-  parts: parts.map(({ credential, decision }) => ({
+  parts: parts.map(({ credential, action, decision }) => ({
     credential,
+    action,
     result: decision.result,
     policies: decision.policies,
     input_digest: decision.inputDigest,

@@ -1,49 +1,104 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { newDecisionId } from '../core/ids.ts';
 import { Problem } from '../core/problem.ts';
-import { isFinal } from '../ledger/lease.ts';
+import type { HeldSlot } from '../ledger/idempotency.ts';
+import { isFinal, type Lease, type ToolCall } from '../ledger/lease.ts';
 import { invalidRequest, type CredentialRequest } from '../task/declaration.ts';
 import type { Task } from '../task/task.ts';
 import { checkCredential } from './check-request.ts';
-import { decideCredentials } from './decide-credentials.ts';
+import { decideCredentials, type WantedCredential } from './decide-credentials.ts';
 import type { DeclaredTask } from './declare-task.ts';
 import { deny } from './deny.ts';
 import { intendLease, withReservedRoom, type GrantDeps } from './grant-deps.ts';
 import { mintLeases } from './mint-leases.ts';
 
+/** How long a reissue waits for the old lease to die. */
+const OLD_LEASE_WAIT_MS = 2_000;
+const LOOK_EVERY_MS = 20;
+
 /**
  * Grants one more credential inside an active task, decided afresh within the envelope the task declared. Throws
  * `invalid_request`, `task_not_active`, `duplicate_credential`, `policy_denied`, `limit_exceeded`, or what minting throws.
  */
-export async function grantCredential(task: Task, request: CredentialRequest, deps: GrantDeps): Promise<DeclaredTask> {
-  const nowMs = deps.clock.now();
-  const leftSeconds = Math.floor((task.expiresAtMs - nowMs) / 1000);
-  if (task.state !== 'active' || leftSeconds < 1) throw new Problem('task_not_active', `the task is ${task.state === 'active' ? 'out of time' : task.state}`);
-
+export async function grantCredential(task: Task, request: CredentialRequest, deps: GrantDeps, slot?: HeldSlot): Promise<DeclaredTask> {
+  const leftSeconds = secondsLeft(task, deps);
   const ceiling = Math.min(leftSeconds, deps.catalog.get(request.name)?.config.max_ttl_seconds ?? leftSeconds);
   const ttlSeconds = request.ttl_seconds ?? Math.min(deps.limits.default_ttl_seconds, ceiling);
   const bound = { seconds: leftSeconds, because: 'what is left of the task' };
   const { entry, faults } = checkCredential({ ...request, ttlSeconds }, bound, [], deps.catalog);
   if (entry === undefined || faults.length > 0) throw invalidRequest(faults);
 
-  const held = await deps.ledger.leasesOfTask(task.id);
-  if (held.some((lease) => lease.credential === request.name && !isFinal(lease.state))) {
+  if ((await liveLeaseOf(task, request.name, deps)) !== undefined) {
     throw new Problem('duplicate_credential', `the task already holds ${request.name}; it can be asked for again once that lease has ended`);
   }
+  return grant(task, { entry, ttlSeconds, params: request.params }, { toolCall: request.tool_call ?? null, slot }, deps);
+}
 
-  const wanted = { entry, ttlSeconds, params: request.params };
+/**
+ * Replaces a credential of an active task: decided afresh, the old lease ended first, a new one minted with the same
+ * parameters, as long as the first or as long as the task still has. Throws as `grantCredential`, `not_found` when the
+ * task never held it, and `provider_unavailable` when the old one does not die in time.
+ */
+export async function reissueCredential(task: Task, name: string, deps: GrantDeps): Promise<DeclaredTask> {
+  const leftSeconds = secondsLeft(task, deps);
+  const leases = await deps.ledger.leasesOfTask(task.id);
+  const old = leases.findLast((lease) => lease.credential === name);
+  const entry = deps.catalog.get(name);
+  if (old === undefined || entry === undefined) throw new Problem('not_found', `the task holds no credential ${name}`);
+  const firstSeconds = Math.ceil((old.dueAtMs - old.createdAtMs) / 1000);
+  const ttlSeconds = Math.min(firstSeconds, leftSeconds, entry.config.max_ttl_seconds ?? leftSeconds);
+  return grant(task, { entry, ttlSeconds, params: old.params }, { toolCall: old.toolCall, replaces: old }, deps);
+}
+
+interface GrantOptions {
+  readonly toolCall: ToolCall | null;
+  readonly replaces?: Lease;
+  readonly slot?: HeldSlot | undefined;
+}
+
+function grant(task: Task, wanted: WantedCredential, { toolCall, replaces, slot }: GrantOptions, deps: GrantDeps): Promise<DeclaredTask> {
+  const nowMs = deps.clock.now();
   const { agent, purpose } = task;
   const decisionId = newDecisionId();
-  const mintable = intendLease(wanted, { taskId: task.id, agent, purpose, toolCall: request.tool_call ?? null, decisionId, nowMs });
+  const mintable = intendLease(wanted, { taskId: task.id, agent, purpose, toolCall, decisionId, nowMs });
 
   return withReservedRoom(agent, [mintable.intent], deps, async (counters) => {
     const basis = { ...task, ...counters, environment: deps.environment, nowMs };
     const decision = decideCredentials(deps.policy, decisionId, basis, [wanted]);
     deps.observeDecision(decision);
     if (decision.summary.result !== 'permit') {
-      return deny({ type: 'credential.denied', taskId: task.id, basis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
+      return deny({ type: 'credential.denied', taskId: task.id, by: agent, basis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
     }
-    const next = await deps.ledger.intendCredential(task, mintable.intent, agent);
+    if (replaces !== undefined) await endFirst(replaces, task, deps);
+    const next = await deps.ledger.intendCredential(task, mintable.intent, agent, slot);
     const granted = await mintLeases(task.id, [mintable], { by: agent, endsTask: false }, deps);
     return { task: next, granted };
   });
+}
+
+/** Ends a lease, and waits until it is dead. One that only its own expiry ends cannot be waited for. */
+async function endFirst(old: Lease, task: Task, { ledger, clock, nudge }: GrantDeps): Promise<void> {
+  await ledger.endLease(old.id, 'reissued', task.agent);
+  nudge();
+  if (old.revocability === 'none') return;
+  const untilMs = clock.monotonicMs() + OLD_LEASE_WAIT_MS;
+  while (clock.monotonicMs() < untilMs) {
+    const lease = (await ledger.leasesOfTask(task.id)).find(({ id }) => id === old.id);
+    if (lease === undefined || isFinal(lease.state)) return;
+    await sleep(LOOK_EVERY_MS);
+  }
+  throw new Problem('provider_unavailable', `${old.provider}: the old ${old.credential} is being revoked and is not dead yet; ask again`, {
+    members: { provider: old.provider },
+    retryAfterSeconds: 2,
+  });
+}
+
+const liveLeaseOf = async (task: Task, name: string, { ledger }: GrantDeps): Promise<Lease | undefined> =>
+  (await ledger.leasesOfTask(task.id)).find((lease) => lease.credential === name && !isFinal(lease.state));
+
+/** Whole seconds an active task has left. Throws `task_not_active` when there are none. */
+function secondsLeft(task: Task, { clock }: GrantDeps): number {
+  const seconds = Math.floor((task.expiresAtMs - clock.now()) / 1000);
+  if (task.state !== 'active' || seconds < 1) throw new Problem('task_not_active', `the task is ${task.state === 'active' ? 'out of time' : task.state}`);
+  return seconds;
 }

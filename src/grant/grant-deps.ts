@@ -13,11 +13,20 @@ import type { Mintable, MintLeasesDeps } from './mint-leases.ts';
 /** What granting needs; declaring a task and adding a credential share it. */
 export interface GrantDeps extends MintLeasesDeps {
   readonly ledger: MintLeasesDeps['ledger'] &
-    Pick<Ledger, 'reserve' | 'release' | 'declareTask' | 'parkTask' | 'intendCredential' | 'leasesOfTask' | 'recordEvent'>;
+    Pick<
+      Ledger,
+      | 'reserve' | 'release' | 'prolong' | 'reserveWaiting' | 'releaseWaiting'
+      | 'declareTask' | 'parkTask' | 'claimTask' | 'intendCredential' | 'intendRenewal' | 'extendTask'
+      | 'getTask' | 'leasesOfTask' | 'endLease' | 'recordEvent'
+    >;
   readonly policy: PolicyEngine;
   readonly catalog: CredentialCatalog;
   readonly limits: Config['limits'];
   readonly environment: string;
+  /** Every configured issuer and trust domain of workloads. */
+  readonly issuers: ReadonlySet<string>;
+  /** Tells the sweep of this process, if it has one, that there is something to end now. */
+  readonly nudge: () => void;
   readonly observeDecision: (decision: JointDecision) => void;
 }
 

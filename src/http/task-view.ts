@@ -1,4 +1,5 @@
 import { toRfc3339 } from '../core/time.ts';
+import type { ExtendedTask } from '../grant/extend-task.ts';
 import type { Granted } from '../grant/mint-leases.ts';
 import type { Lease } from '../ledger/lease.ts';
 import type { Task } from '../task/task.ts';
@@ -21,6 +22,9 @@ export const taskView = (task: Task): Record<string, unknown> => ({
   parent: task.parent,
   root: task.root,
   created_at: toRfc3339(task.createdAtMs),
+  started_at: task.startedAtMs === null ? null : toRfc3339(task.startedAtMs),
+  waits_until: task.waitsUntilMs === null ? null : toRfc3339(task.waitsUntilMs),
+  ttl_seconds: task.ttlSeconds,
   expires_at: toRfc3339(task.expiresAtMs),
   ended_at: task.endedAtMs === null ? null : toRfc3339(task.endedAtMs),
   heartbeat_seconds: task.heartbeatSeconds,
@@ -43,6 +47,9 @@ export const credentialView = (lease: Lease): Record<string, unknown> => ({
   target_expires_at: lease.targetExpiresAtMs === null ? null : toRfc3339(lease.targetExpiresAtMs),
   revocability: lease.revocability,
 });
+
+/** A lease after an extension of its task. */
+export const extensionView = ({ lease, extension }: ExtendedTask['leases'][number]): Record<string, unknown> => ({ ...credentialView(lease), extension });
 
 /** A credential at the moment it is handed over. The one place where a secret is written into an answer. */
 export const handoverView = ({ intent, secret, targetExpiresAtMs }: Granted): Record<string, unknown> => ({

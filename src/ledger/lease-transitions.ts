@@ -4,6 +4,9 @@ import { isFinal, type Handle, type Lease, type LeaseIntent, type LeaseState, ty
 /** What can happen to a lease. The table below says from which states. */
 export type LeaseChange =
   | { readonly type: 'activated'; readonly atMs: EpochMs; readonly handle: Handle; readonly targetExpiresAtMs: EpochMs; readonly lapsesAtMs: EpochMs }
+  /** The target is about to be asked for more time: until it has answered, the longest it can give counts. */
+  | { readonly type: 'renewal_intended'; readonly lapsesAtMs: EpochMs }
+  | { readonly type: 'renewed'; readonly dueAtMs: EpochMs; readonly targetExpiresAtMs: EpochMs; readonly lapsesAtMs: EpochMs }
   | { readonly type: 'abandoned'; readonly atMs: EpochMs }
   | { readonly type: 'end_requested'; readonly atMs: EpochMs; readonly reason: RevocationReason; readonly minted?: MintedFacts }
   | { readonly type: 'revoked'; readonly atMs: EpochMs }
@@ -22,6 +25,8 @@ export interface MintedFacts {
 
 const ALLOWED_FROM: Readonly<Record<LeaseChange['type'], readonly LeaseState[]>> = {
   activated: ['intended'],
+  renewal_intended: ['active'],
+  renewed: ['active'],
   abandoned: ['intended'],
   end_requested: ['intended', 'active'],
   revoked: ['revoking', 'stuck'],
@@ -77,6 +82,10 @@ export function transition(lease: Lease, change: LeaseChange): Lease {
         targetExpiresAtMs: change.targetExpiresAtMs,
         lapsesAtMs: change.lapsesAtMs,
       };
+    case 'renewal_intended':
+      return { ...next, lapsesAtMs: Math.max(change.lapsesAtMs, lease.lapsesAtMs ?? 0) as EpochMs };
+    case 'renewed':
+      return { ...next, dueAtMs: change.dueAtMs, targetExpiresAtMs: change.targetExpiresAtMs, lapsesAtMs: change.lapsesAtMs };
     case 'abandoned':
       return { ...next, state: 'abandoned', finalAtMs: change.atMs };
     case 'end_requested':

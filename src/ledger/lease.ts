@@ -34,7 +34,7 @@ export interface ToolCall {
 /** Where a provider finds the credential again. Plain JSON, never secret, sealed when recorded. */
 export type Handle = Readonly<Record<string, string | number | boolean | null>>;
 
-/** What is written before the mint, and never changed: enough to find and end the credential without a handle. */
+/** What is written before the mint; only a renewal moves the due time. Enough to find and end the credential without a handle. */
 export interface LeaseIntent {
   readonly id: LeaseId;
   readonly taskId: TaskId;
@@ -60,6 +60,7 @@ export type RevocationReason =
   | 'mint_failed'
   | 'mint_interrupted'
   | 'parent_ended'
+  | 'reissued'
   | 'orphaned';
 
 /** The lifetime record of one minted credential; never contains the secret. */

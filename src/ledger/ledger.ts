@@ -2,19 +2,22 @@ import type { LeaseId, RevocationId, Shard, TaskId } from '../core/ids.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { AuditEventType } from '../audit/audit-event.ts';
 import type { WorkloadId } from '../identity/caller.ts';
-import type { EndReason, Task, TaskEnvelope, TaskState } from '../task/task.ts';
+import type { DecisionSummary, EndReason, Task, TaskEnvelope, TaskState, WaitingState } from '../task/task.ts';
+import type { HeldSlot, IdempotencySlot, IdempotencyState } from './idempotency.ts';
 import type { Lease, LeaseIntent, LeaseState, RevocationReason } from './lease.ts';
 import type { LeaseChange, MintedFacts } from './lease-transitions.ts';
-
-/** Room reserved under an agent's limit, and the counters policy decides on (this request not included). */
-export interface Reservation {
-  readonly granted: boolean;
-  readonly liveLeases: number;
-  readonly grantsLastHour: number;
-}
+import type { Reservation } from './room.ts';
 
 export interface MintedLease extends MintedFacts {
   readonly leaseId: LeaseId;
+}
+
+/** A lease that its target keeps longer. */
+export interface Renewal {
+  readonly lease: Lease;
+  readonly dueAtMs: EpochMs;
+  readonly targetExpiresAtMs: EpochMs;
+  readonly lapsesAtMs: EpochMs;
 }
 
 /** How one lease of a failed grant ended. */
@@ -80,6 +83,16 @@ export interface LedgerSnapshot {
 export interface Ledger {
   reserve(agent: WorkloadId, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[], limit: number): Promise<Reservation>;
   release(agent: WorkloadId, leases: readonly LeaseId[]): Promise<void>;
+  /** Leases that live longer keep their room as long. */
+  prolong(agent: WorkloadId, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[]): Promise<void>;
+  /** Room for a task that waits, with its declarer; false when there is none. */
+  reserveWaiting(declarer: WorkloadId, state: WaitingState, task: TaskId, untilMs: EpochMs, limit: number): Promise<boolean>;
+  releaseWaiting(declarer: WorkloadId, state: WaitingState, task: TaskId): Promise<void>;
+
+  /** Takes the slot of a request that may be repeated, or says what became of the first. */
+  takeSlot(slot: IdempotencySlot): Promise<IdempotencyState>;
+  /** Nothing was granted: the same request may be made afresh. */
+  giveBackSlot(slot: HeldSlot): Promise<void>;
 
   /** Writes the task as `minting` with its intents, before anything is minted. */
   declareTask(
@@ -87,11 +100,27 @@ export interface Ledger {
     intents: readonly LeaseIntent[],
     by: WorkloadId,
     facts: Readonly<Record<string, unknown>>,
+    slot?: HeldSlot,
   ): Promise<Task>;
-  /** Writes a task that waits for a human. It ends by itself at `expiresAtMs`. */
-  parkTask(envelope: TaskEnvelope, by: WorkloadId, facts: Readonly<Record<string, unknown>>): Promise<Task>;
+  /** Writes a task that waits for a human or for its agent. It ends by itself at `waitsUntilMs`. */
+  parkTask(
+    envelope: TaskEnvelope,
+    state: WaitingState,
+    by: WorkloadId,
+    facts: Readonly<Record<string, unknown>>,
+    slot?: HeldSlot,
+  ): Promise<Task>;
+  /** Writes a waiting task as `minting` with its intents. Null when it changed meanwhile: somebody else claimed it, or it ended. */
+  claimTask(
+    task: Task,
+    claim: { readonly expiresAtMs: EpochMs; readonly instance: string | null; readonly decision: DecisionSummary },
+    intents: readonly LeaseIntent[],
+    by: WorkloadId,
+    facts: Readonly<Record<string, unknown>>,
+    slot?: HeldSlot,
+  ): Promise<Task | null>;
   /** Writes one more intent inside an active task. */
-  intendCredential(task: Task, intent: LeaseIntent, by: WorkloadId): Promise<Task>;
+  intendCredential(task: Task, intent: LeaseIntent, by: WorkloadId, slot?: HeldSlot): Promise<Task>;
   /** Records the handles; `refused` when the task ended meanwhile: the minter must then revoke. */
   activate(taskId: TaskId, minted: readonly MintedLease[], by: WorkloadId): Promise<'active' | 'refused'>;
   /** Records how each lease of a failed grant ended, and ends the task where the grant was all it had. */
@@ -103,6 +132,19 @@ export interface Ledger {
     /** In our own words; goes on the record. */
     readonly failure: string;
   }): Promise<void>;
+  /**
+   * Records how long each target may be made to keep a credential, before it is asked to. Answers the leases as they
+   * then are, or null when one changed meanwhile: it is being revoked, and must not be renewed.
+   */
+  intendRenewal(leases: readonly { readonly lease: Lease; readonly lapsesAtMs: EpochMs }[], by: WorkloadId): Promise<readonly Lease[] | null>;
+  /** Moves the end of a task and of its renewed leases. Null when task or lease changed meanwhile: nothing lives longer then. */
+  extendTask(
+    task: Task,
+    expiresAtMs: EpochMs,
+    renewals: readonly Renewal[],
+    by: WorkloadId,
+    facts: Readonly<Record<string, unknown>>,
+  ): Promise<{ readonly task: Task; readonly leases: readonly Lease[] } | null>;
   /** The agent or its orchestrator was heard from. Null when there is no such task. */
   heartbeat(id: TaskId): Promise<Task | null>;
 

@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
 /** What a record is; part of the seal, so that one kind can never pass as another. */
-export type RecordKind = 'task' | 'lease' | 'revocation';
+export type RecordKind = 'task' | 'lease' | 'revocation' | 'idempotency';
 
 /** A record as it stands in Redis. */
 export interface SealedRecord {

@@ -85,7 +85,7 @@ export function taskWrites(task: Task, isNew: boolean, nowMs: EpochMs, settings:
 function taskWakeAt(task: Task, nowMs: EpochMs, mintDeadlineMs: number): number {
   switch (task.state) {
     case 'minting':
-      return task.createdAtMs + mintDeadlineMs;
+      return nowMs + mintDeadlineMs;
     case 'ending':
       return nowMs + ENDING_CHECK_MS;
     case 'active':
@@ -93,7 +93,7 @@ function taskWakeAt(task: Task, nowMs: EpochMs, mintDeadlineMs: number): number 
     case 'pending_approval':
     case 'pending_claim':
     case 'ended':
-      return task.expiresAtMs;
+      return task.waitsUntilMs ?? task.expiresAtMs;
     default:
       return task.state satisfies never;
   }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { LeaseId, RevocationId, Shard, TaskId } from '../core/ids.ts';
 import { shardOf, shardOfName } from '../core/ids.ts';
 import type { WorkloadId } from '../identity/caller.ts';
+import type { WaitingState } from '../task/task.ts';
 
 /**
  * Every key of the ledger. All begin with `mayfly:{<shard>}:`, so that what one script touches is in one slot.
@@ -43,7 +44,12 @@ export const liveTasksOfSubjectKey = (shard: Shard, subject: string): string =>
 export const liveOfCredentialKey = (shard: Shard, credential: string): string => inShard(shard, `live:credential:${credential}`);
 /** String: a revocation requested by an operator. */
 export const revocationKey = (id: RevocationId): string => inShard(shardOf(id), `revocation:${id}`);
+/** Hash: what became of a request that may be repeated. */
+export const idempotencyKey = (shard: Shard, id: string): string => inShard(shard, `idempotency:${id}`);
 
+/** Sorted set in a declarer's own shard: its tasks in a waiting state by the instant they stop waiting. Expires by itself. */
+export const agentWaitingKey = (declarer: WorkloadId, state: WaitingState): string =>
+  inShard(shardOfName(workloadDigest(declarer)), `quota:${workloadDigest(declarer)}:${state}`);
 /** Sorted set in the agent's own shard: its live leases by due time. Expires by itself. */
 export const agentLiveKey = (agent: WorkloadId): string =>
   inShard(shardOfName(workloadDigest(agent)), `quota:${workloadDigest(agent)}:live`);

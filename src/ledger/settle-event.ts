@@ -19,6 +19,8 @@ export const leaseFacts = (lease: Lease): Record<string, unknown> => ({
 
 const TYPE_OF = {
   activated: 'lease.activated',
+  renewal_intended: 'lease.renewing',
+  renewed: 'lease.renewed',
   abandoned: 'lease.abandoned',
   end_requested: 'lease.revoking',
   revoked: 'lease.revoked',

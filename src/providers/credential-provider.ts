@@ -37,6 +37,17 @@ export interface RevocationOrder {
   readonly handle: Handle | null;
 }
 
+/** A live credential that shall live longer. */
+export interface RenewalOrder {
+  readonly intent: LeaseIntent;
+  readonly handle: Handle;
+  /** When we shall end it. */
+  readonly dueAtMs: EpochMs;
+}
+
+/** What the target granted; it may be less than was asked for. */
+export type Renewed = Pick<Minted, 'targetExpiresAtMs' | 'lapsesAtMs'>;
+
 /** The result for one lease. A failure is a value, never a throw: the caller must record it. */
 export type RevocationResult =
   | { readonly leaseId: LeaseId; readonly outcome: 'revoked' }
@@ -58,6 +69,11 @@ export interface CredentialProvider {
   capabilities(credential: string): Capabilities;
   /** Mints for one lease. `intent.id` names the credential at the target. Throws `ProviderError`. */
   mint(intent: LeaseIntent, signal: AbortSignal): Promise<Minted>;
+  /**
+   * Asks the target to keep a credential longer. Null where this credential cannot be renewed. Absent where none of this
+   * provider can. Throws `ProviderError`. What was revoked is never revived.
+   */
+  renew?(order: RenewalOrder, signal: AbortSignal): Promise<Renewed | null>;
   /** Ends credentials; revoking twice, or the missing, is a success. Yields one result for each order, in any order. */
   revokeMany(orders: readonly RevocationOrder[], signal: AbortSignal): AsyncIterable<RevocationResult>;
   /** What is live at the target under our deployment id. Absent where the target cannot list. */

@@ -49,6 +49,7 @@ export function guardProvider(provider: CredentialProvider, { maxInFlight, mintT
     name: provider.name,
     capabilities: (credential) => provider.capabilities(credential),
     mint,
+    ...(provider.renew === undefined ? {} : { renew: provider.renew.bind(provider) }),
     revokeMany: (orders, signal) => provider.revokeMany(orders, signal),
     ...(provider.list === undefined ? {} : { list: provider.list.bind(provider) }),
     checkHealth: (signal) => provider.checkHealth(signal),

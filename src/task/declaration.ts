@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isLeaseId } from '../core/ids.ts';
 import { Problem, type FieldFault } from '../core/problem.ts';
 
 /** A declaration's free text: 500 characters, no control characters, so that it cannot forge lines where it is read. */
@@ -35,11 +36,13 @@ const declaration = z.strictObject({
   justification: freeText.optional(),
   ticket: z.string().regex(/^[\w.:/#-]{1,64}$/, 'letters, digits, `_`, `.`, `:`, `/`, `#` and `-`, at most 64').optional(),
   agent: z.string().min(1).max(2_048).optional(),
+  agent_issuer: z.string().min(1).max(2_048).optional(),
   actions: words(16).min(1),
   data_classes: words(16).default([]),
   context: context.default({}),
   ttl_seconds: ttlSeconds.optional(),
-  start: z.enum(['now', 'claim']).default('now'),
+  start: z.enum(['now', 'claim']).optional(),
+  claim_ticket: z.boolean().default(false),
   heartbeat_seconds: z.int().min(5).max(3_600).optional(),
   credentials: z
     .array(credentialRequest)
@@ -50,6 +53,21 @@ const declaration = z.strictObject({
 
 const extraCredential = credentialRequest.extend({ tool_call: toolCall.optional() });
 
+const claim = z.strictObject({ claim_ticket: z.string().regex(/^[\w-]{43}$/, 'the ticket of 43 characters that the declaration was answered with').optional() });
+
+const reissue = z.strictObject({ name: credentialName });
+
+const extension = z.strictObject({ ttl_seconds: ttlSeconds });
+
+const instant = z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' });
+const toolCallReport = toolCall.extend({
+  outcome: z.enum(['succeeded', 'failed', 'refused']),
+  lease_id: z.string().refine(isLeaseId, 'a lease id').optional(),
+  started_at: instant.optional(),
+  ended_at: instant.optional(),
+  note: freeText.optional(),
+});
+
 const completion = z.strictObject({
   outcome: z.enum(['succeeded', 'failed', 'cancelled']).default('succeeded'),
   note: freeText.optional(),
@@ -59,9 +77,14 @@ const completion = z.strictObject({
 export type Declaration = z.infer<typeof declaration>;
 export type CredentialRequest = z.infer<typeof extraCredential>;
 export type Completion = z.infer<typeof completion>;
+export type ToolCallReport = z.infer<typeof toolCallReport>;
 
 export const parseDeclaration = (body: unknown): Declaration => parse(declaration, body);
 export const parseCredentialRequest = (body: unknown): CredentialRequest => parse(extraCredential, body);
+export const parseClaim = (body: unknown): { claim_ticket?: string | undefined } => parse(claim, body);
+export const parseReissue = (body: unknown): { name: string } => parse(reissue, body);
+export const parseExtension = (body: unknown): { ttl_seconds: number } => parse(extension, body);
+export const parseToolCallReport = (body: unknown): ToolCallReport => parse(toolCallReport, body);
 export const parseCompletion = (body: unknown): Completion => parse(completion, body);
 
 /** Parses untyped input. Throws `invalid_request` with a JSON Pointer for each fault. */

@@ -1,7 +1,9 @@
 import { addSeconds, type EpochMs } from '../core/time.ts';
-import type { EndReason, Task, TaskEnvelope, TaskState } from './task.ts';
+import type { DecisionSummary, EndReason, Task, TaskEnvelope, TaskState, WaitingState } from './task.ts';
 
 export type TaskChange =
+  | { readonly type: 'claimed'; readonly atMs: EpochMs; readonly expiresAtMs: EpochMs; readonly instance: string | null; readonly decision: DecisionSummary }
+  | { readonly type: 'extended'; readonly expiresAtMs: EpochMs }
   | { readonly type: 'activated'; readonly atMs: EpochMs }
   | { readonly type: 'heard_from'; readonly atMs: EpochMs }
   /** A lease was added to, or a rule of, the task: same state, one generation up. */
@@ -10,6 +12,8 @@ export type TaskChange =
   | { readonly type: 'ended'; readonly atMs: EpochMs };
 
 const ALLOWED_FROM: Readonly<Record<TaskChange['type'], readonly TaskState[]>> = {
+  claimed: ['pending_claim'],
+  extended: ['active'],
   activated: ['minting'],
   heard_from: ['active'],
   lease_added: ['active'],
@@ -21,8 +25,9 @@ const ALLOWED_FROM: Readonly<Record<TaskChange['type'], readonly TaskState[]>> =
 export const taskAllows = (state: TaskState, change: TaskChange['type']): boolean => ALLOWED_FROM[change].includes(state);
 
 /** A task as it is first written. */
-export function declaredTask(envelope: TaskEnvelope, state: 'minting' | 'pending_approval'): Task {
-  return { ...envelope, state, generation: 1, heartbeatDueAtMs: null, endReason: null, endedAtMs: null };
+export function declaredTask(envelope: TaskEnvelope, state: 'minting' | WaitingState): Task {
+  const startedAtMs = state === 'minting' ? envelope.createdAtMs : null;
+  return { ...envelope, state, generation: 1, startedAtMs, heartbeatDueAtMs: null, endReason: null, endedAtMs: null };
 }
 
 /** The task after a change; one generation up. Throws `RangeError` where the state does not allow it. */
@@ -30,6 +35,18 @@ export function taskTransition(task: Task, change: TaskChange): Task {
   if (!taskAllows(task.state, change.type)) throw new RangeError(`a task that is ${task.state} cannot be ${change.type}`);
   const next = { ...task, generation: task.generation + 1 };
   switch (change.type) {
+    case 'claimed':
+      return {
+        ...next,
+        state: 'minting',
+        startedAtMs: change.atMs,
+        expiresAtMs: change.expiresAtMs,
+        waitsUntilMs: null,
+        instance: change.instance,
+        decision: change.decision,
+      };
+    case 'extended':
+      return { ...next, expiresAtMs: change.expiresAtMs };
     case 'activated':
       return { ...next, state: 'active', heartbeatDueAtMs: heartbeatDue(task, change.atMs) };
     case 'heard_from':

@@ -4,6 +4,9 @@ import type { WorkloadId } from '../identity/caller.ts';
 
 export const TASK_STATES = ['pending_approval', 'pending_claim', 'minting', 'active', 'ending', 'ended'] as const;
 export type TaskState = (typeof TASK_STATES)[number];
+/** States in which nothing is minted yet: a human or the agent has to act first. */
+export type WaitingState = 'pending_approval' | 'pending_claim';
+export const isWaiting = (state: TaskState): state is WaitingState => state === 'pending_approval' || state === 'pending_claim';
 
 export type EndReason =
   | 'completed'
@@ -29,13 +32,24 @@ export interface DecisionSummary {
   readonly inputDigest: string;
 }
 
-/** The envelope of a task: fixed when it is declared, sealed against a writer in Redis. */
+/** A credential as it was asked for, kept so that a claim can be decided and minted afresh. */
+export interface RequestedCredential {
+  readonly name: string;
+  readonly ttlSeconds: number;
+  readonly params: Readonly<Record<string, string | number | boolean>>;
+}
+
+/**
+ * The envelope of a task as declared, sealed against a writer in Redis. A claim sets instance, decision and expiry anew,
+ * an extension the expiry; nothing else ever changes.
+ */
 export interface TaskEnvelope {
   readonly id: TaskId;
   readonly parent: TaskId | null;
   readonly root: TaskId;
   readonly agent: WorkloadId;
   readonly declarer: WorkloadId;
+  /** The one instance of the agent that may act on it; null where its token names none, or nobody has claimed it yet. */
   readonly instance: string | null;
   readonly purpose: string;
   readonly justification: string | null;
@@ -44,8 +58,16 @@ export interface TaskEnvelope {
   readonly dataClasses: readonly string[];
   readonly context: Readonly<Record<string, string | number | boolean>>;
   readonly evidence: Evidence;
+  readonly credentials: readonly RequestedCredential[];
   readonly createdAtMs: EpochMs;
+  /** How long it may live from its start. */
+  readonly ttlSeconds: number;
+  /** When it ends; while it waits, the latest it can end. */
   readonly expiresAtMs: EpochMs;
+  /** Until when a human may approve it, or its agent claim it; null for a task that started at once. */
+  readonly waitsUntilMs: EpochMs | null;
+  /** SHA-256 of the ticket its claim must show, base64url; null where none was asked for. */
+  readonly claimTicketSha256: string | null;
   /** How often the agent or its orchestrator promised to be heard; null where no heartbeat was asked for. */
   readonly heartbeatSeconds: number | null;
   readonly decision: DecisionSummary;
@@ -56,6 +78,8 @@ export interface Task extends TaskEnvelope {
   readonly state: TaskState;
   /** Goes up with every transition; a change names the generation it was based on. */
   readonly generation: number;
+  /** When its lifetime began: at its declaration or its claim; null while it waits. */
+  readonly startedAtMs: EpochMs | null;
   /** When the next heartbeat is due at the latest; null without heartbeats. */
   readonly heartbeatDueAtMs: EpochMs | null;
   readonly endReason: EndReason | null;

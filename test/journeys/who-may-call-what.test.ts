@@ -26,6 +26,18 @@ beforeAll(async () => {
 
 afterAll(() => broker.stop(), 30_000);
 
+/** A task that the orchestrator declared for the agent: the declarer looks, keeps it alive and completes it, no more. */
+const DECLARED_FOR: readonly (readonly [call: string, answers: Readonly<Record<'agent' | 'another agent' | 'an orchestrator', number>>])[] = [
+  ['GET /v1/tasks/:task', { agent: 200, 'another agent': 404, 'an orchestrator': 200 }],
+  ['POST /v1/tasks/:task/heartbeat', { agent: 422, 'another agent': 404, 'an orchestrator': 422 }],
+  ['POST /v1/tasks/:task/complete', { agent: 422, 'another agent': 404, 'an orchestrator': 422 }],
+  ['POST /v1/tasks/:task/claim', { agent: 422, 'another agent': 404, 'an orchestrator': 404 }],
+  ['POST /v1/tasks/:task/credentials', { agent: 422, 'another agent': 404, 'an orchestrator': 404 }],
+  ['POST /v1/tasks/:task/reissue', { agent: 422, 'another agent': 404, 'an orchestrator': 404 }],
+  ['POST /v1/tasks/:task/extend', { agent: 422, 'another agent': 404, 'an orchestrator': 404 }],
+  ['POST /v1/tasks/:task/tool-calls', { agent: 422, 'another agent': 404, 'an orchestrator': 404 }],
+];
+
 const CALLERS = ['agent', 'another agent', 'an orchestrator', 'viewer', 'operator', 'admin', 'nobody'] as const;
 
 /** The answer to each caller, in the order of CALLERS. A body that is wrong on purpose shows that rights come before shape. */
@@ -34,6 +46,10 @@ const TABLE: readonly (readonly [call: string, body: object | undefined, answers
   ['GET /v1/tasks', undefined, [200, 200, 200, 403, 403, 403, 401]],
   ['GET /v1/tasks/:task', undefined, [200, 404, 404, 403, 403, 403, 401]],
   ['POST /v1/tasks/:task/credentials', { wrong: 1 }, [422, 404, 404, 403, 403, 403, 401]],
+  ['POST /v1/tasks/:task/claim', { wrong: 1 }, [422, 404, 404, 403, 403, 403, 401]],
+  ['POST /v1/tasks/:task/reissue', { wrong: 1 }, [422, 404, 404, 403, 403, 403, 401]],
+  ['POST /v1/tasks/:task/extend', { wrong: 1 }, [422, 404, 404, 403, 403, 403, 401]],
+  ['POST /v1/tasks/:task/tool-calls', { wrong: 1 }, [422, 404, 404, 403, 403, 403, 401]],
   ['POST /v1/tasks/:task/heartbeat', { wrong: 1 }, [422, 404, 404, 403, 403, 403, 401]],
   ['POST /v1/tasks/:task/complete', { wrong: 1 }, [422, 404, 404, 403, 403, 403, 401]],
   ['GET /v1/leases', undefined, [403, 403, 403, 200, 200, 200, 401]],
@@ -58,6 +74,17 @@ describe('who may call what', () => {
       expect(answer.headers.get('content-type')).toContain('application/problem+json');
       expect(answer.body).toMatchObject({ status: answer.status, type: expect.stringMatching(/^urn:mayfly:problem:/), request_id: expect.any(String) });
     }
+  });
+
+  const declaredFor = DECLARED_FOR.flatMap(([call, answers]) => Object.entries(answers).map(([caller, expected]) => [call, caller, expected] as const));
+
+  it.each(declaredFor)('of a task the orchestrator declared, %s by %s answers %i', async (call, caller, expected) => {
+    const declaration = { purpose: 'refund-investigation', actions: ['read'], agent: 'agent:refunds', start: 'claim', credentials: [{ name: 'task-reference' }] };
+    const declared = await broker.call('POST', '/v1/tasks', tokens['an orchestrator'] ?? null, declaration);
+    expect(declared.status).toBe(202);
+    const { id } = declared.body['task'] as { id: string };
+    const [method = '', path = ''] = call.replace(':task', id).split(' ');
+    expect((await broker.call(method, path, tokens[caller] ?? null, method === 'GET' ? undefined : { wrong: 1 })).status).toBe(expected);
   });
 
   it('shows a list of tasks only to those they belong to', async () => {
@@ -89,8 +116,10 @@ describe('what policy says', () => {
     ['a lifetime above the ceiling', { ttl_seconds: 3_601 }, 422, 'invalid_request'],
     ['a credential nobody configured', { credentials: [{ name: 'root' }] }, 422, 'invalid_request'],
     ['a parameter nobody defined', { credentials: [{ name: 'task-token', params: { x: 1 } }] }, 422, 'invalid_request'],
-    ['another agent', { agent: 'agent:payouts' }, 422, 'not_supported'],
-    ['a later claim', { start: 'claim' }, 422, 'not_supported'],
+    ['another agent, without leave to declare for it', { agent: 'agent:payouts' }, 403, 'policy_denied'],
+    ['another agent, at once', { agent: 'agent:payouts', start: 'now' }, 422, 'invalid_request'],
+    ['an agent of a trust domain nobody configured', { agent: 'spiffe://elsewhere.org/agent' }, 422, 'invalid_request'],
+    ['an agent of an issuer nobody configured', { agent: 'agent:payouts', agent_issuer: 'https://elsewhere.org' }, 422, 'invalid_request'],
   ])('refuses %s', async (_name, fields, status, code) => {
     expect(await declare(fields)()).toMatchObject({ status, body: { code } });
   });

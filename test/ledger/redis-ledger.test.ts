@@ -164,7 +164,7 @@ describe('ending', () => {
 
   it('ends a task with no live lease at once', async () => {
     const { envelope } = draftTask(clock, { credentials: [] });
-    await ledger.parkTask(envelope, AGENT, {});
+    await ledger.parkTask(envelope, 'pending_approval', AGENT, {});
     expect(await ledger.endTask(envelope.id, 'approval_expired', AGENT)).toMatchObject({ state: 'ended', endReason: 'approval_expired' });
   });
 

@@ -6,7 +6,8 @@ import { addSeconds } from '../../src/core/time.ts';
 import type { WorkloadId } from '../../src/identity/caller.ts';
 import type { LeaseIntent } from '../../src/ledger/lease.ts';
 import type { TamperedRecord } from '../../src/ledger/record-seal.ts';
-import { createRedisLedger, type RedisLedgerDeps } from '../../src/ledger/redis-ledger.ts';
+import type { RedisLedgerDeps } from '../../src/ledger/ledger-steps.ts';
+import { createRedisLedger } from '../../src/ledger/redis-ledger.ts';
 import type { TaskEnvelope } from '../../src/task/task.ts';
 
 export const AGENT: WorkloadId = { issuer: 'https://issuer.test', subject: 'agent:refunds' };
@@ -64,7 +65,11 @@ export function draftTask(
       dataClasses: [],
       context: {},
       evidence: 'self_declared',
+      credentials: [],
       createdAtMs: nowMs,
+      ttlSeconds: options.ttlSeconds ?? 300,
+      waitsUntilMs: null,
+      claimTicketSha256: null,
       expiresAtMs,
       heartbeatSeconds: options.heartbeatSeconds ?? null,
       decision: { id: decisionId, result: 'permit', policies: ['p'], policyVersion: 'sha256:0', inputDigest: 'sha256:0' },

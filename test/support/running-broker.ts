@@ -73,10 +73,10 @@ export class RunningBroker {
     return this.stack.operators.sign({ subject: 'olga', claims: { roles: [`mayfly-${role}`] } });
   }
 
-  async call(method: string, path: string, token: string | null, body?: unknown): Promise<HttpAnswer> {
+  async call(method: string, path: string, token: string | null, body?: unknown, headers: Readonly<Record<string, string>> = {}): Promise<HttpAnswer> {
     const response = await fetch(`${this.url}${path}`, {
       method,
-      headers: { ...(token === null ? {} : { Authorization: `Bearer ${token}` }), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+      headers: { ...headers, ...(token === null ? {} : { Authorization: `Bearer ${token}` }), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();

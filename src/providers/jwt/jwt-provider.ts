@@ -2,7 +2,7 @@ import type { CredentialConfig, JwtProviderConfig } from '../../config/config-sc
 import { Secret } from '../../core/secret.ts';
 import { fromEpochSeconds, toEpochSeconds } from '../../core/time.ts';
 import type { Lease, LeaseIntent } from '../../ledger/lease.ts';
-import type { Capabilities, CredentialProvider, Minted, RevocationOrder, RevocationResult } from '../credential-provider.ts';
+import type { Capabilities, CredentialProvider, Minted, Renewed, RenewalOrder, RevocationOrder, RevocationResult } from '../credential-provider.ts';
 import { newReference, readPresentedToken, referenceDigest, type PresentedToken } from './presented-token.ts';
 import { loadSigningKeys, signToken, type SigningKeys } from './signing-keys.ts';
 
@@ -86,6 +86,11 @@ export class JwtProvider implements CredentialProvider {
       deployment: this.#deploymentId,
     };
     return { secret: { token: new Secret(signToken(claims, key)) }, handle: { form: 'jwt', kid: key.kid }, targetExpiresAtMs: fromEpochSeconds(expiryOf(intent)) };
+  }
+
+  /** A reference lives as long as the ledger says; what a signed token says can no longer be changed. */
+  renew({ intent, dueAtMs }: RenewalOrder): Promise<Renewed | null> {
+    return Promise.resolve(this.#credential(intent.credential).introspection_required ? { targetExpiresAtMs: dueAtMs } : null);
   }
 
   /** There is nothing to do at a target: for a reference the ledger's state is the revocation, a JWT lapses. */

@@ -27,7 +27,7 @@ const USES_FOR_ONE_READ = 2;
 const UNLIMITED_USES = 0;
 
 /** The database engine sets VALID UNTIL this long after the end of the lease (`dbplugin` in OpenBao and Vault). */
-const DATABASE_EXPIRY_BUFFER_SECONDS = 5;
+export const DATABASE_EXPIRY_BUFFER_SECONDS = 5;
 
 /**
  * How long undoing a half-done mint may take. A target that answers does it in milliseconds; for one that does not, the
@@ -83,6 +83,13 @@ function pathOf(template: string, intent: LeaseIntent, provider: string): string
   }
 }
 
+/**
+ * How long the target is told to keep what is due at `dueAtMs`, seconds. Rounded up, and with a margin: the target's
+ * clock must come after ours, so that Mayfly's own revocation is what ends it.
+ */
+export const secondsAtTarget = (dueAtMs: EpochMs, { clock, config }: Pick<MintContext, 'clock' | 'config'>): number =>
+  Math.max(1, Math.ceil((dueAtMs - clock.now()) / 1000) + config.target_margin_seconds);
+
 interface CreatedToken {
   readonly token: Secret;
   readonly accessor: string;
@@ -93,17 +100,18 @@ interface CreatedToken {
 
 async function createToken(intent: LeaseIntent, credential: VaultCredential, context: MintContext, signal: AbortSignal): Promise<CreatedToken> {
   const { provider, session, config, deploymentId, clock } = context;
-  // Rounded up: the target's clock must come after ours, so that Mayfly's own revocation is what ends it.
-  const ttl = `${Math.max(1, Math.ceil((intent.dueAtMs - clock.now()) / 1000) + config.target_margin_seconds)}s`;
+  const ttl = secondsAtTarget(intent.dueAtMs, context);
+  const longest = credential.renewable === true ? Math.max(ttl, (credential.max_ttl_seconds ?? 0) + config.target_margin_seconds) : ttl;
   try {
     const { auth } = await session.call({
       method: 'POST',
       path: `auth/token/create/${credential.token_role}`,
       body: {
         display_name: intent.id,
-        ttl,
-        explicit_max_ttl: ttl,
-        renewable: false,
+        ttl: `${ttl}s`,
+        explicit_max_ttl: `${longest}s`,
+        // By the broker alone: the credential's policy gives its holder no way to.
+        renewable: credential.renewable === true,
         no_default_policy: true,
         num_uses: credential.kind === 'vault.dynamic' ? USES_FOR_ONE_READ : UNLIMITED_USES,
         meta: {

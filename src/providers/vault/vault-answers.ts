@@ -20,6 +20,12 @@ export const login = z.object({ auth });
 /** `auth/token/create/<role>`. */
 export const createdToken = z.object({ auth: auth.extend({ orphan: z.boolean() }) });
 
+/** `auth/token/renew-accessor`, which never shows the token. */
+export const renewedToken = z.object({ auth: z.object({ lease_duration: z.int().min(1) }) });
+
+/** `sys/leases/renew`: what is left, which may be less than was asked for. */
+export const renewedLease = z.object({ lease_duration: z.int().min(1) });
+
 /** `auth/token/lookup-self`; a `ttl` of 0 never ends. */
 export const ownToken = z.object({ data: z.object({ accessor: z.string(), ttl: z.int().min(0), renewable: z.boolean().default(false) }) });
 

@@ -7,6 +7,8 @@ import {
   type CredentialProvider,
   type LiveCredential,
   type Minted,
+  type Renewed,
+  type RenewalOrder,
   type RevocationOrder,
   type RevocationResult,
 } from '../credential-provider.ts';
@@ -14,6 +16,7 @@ import { revokeToken, settle } from './end-at-target.ts';
 import { inParallel } from './in-parallel.ts';
 import { liveTokens } from './list-live.ts';
 import { mintCredential, type VaultCredential } from './mint-credential.ts';
+import { renewCredential } from './renew-credential.ts';
 import { revokeCredentials } from './revoke-credentials.ts';
 import * as answers from './vault-answers.ts';
 import { VaultClient } from './vault-client.ts';
@@ -93,6 +96,12 @@ export class VaultProvider implements CredentialProvider {
     const { name: provider, client, config, deploymentId, clock } = this.#deps;
     const session = this.#session('mint');
     return mintCredential(intent, this.#credential(intent.credential), { provider, client, session, config, deploymentId, clock }, signal);
+  }
+
+  async renew(order: RenewalOrder, signal: AbortSignal): Promise<Renewed | null> {
+    if (this.#credential(order.intent.credential).renewable !== true) return null;
+    const { name: provider, config, clock } = this.#deps;
+    return renewCredential(order, { provider, session: this.#session('mint'), config, clock }, signal);
   }
 
   async *revokeMany(orders: readonly RevocationOrder[], signal: AbortSignal): AsyncGenerator<RevocationResult, void, undefined> {

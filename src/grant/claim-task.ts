@@ -1,0 +1,77 @@
+import { timingSafeEqual } from 'node:crypto';
+import { newDecisionId, shardOf } from '../core/ids.ts';
+import { Problem, type ProblemCode } from '../core/problem.ts';
+import { addSeconds } from '../core/time.ts';
+import type { Workload, WorkloadId } from '../identity/caller.ts';
+import type { HeldSlot } from '../ledger/idempotency.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { RequestedCredential, Task } from '../task/task.ts';
+import type { CredentialCatalog } from './credential-catalog.ts';
+import { decideCredentials, type WantedCredential } from './decide-credentials.ts';
+import type { DeclaredTask } from './declare-task.ts';
+import { decisionFacts, deny } from './deny.ts';
+import { intendLease, withReservedRoom, type GrantDeps } from './grant-deps.ts';
+import { mintLeases } from './mint-leases.ts';
+import { ticketDigest } from './park-task.ts';
+
+/**
+ * Its agent picks a waiting task up: decided afresh, minted now, its lifetime begins now, and it is bound to the
+ * instance that claims it. Throws `not_claimable`, `already_claimed`, `claim_refused`, `policy_denied`,
+ * `limit_exceeded`, or what minting throws. A refused claim is on the record, with who tried.
+ */
+export async function claimTask(task: Task, ticket: string | undefined, caller: Workload, deps: GrantDeps, slot?: HeldSlot): Promise<DeclaredTask> {
+  if (task.state !== 'pending_claim') {
+    const claimed = task.startedAtMs !== null;
+    throw await refused(task, caller, claimed ? 'already_claimed' : 'not_claimable', claimed ? 'the task was claimed already' : `the task is ${task.state}`, deps.ledger);
+  }
+  const nowMs = deps.clock.now();
+  if (task.waitsUntilMs !== null && nowMs >= task.waitsUntilMs) throw await refused(task, caller, 'not_claimable', 'its claim window has passed', deps.ledger);
+  if (!showsTicket(task, ticket)) throw await refused(task, caller, 'claim_refused', 'the claim_ticket is missing or not the one of this task', deps.ledger);
+
+  const agent = { issuer: caller.issuer, subject: caller.subject };
+  const wanted = task.credentials.map((credential) => stillConfigured(credential, deps.catalog));
+  const decisionId = newDecisionId();
+  const basis = { taskId: task.id, agent, purpose: task.purpose, toolCall: null, decisionId, nowMs };
+  const mintable = wanted.map((credential) => intendLease(credential, basis));
+  const intents = mintable.map(({ intent }) => intent);
+
+  return withReservedRoom(agent, intents, deps, async (counters) => {
+    const decisionBasis = { ...task, agent, ...counters, environment: deps.environment, nowMs };
+    const decision = decideCredentials(deps.policy, decisionId, decisionBasis, wanted);
+    deps.observeDecision(decision);
+    if (decision.summary.result !== 'permit') {
+      return deny({ type: 'credential.denied', taskId: task.id, by: agent, basis: decisionBasis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
+    }
+    const claim = { expiresAtMs: addSeconds(nowMs, task.ttlSeconds), instance: caller.instance, decision: decision.summary };
+    const claimed = await deps.ledger.claimTask(task, claim, intents, agent, decisionFacts(decision), slot);
+    if (claimed === null) throw await refused(task, caller, 'already_claimed', 'somebody else was quicker', deps.ledger);
+    await deps.ledger.releaseWaiting(task.declarer, 'pending_claim', task.id).catch(() => undefined);
+    const granted = await mintLeases(task.id, mintable, { by: agent, endsTask: true }, deps);
+    return { task: { ...claimed, state: 'active' as const }, granted };
+  });
+}
+
+/** Puts a claim that came to nothing on the record, and answers the problem to throw. */
+export async function refused(task: Task, by: WorkloadId & { readonly instance: string | null }, code: ProblemCode, reason: string, ledger: Pick<Ledger, 'recordEvent'>): Promise<Problem> {
+  await ledger.recordEvent({
+    shard: shardOf(task.id),
+    type: 'task.claim_refused',
+    task: task.id,
+    agent: task.agent,
+    by: { issuer: by.issuer, subject: by.subject },
+    facts: { purpose: task.purpose, state: task.state, instance: by.instance, reason },
+  });
+  return new Problem(code, reason);
+}
+
+function showsTicket(task: Task, ticket: string | undefined): boolean {
+  if (task.claimTicketSha256 === null) return true;
+  return ticket !== undefined && timingSafeEqual(Buffer.from(ticketDigest(ticket)), Buffer.from(task.claimTicketSha256));
+}
+
+/** The credential as it is configured now; its configuration may have changed since the declaration. */
+function stillConfigured({ name, ttlSeconds, params }: RequestedCredential, catalog: CredentialCatalog): WantedCredential {
+  const entry = catalog.get(name);
+  if (entry === undefined) throw new Problem('not_claimable', `the credential ${name} is no longer configured`);
+  return { entry, ttlSeconds: Math.min(ttlSeconds, entry.config.max_ttl_seconds ?? ttlSeconds), params };
+}

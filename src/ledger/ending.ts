@@ -1,0 +1,114 @@
+import { shardOf, type TaskId } from '../core/ids.ts';
+import type { WorkloadId } from '../identity/caller.ts';
+import { isWaiting, type EndReason, type Task } from '../task/task.ts';
+import { taskAllows, taskTransition } from '../task/task-transitions.ts';
+import { isFinal, type RevocationReason } from './lease.ts';
+import { allows, transition } from './lease-transitions.ts';
+import type { Ledger } from './ledger.ts';
+import { leaseAt, taskAt, type LedgerSteps } from './ledger-steps.ts';
+import { leaseWrites, taskWrites } from './record-writes.ts';
+import { taskLiveKey } from './redis-keys.ts';
+import { settleEvent } from './settle-event.ts';
+
+type Ending = Pick<Ledger, 'endTask' | 'endLease' | 'settle' | 'finishTask'>;
+
+/** Who the ledger itself is in the audit log. */
+const LEDGER: WorkloadId = { issuer: 'mayfly', subject: 'ledger' };
+
+/** The steps that end things. None is guarded: what must die, dies, whatever the clock or the audit log is doing. */
+export function createEnding(steps: LedgerSteps, room: Pick<Ledger, 'release' | 'releaseWaiting'>): Ending {
+  const { clock, reads, settings, event, taskEvent, commit, untilSettled } = steps;
+
+  async function endTaskOnce(...[id, reason, by, facts]: Parameters<Ledger['endTask']>): Promise<Task | null | 'conflict'> {
+    const nowMs = clock.now();
+    const task = await reads.getTask(id);
+    if (task === null || !taskAllows(task.state, 'end_requested')) return task;
+    const leases = await reads.leasesOfTask(id);
+    const ending = leases
+      .filter((lease) => allows(lease.state, 'end_requested'))
+      .map((lease) => ({ before: lease, after: transition(lease, { type: 'end_requested', atMs: nowMs, reason: leaseReason(reason) }) }));
+    const stillLive = leases.some((lease) => !isFinal(lease.state));
+    let next = taskTransition(task, { type: 'end_requested', reason });
+    const events = [taskEvent(nowMs, 'task.ending', next, by, ending.map(({ after }) => after.id), { reason, ...facts })];
+    if (!stillLive) {
+      next = taskTransition(next, { type: 'ended', atMs: nowMs });
+      events.push(taskEvent(nowMs, 'task.ended', next, by, [], { reason }));
+    }
+    const result = await commit({
+      shard: shardOf(id),
+      nowMs,
+      expect: [taskAt(task), ...ending.map(({ before }) => leaseAt(before))],
+      writes: [...taskWrites(next, false, nowMs, settings), ...ending.flatMap(({ after }) => leaseWrites(after, false, settings, nowMs))],
+      events,
+    });
+    if (result.outcome !== 'ok') return 'conflict';
+    if (isWaiting(task.state)) await room.releaseWaiting(task.declarer, task.state, id).catch(() => undefined);
+    return next;
+  }
+
+  const finishTask = (id: TaskId): Promise<void> =>
+    untilSettled<undefined>(async () => {
+      const nowMs = clock.now();
+      const task = await reads.getTask(id);
+      if (task?.state !== 'ending') return undefined;
+      const leases = await reads.leasesOfTask(id);
+      const ended = leases.every((lease) => isFinal(lease.state));
+      const next = ended ? taskTransition(task, { type: 'ended', atMs: nowMs }) : task;
+      const result = await commit({
+        shard: shardOf(id),
+        nowMs,
+        expect: [taskAt(task)],
+        writes: taskWrites(next, false, nowMs, settings),
+        events: ended ? [taskEvent(nowMs, 'task.ended', next, LEDGER, [], { reason: task.endReason })] : [],
+      });
+      return result.outcome === 'ok' ? undefined : 'conflict';
+    });
+
+  const settle: Ledger['settle'] = async (lease, change, by, claimUntilMs) => {
+    const nowMs = clock.now();
+    const after = transition(lease, change);
+    const result = await commit({
+      shard: shardOf(lease.id),
+      nowMs,
+      expect: [leaseAt(lease)],
+      writes: leaseWrites(after, false, settings, claimUntilMs),
+      events: [settleEvent(after, change, by, nowMs, (input) => event(nowMs, input))],
+      count: [taskLiveKey(lease.taskId)],
+    });
+    if (result.outcome !== 'ok') return 'conflict';
+    if (isFinal(after.state)) {
+      // Room under the limit also frees itself at the due time; a lost release must not fail a settled lease.
+      await room.release(lease.agent, [lease.id]).catch(() => undefined);
+      if (result.counts[0] === 0) await finishTask(lease.taskId);
+    }
+    return 'ok';
+  };
+
+  return {
+    finishTask,
+    settle,
+    endTask: (...args) => untilSettled(() => endTaskOnce(...args)),
+    endLease: (id, reason, by) =>
+      untilSettled(async () => {
+        const nowMs = clock.now();
+        const lease = await reads.getLease(id);
+        if (lease === null || !allows(lease.state, 'end_requested')) return lease;
+        const change = { type: 'end_requested', atMs: nowMs, reason } as const;
+        return (await settle(lease, change, by)) === 'ok' ? transition(lease, change) : 'conflict';
+      }),
+  };
+}
+
+/** Why the leases of a task end, given why the task does. */
+function leaseReason(reason: EndReason): RevocationReason {
+  switch (reason) {
+    case 'completed':
+    case 'expired':
+    case 'mint_failed':
+    case 'mint_interrupted':
+    case 'parent_ended':
+      return reason;
+    default:
+      return 'revoked';
+  }
+}

@@ -1,0 +1,109 @@
+import type { Redis } from 'ioredis';
+import type { AuditEvent, SealedEvent } from '../audit/audit-event.ts';
+import type { Clock } from '../core/clock.ts';
+import { newEventId, type LeaseId } from '../core/ids.ts';
+import { Problem } from '../core/problem.ts';
+import { toRfc3339, type EpochMs } from '../core/time.ts';
+import type { WorkloadId } from '../identity/caller.ts';
+import type { Task } from '../task/task.ts';
+import { createCommitter, type Expectation, type Step, type StepGuards, type StepResult } from './commit-step.ts';
+import type { Lease } from './lease.ts';
+import { createLedgerReads, type LedgerReads, type OnTampered } from './ledger-reads.ts';
+import { onFailureUnavailable, unavailableOnFailure } from './lost-redis.ts';
+import { createRecordSeal, type RecordSeal } from './record-seal.ts';
+import type { WriteSettings } from './record-writes.ts';
+import { leaseKey, taskKey } from './redis-keys.ts';
+
+export interface RedisLedgerDeps {
+  /** A connection of the ledger's own: no offline queue and a command time-out, so that a lost Redis is an error, not a wait. */
+  readonly redis: Redis;
+  /** 32 bytes, for sealing records only. */
+  readonly recordKey: Buffer;
+  readonly sealEvent: (event: AuditEvent) => SealedEvent;
+  readonly clock: Clock;
+  readonly guards: StepGuards;
+  /** How long after its creation an intent must be activated, ms: the mint time-out and a margin. */
+  readonly mintDeadlineMs: number;
+  readonly retentionSeconds: number;
+  /** Replicas that must have an intent before anything is minted; 0 where Redis stands alone. */
+  readonly minReplicaAcks: number;
+  readonly onTampered: OnTampered;
+}
+
+type EventInput = Pick<AuditEvent, 'type' | 'by' | 'facts'> & Partial<Pick<AuditEvent, 'task' | 'leases' | 'agent'>>;
+
+/** What every part of the ledger builds its steps with. */
+export interface LedgerSteps {
+  readonly redis: Redis;
+  readonly clock: Clock;
+  readonly seal: RecordSeal;
+  readonly reads: LedgerReads;
+  readonly settings: WriteSettings;
+  readonly event: (nowMs: EpochMs, input: EventInput) => SealedEvent;
+  readonly taskEvent: (nowMs: EpochMs, type: AuditEvent['type'], task: Task, by: WorkloadId, leases: readonly LeaseId[], facts: AuditEvent['facts']) => SealedEvent;
+  readonly commit: (step: Step) => Promise<StepResult>;
+  /** A step that grants: anything but success is a problem for the caller, and nothing was written. */
+  readonly commitGrant: (step: Omit<Step, 'guarded'>) => Promise<'ok' | 'conflict'>;
+  /** Runs `attempt` until no one else was quicker. */
+  readonly untilSettled: <T>(attempt: () => Promise<T | 'conflict'>) => Promise<T>;
+}
+
+/** Somebody else changing the same task this often in a row means something is wrong. */
+const MAX_CONFLICTS = 20;
+/** How long a grant waits for replicas. */
+const REPLICA_WAIT_MS = 1_000;
+
+export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
+  const { redis, clock } = deps;
+  const seal = createRecordSeal(deps.recordKey);
+  const runStep = createCommitter(redis, deps.guards);
+  const commit = (step: Step): Promise<StepResult> => unavailableOnFailure(() => runStep(step));
+  const event: LedgerSteps['event'] = (nowMs, input) =>
+    deps.sealEvent({ id: newEventId(), at: toRfc3339(nowMs), task: null, leases: [], agent: null, ...input });
+
+  async function awaitReplicas(): Promise<void> {
+    if (deps.minReplicaAcks === 0) return;
+    const acks = await unavailableOnFailure(() => redis.wait(deps.minReplicaAcks, REPLICA_WAIT_MS));
+    if (acks < deps.minReplicaAcks) {
+      throw new Problem('ledger_unavailable', `${acks} of ${deps.minReplicaAcks} replicas confirmed the record`, { retryAfterSeconds: 5 });
+    }
+  }
+
+  return {
+    redis,
+    clock,
+    seal,
+    reads: onFailureUnavailable(createLedgerReads(redis, seal, deps.onTampered)),
+    settings: { seal, mintDeadlineMs: deps.mintDeadlineMs, retentionSeconds: deps.retentionSeconds },
+    event,
+    taskEvent: (nowMs, type, task, by, leases, facts) =>
+      event(nowMs, { type, task: task.id, agent: task.agent, by, leases, facts: { purpose: task.purpose, ...facts } }),
+    commit,
+
+    async commitGrant(step) {
+      const result = await commit({ ...step, guarded: true });
+      if (result.outcome === 'clock_skewed') {
+        throw new Problem('clock_skewed', `the broker's clock and the ledger's differ by ${result.ms} ms; nothing is granted until they agree`, { retryAfterSeconds: 5 });
+      }
+      if (result.outcome === 'audit_behind') {
+        throw new Problem('audit_behind', `the audit log is ${Math.round(result.ms / 1000)} s behind; nothing is granted until it catches up`, { retryAfterSeconds: 5 });
+      }
+      if (result.outcome === 'ok') await awaitReplicas();
+      return result.outcome;
+    },
+
+    async untilSettled(attempt) {
+      for (let round = 0; round < MAX_CONFLICTS; round += 1) {
+        const result = await attempt();
+        if (result !== 'conflict') return result;
+      }
+      throw new Problem('ledger_unavailable', 'the record keeps changing; try again', { retryAfterSeconds: 1 });
+    },
+  };
+}
+
+/** The record must still be as it was read. */
+export const taskAt = (task: Task): Expectation => ({ key: taskKey(task.id), generation: task.generation });
+export const leaseAt = (lease: Lease): Expectation => ({ key: leaseKey(lease.id), generation: lease.generation });
+/** There must be no such record yet. */
+export const absent = (key: string): Expectation => ({ key, generation: 0 });

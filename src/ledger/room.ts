@@ -1,0 +1,48 @@
+import type { LeaseId, TaskId } from '../core/ids.ts';
+import { defineScript } from '../core/redis-script.ts';
+import type { EpochMs } from '../core/time.ts';
+import type { WorkloadId } from '../identity/caller.ts';
+import type { WaitingState } from '../task/task.ts';
+import type { LedgerSteps } from './ledger-steps.ts';
+import { unavailableOnFailure } from './lost-redis.ts';
+import { agentGrantsKey, agentLiveKey, agentWaitingKey } from './redis-keys.ts';
+
+/** Room reserved under an agent's limit, and the counters policy decides on (this request not included). */
+export interface Reservation {
+  readonly granted: boolean;
+  readonly liveLeases: number;
+  readonly grantsLastHour: number;
+}
+
+/** Room that many leases or waiting tasks of one agent may take; all of it frees itself in the end. */
+export function createRoom({ redis, clock }: LedgerSteps) {
+  const runReserve = defineScript(redis, 'mayflyReserve', new URL('./scripts/reserve.lua', import.meta.url));
+  const reserve = async (keys: readonly string[], limit: number, items: readonly (readonly [id: string, untilMs: number])[]): Promise<number[]> =>
+    (await unavailableOnFailure(() => runReserve(keys.length, ...keys, clock.now(), limit, ...items.flat()))) as number[];
+
+  return {
+    async reserve(agent: WorkloadId, leases: readonly { readonly id: LeaseId; readonly dueAtMs: EpochMs }[], limit: number): Promise<Reservation> {
+      const [granted, live, grants] = await reserve([agentLiveKey(agent), agentGrantsKey(agent)], limit, leases.map(({ id, dueAtMs }) => [id, dueAtMs]));
+      return { granted: granted === 1, liveLeases: Number(live), grantsLastHour: Number(grants) };
+    },
+
+    async release(agent: WorkloadId, leases: readonly LeaseId[]): Promise<void> {
+      if (leases.length > 0) await unavailableOnFailure(() => redis.zrem(agentLiveKey(agent), ...leases));
+    },
+
+    /** Leases that live longer keep their room as long. */
+    async prolong(agent: WorkloadId, leases: readonly { readonly id: LeaseId; readonly dueAtMs: EpochMs }[]): Promise<void> {
+      await reserve([agentLiveKey(agent)], Number.MAX_SAFE_INTEGER, leases.map(({ id, dueAtMs }) => [id, dueAtMs]));
+    },
+
+    /** Room for a task that waits, with its declarer; false when there is none. */
+    async reserveWaiting(declarer: WorkloadId, state: WaitingState, task: TaskId, untilMs: EpochMs, limit: number): Promise<boolean> {
+      const [granted] = await reserve([agentWaitingKey(declarer, state)], limit, [[task, untilMs]]);
+      return granted === 1;
+    },
+
+    async releaseWaiting(declarer: WorkloadId, state: WaitingState, task: TaskId): Promise<void> {
+      await unavailableOnFailure(() => redis.zrem(agentWaitingKey(declarer, state), task));
+    },
+  };
+}
