@@ -18,7 +18,8 @@ export interface Answer {
 }
 
 export interface BrokerClient {
-  call(method: 'GET' | 'POST', path: string, body?: object): Promise<Answer>;
+  /** `idempotencyKey`: sent with a call that grants, so that sending it again grants nothing more. */
+  call(method: 'GET' | 'POST', path: string, body?: object, idempotencyKey?: string): Promise<Answer>;
 }
 
 interface DevStack {
@@ -43,14 +44,14 @@ export function createBrokerClient(flags: ConnectionFlags, caller: Caller, env: 
   const token = readToken(flags, caller, env, ownTokens);
 
   return {
-    async call(method, path, body) {
+    async call(method, path, body, idempotencyKey) {
       let response: Response;
       try {
         response = await fetch(new URL(path, address), {
           method,
           redirect: 'error',
           signal: AbortSignal.timeout(TIMEOUT_MS),
-          headers: { Authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+          headers: { Authorization: `Bearer ${token}`, ...(idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey }), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
           ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         });
       } catch (error) {

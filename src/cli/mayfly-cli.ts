@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addBrokerCommands } from './commands/broker-commands.ts';
+import { addLifetimeCommands } from './commands/lifetime-commands.ts';
 import { addOperatorCommands } from './commands/operator-commands.ts';
 import { addTaskCommands } from './commands/task-commands.ts';
 import { CliError, EXIT } from './exit-codes.ts';
@@ -21,6 +22,7 @@ function createProgram(): Command {
     .exitOverride();
   program.addHelpText('before', 'Example:\n  mayfly request --purpose refund-investigation --action read --credential orders-db\n');
   addTaskCommands(program, connection);
+  addLifetimeCommands(program, connection);
   addOperatorCommands(program, connection);
   addBrokerCommands(program);
   return program;

@@ -29,7 +29,8 @@ export function printGrant(answer: TaskAnswer, format: GrantFormat): void {
       return;
     case 'text': {
       const secrets = answer.credentials.flatMap(({ name, secret = {} }) => Object.entries(secret).map(([field, value]) => `${name}.${field}=${value}`));
-      print([`task ${answer.task.id} ${answer.task.state}`, ...secrets].join('\n'));
+      const ticket = typeof answer.task['claim_ticket'] === 'string' ? [`claim_ticket=${answer.task['claim_ticket']}`] : [];
+      print([`task ${answer.task.id} ${answer.task.state}`, ...ticket, ...secrets].join('\n'));
       for (const { name, expires_at: expiresAt, revocability } of answer.credentials) {
         say(`${name} ends in ${countdown(expiresAt, Date.now())}; revocability ${revocability}`);
       }

@@ -5,6 +5,7 @@ import { createBrokerClient, type BrokerClient, type ConnectionFlags } from '../
 import { CliError, EXIT } from '../exit-codes.ts';
 import { countdown, print, printJson, say, table } from '../output.ts';
 import { printGrant, printTask, type GrantFormat, type TaskAnswer } from '../task-output.ts';
+import { wholeNumber } from '../whole-number.ts';
 
 /** How long `complete --wait` waits; the broker alone waits 2 s, and goes on by itself in any case. */
 const WAIT_MS = 30_000;
@@ -23,6 +24,10 @@ interface RequestFlags extends ConnectionFlags {
   readonly justification?: string;
   readonly ticket?: string;
   readonly heartbeat?: string;
+  readonly agent?: string;
+  readonly start?: string;
+  readonly claimTicket?: boolean;
+  readonly idempotencyKey?: string;
   readonly file?: string;
   readonly format: GrantFormat;
   readonly json?: boolean;
@@ -42,16 +47,24 @@ export function addTaskCommands(program: Command, connection: (command: Command)
     .option('--heartbeat <seconds>', 'end the task when it is not heard from for this long')
     .option('--justification <text>', 'free text for the record; it decides nothing')
     .option('--ticket <id>', 'the ticket this is for')
+    .option('--agent <subject>', 'declare it for another agent, who has to claim it')
+    .addOption(new Option('--start <when>', 'now, or when it is claimed').choices(['now', 'claim']))
+    .option('--claim-ticket', 'ask for a ticket that the claim must show')
+    .option('--idempotency-key <key>', 'makes it safe to send the same request again')
     .option('--file <path>', 'a whole declaration as JSON; - for standard input')
     .addOption(new Option('--format <format>', 'how to print the secrets').choices(['text', 'env', 'json']).default('text'))
     .option('--json', 'the same as --format json')
     .addHelpText('before', 'Example:\n  mayfly request --purpose refund-investigation --action read --credential orders-db:120 --format env > task.env\n')
     .action(async (flags: RequestFlags) => {
       const client = createBrokerClient(flags, 'agent');
-      const { status, body } = await client.call('POST', '/v1/tasks', declarationOf(flags));
+      const { status, body } = await client.call('POST', '/v1/tasks', declarationOf(flags), flags.idempotencyKey);
       const answer = body as unknown as TaskAnswer;
       printGrant(answer, flags.json === true ? 'json' : flags.format);
-      if (status === 202) throw new CliError(EXIT.pending, `task ${answer.task.id} waits for approval until ${answer.task.expires_at}`);
+      if (status === 202) {
+        const until = String(answer.task['waits_until']);
+        if (answer.task.state === 'pending_approval') throw new CliError(EXIT.pending, `task ${answer.task.id} waits for approval until ${until}`);
+        say(`its agent can claim it until ${until}: mayfly claim ${answer.task.id}`);
+      }
     });
 
   connection(program.command('credentials'))
@@ -169,6 +182,9 @@ export function declarationOf(flags: Omit<RequestFlags, 'format'>): object {
     ...(flags.heartbeat === undefined ? {} : { heartbeat_seconds: wholeNumber('--heartbeat', flags.heartbeat) }),
     ...(flags.justification === undefined ? {} : { justification: flags.justification }),
     ...(flags.ticket === undefined ? {} : { ticket: flags.ticket }),
+    ...(flags.agent === undefined ? {} : { agent: flags.agent }),
+    ...(flags.start === undefined ? {} : { start: flags.start }),
+    ...(flags.claimTicket === undefined ? {} : { claim_ticket: flags.claimTicket }),
     credentials: flags.credential.map((text) => {
       const [name = '', seconds] = text.split(':');
       return { name, ...(seconds === undefined ? {} : { ttl_seconds: wholeNumber('--credential', seconds) }), params: params.get(name) ?? {} };
@@ -193,9 +209,4 @@ function pair(flag: string, text: string): [string, string | number | boolean] {
   const value = text.slice(at + 1);
   if (value === 'true' || value === 'false') return [text.slice(0, at), value === 'true'];
   return [text.slice(0, at), /^-?\d{1,15}$/.test(value) ? Number(value) : value];
-}
-
-function wholeNumber(flag: string, text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new CliError(EXIT.usage, `${flag} takes a whole number of seconds, not ${text}`);
-  return Number(text);
 }
