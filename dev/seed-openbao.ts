@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PostgresLogin } from './postgres-server.ts';
 
 export interface SeedOptions {
@@ -23,6 +24,10 @@ export interface LoginFiles {
 export const BROKER_RIGHTS = ['api', 'worker', 'reconciler'] as const;
 export type BrokerRight = (typeof BROKER_RIGHTS)[number];
 
+/** How often and how long a new key-value mount is waited for. */
+const KV_ATTEMPTS = 50;
+const KV_PAUSE_MS = 100;
+
 const POLICIES = join(import.meta.dirname, '../config/vault');
 
 /** The longest task (`limits.max_ttl_seconds`) and the widest margin (`target_margin_seconds`). */
@@ -44,6 +49,7 @@ export async function seedOpenBao(options: SeedOptions): Promise<Record<BrokerRi
   await bao('POST', 'sys/auth/approle', { type: 'approle' });
   await bao('POST', 'sys/mounts/database', { type: 'database' });
   await bao('POST', 'sys/mounts/kv', { type: 'kv', options: { version: '2' } });
+  await kvReady(bao);
   await bao('POST', 'kv/data/orders/shipping', { data: { carrier: 'Northern Post', cutoff: '16:00' } });
   await bao('POST', 'kv/data/payments/api-key', { data: { api_key: `dev-${randomBytes(16).toString('hex')}` } });
   if (options.postgres !== null) await seedDatabase(bao, options.postgres, options.databaseTtlSeconds ?? 3_600);
@@ -52,6 +58,20 @@ export async function seedOpenBao(options: SeedOptions): Promise<Record<BrokerRi
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
   const files = await Promise.all(BROKER_RIGHTS.map(async (right) => [right, await makeLogin(bao, right, options.directory)] as const));
   return Object.fromEntries(files) as Record<BrokerRight, LoginFiles>;
+}
+
+/** A new versioned mount refuses writes for a moment, until it has set itself up. */
+async function kvReady(bao: RootClient): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await bao('POST', 'kv/data/ready', { data: {} });
+      await bao('DELETE', 'kv/metadata/ready');
+      return;
+    } catch (error) {
+      if (attempt === KV_ATTEMPTS) throw error;
+      await sleep(KV_PAUSE_MS);
+    }
+  }
 }
 
 /**
