@@ -107,6 +107,7 @@ interface SecretFiles {
   readonly folder: string;
   readonly sealKeyFile: string;
   readonly signingKeyFile: string;
+  readonly checkpointKeyFile: string;
   readonly redisUrlFile: string;
   readonly rootTokenFile: string;
   readonly adminUrlFile: string;
@@ -125,6 +126,7 @@ async function writeSecrets(directory: string, parts: Pick<Stack, 'redis' | 'pos
     folder,
     sealKeyFile: await write('ledger-seal', randomBytes(32)),
     signingKeyFile: await write('token-signing.pem', privateKey.export({ type: 'pkcs8', format: 'pem' })),
+    checkpointKeyFile: await write('checkpoint.pem', generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
     redisUrlFile: await write('redis-url', parts.redis.url),
     rootTokenFile: await write('openbao-root-token', parts.openbao?.rootToken ?? ''),
     adminUrlFile: await write('postgres-admin-url', parts.postgres?.adminUrl ?? ''),
@@ -154,8 +156,8 @@ function configOf({ options, deploymentId, openbao, logins, postgres, workloads,
     operators: { issuer: operators.issuer, audience: OPERATOR_AUDIENCE },
     redis: { url_file: secrets.redisUrlFile },
     policy: { directory: join(REPOSITORY, 'config/policies') },
-    audit: { file: auditFile },
-    keys: { ledger_seal_file: secrets.sealKeyFile },
+    audit: { file: auditFile, checkpoint_seconds: 5 },
+    keys: { ledger_seal_file: secrets.sealKeyFile, checkpoint_key_files: [secrets.checkpointKeyFile] },
     providers: { ...vault?.providers, tokens: { type: 'jwt', issuer: ours, signing_key_files: [secrets.signingKeyFile] } },
     credentials: {
       ...vault?.credentials,

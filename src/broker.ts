@@ -3,8 +3,10 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { Redis } from 'ioredis';
-import { AuditSealer } from './audit/audit-sealer.ts';
+import { AuditSealer, type AuditSealerDeps } from './audit/audit-sealer.ts';
+import { auditOrigin } from './audit/checkpoint.ts';
 import { createEventSealer } from './audit/seal-event.ts';
+import { loadNoteSigner } from './audit/signed-note.ts';
 import type { Config } from './config/config-schema.ts';
 import { systemClock } from './core/clock.ts';
 import { deriveKey } from './core/derive-key.ts';
@@ -73,6 +75,8 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   // Read before anything is opened: a broken policy set must not leave connections behind.
   const policy = serves ? createCedarEngine(loadPolicies(config.policy.directory)) : undefined;
 
+  const checkpoints = checkpointSigning(config);
+
   const redisUrl = config.redis.url ?? readFileSync(config.redis.url_file ?? '', 'utf8').trim();
   const connections: Redis[] = [];
   const connect = (patient: boolean): Redis => {
@@ -120,6 +124,8 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     const sealer = new AuditSealer({
       redis: connect(false),
       file: config.audit.file,
+      ...(config.audit.sink === 'stdout' ? { stream: process.stdout } : {}),
+      ...(checkpoints === undefined ? {} : { checkpoints }),
       events,
       clock,
       onFailure: () => metrics.countAuditFailure(),
@@ -192,7 +198,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       ? createHealthApp(health)
       : createApp({
           health,
-          ...routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge }),
+          ...routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, checkpoints }),
           log,
           onTampered: (error) => tampered.report(error, shardOfRecord(error), ledger),
           observeRequest: (observation) => metrics.observeRequest(observation),
@@ -237,6 +243,13 @@ function retryDelay(attempts: number): number {
   return Math.min(50 * attempts, 1_000);
 }
 
+/** How the audit log is signed, if it is. Signing needs the file: a stream keeps nothing to sign beside. */
+function checkpointSigning({ keys, audit, deployment_id: deploymentId }: Config): AuditSealerDeps['checkpoints'] {
+  const origin = auditOrigin(deploymentId);
+  const [first, ...others] = (keys.checkpoint_key_files ?? []).map((file) => loadNoteSigner(file, origin));
+  return first === undefined || audit.sink !== 'file' ? undefined : { origin, signers: [first, ...others], everyMs: audit.checkpoint_seconds * 1000 };
+}
+
 interface RouteParts {
   readonly config: Config;
   readonly ledger: Ledger;
@@ -246,10 +259,11 @@ interface RouteParts {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly nudge: () => void;
+  readonly checkpoints: AuditSealerDeps['checkpoints'];
 }
 
 /** What each group of routes needs. */
-function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge }: RouteParts) {
+function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, checkpoints }: RouteParts) {
   const clock = systemClock;
   const issuers = [...config.identity.issuers, config.operators];
   const outboundFetch = createOutboundFetch({
@@ -276,6 +290,7 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
   };
   return {
     tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
+    audit: { authenticator, file: config.audit.sink === 'file' ? config.audit.file : null, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
     leases: { authenticator, ledger, clock, nudge },
     revocations: { authenticator, ledger, revocation: { ledger, clock, nudge } },
     oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers },

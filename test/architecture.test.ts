@@ -12,7 +12,7 @@ const TIERS: readonly (readonly string[])[] = [
   ['policy', 'revocation'],
   ['ledger', 'providers'],
   ['task'],
-  ['identity', 'audit', 'config', 'telemetry'],
+  ['identity', 'audit', 'keys', 'config', 'telemetry'],
   ['core'],
 ];
 const tierOf = (place: string): number => TIERS.findIndex((tier) => tier.includes(place));

@@ -5,17 +5,25 @@ import type { Clock } from '../core/clock.ts';
 import { SHARDS, type Shard } from '../core/ids.ts';
 import { defineScript, type RunScript } from '../core/redis-script.ts';
 import { toRfc3339 } from '../core/time.ts';
-import { ChainFile, ChainFileBusy, RECENT_IDS } from './chain-file.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { appendCheckpoint, checkpointFileOf, readCheckpoints } from './checkpoint-file.ts';
+import { ChainFile, ChainFileBusy, RECENT_IDS, type ChainSink } from './chain-file.ts';
+import { ChainStream } from './chain-stream.ts';
 import { eventsKey, SEALER_LEASE_KEY, SEALER_TOKEN_KEY, sealerFenceKey } from './event-stream-keys.ts';
 import { appendRecord, type ChainHead, type ChainRecord, type SealerNotice } from './hash-chain.ts';
 import type { EventSealer } from './seal-event.ts';
+import { parseVerifierKey, type NoteSigner } from './signed-note.ts';
 
 export interface AuditSealerDeps {
   /** A connection of its own, without an offline queue. */
   readonly redis: Redis;
   readonly file: string;
+  /** Absent: records go into the file. Else they go to this stream, and the file keeps where the chain stands. */
+  readonly stream?: NodeJS.WritableStream;
   readonly events: EventSealer;
   readonly clock: Clock;
+  /** Signs where the chain stands, that often and at the end; absent: nothing is signed. */
+  readonly checkpoints?: { readonly origin: string; readonly signers: readonly [NoteSigner, ...NoteSigner[]]; readonly everyMs: number };
   readonly onFailure: () => void;
   readonly onNotice: (notice: SealerNotice) => void;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void; error(fields: object, message: string): void };
@@ -40,11 +48,13 @@ interface StreamEntry {
 
 /** A sealer that has the lease and the file. */
 interface Sealing {
-  readonly file: ChainFile;
+  readonly sink: ChainSink;
   readonly token: number;
   readonly holder: string;
   leasedUntilMonotonicMs: number;
   head: ChainHead;
+  /** What the newest checkpoint says, and when it was signed. */
+  signed: { readonly seq: number; readonly atMonotonicMs: number };
   readonly last: Map<string, { streamId: string; n: number }>;
   readonly recentIds: Set<string>;
 }
@@ -80,6 +90,7 @@ export class AuditSealer {
     await this.#running;
     if (this.#sealing !== undefined) {
       await this.#sealBatch(this.#sealing).catch(() => undefined);
+      await this.#sign(this.#sealing, true).catch(() => undefined);
       await this.#letGo(this.#sealing);
     }
   }
@@ -91,7 +102,10 @@ export class AuditSealer {
         // A Redis that is not there yet, or not any more, is no failure of the audit log: events wait in it.
         if (this.#deps.redis.status === 'ready') this.#sealing ??= await this.#take();
         if (this.#sealing === undefined) pauseMs = RETRY_MS;
-        else if ((await this.#sealBatch(this.#sealing)) > 0) pauseMs = 0;
+        else {
+          if ((await this.#sealBatch(this.#sealing)) > 0) pauseMs = 0;
+          await this.#sign(this.#sealing, false);
+        }
       } catch (error) {
         this.#deps.onFailure();
         this.#deps.log.error({ err: error }, 'the audit log could not be written; events wait in Redis');
@@ -107,10 +121,10 @@ export class AuditSealer {
     const holder = randomUUID();
     const askedMs = clock.monotonicMs();
     if ((await redis.set(SEALER_LEASE_KEY, holder, 'PX', LEASE_MS, 'NX')) !== 'OK') return undefined;
-    const file = await this.#openFile(holder);
-    if (file === undefined) return undefined;
+    const sink = await this.#openSink(holder);
+    if (sink === undefined) return undefined;
     try {
-      const { recovered } = file;
+      const { recovered } = sink;
       // Above both what Redis counts and what the file says: a wiped Redis must not hand out an old token.
       const token = Math.max(await redis.incr(SEALER_TOKEN_KEY), recovered.head.epoch + 1);
       await redis.set(SEALER_TOKEN_KEY, token);
@@ -118,11 +132,12 @@ export class AuditSealer {
         if ((await this.#fence(1, sealerFenceKey(shard), token)) !== 1) throw new Error('a newer sealer has a shard');
       }
       const sealing: Sealing = {
-        file,
+        sink,
         token,
         holder,
         leasedUntilMonotonicMs: askedMs + LEASE_MS,
         head: recovered.head,
+        signed: { seq: 0, atMonotonicMs: -Infinity },
         last: new Map(recovered.last),
         recentIds: new Set(recovered.recentIds),
       };
@@ -130,15 +145,16 @@ export class AuditSealer {
       this.#deps.log.info({ file: this.#deps.file, epoch: token, seq: sealing.head.seq }, 'sealing the audit log');
       return sealing;
     } catch (error) {
-      await file.close();
+      await sink.close();
       throw error;
     }
   }
 
   /** The file, or nothing while another process of this machine has it: the lease is then given back. */
-  async #openFile(holder: string): Promise<ChainFile | undefined> {
+  async #openSink(holder: string): Promise<ChainSink | undefined> {
     try {
-      return await ChainFile.open(this.#deps.file);
+      const { file, stream } = this.#deps;
+      return stream === undefined ? await ChainFile.open(file, await this.#lastSigned()) : await ChainStream.open(file, stream);
     } catch (error) {
       await this.#renew(1, SEALER_LEASE_KEY, holder, 1).catch(() => undefined);
       if (error instanceof ChainFileBusy) return undefined;
@@ -146,9 +162,27 @@ export class AuditSealer {
     }
   }
 
+  /** The newest checkpoint of our own keys beside the file. */
+  async #lastSigned(): Promise<Checkpoint | undefined> {
+    const { file, checkpoints } = this.#deps;
+    if (checkpoints === undefined) return undefined;
+    const verifiers = checkpoints.signers.map(({ verifierKey }) => parseVerifierKey(verifierKey));
+    const judged = await readCheckpoints(checkpointFileOf(file), verifiers);
+    return judged.flatMap((one) => ('checkpoint' in one ? [one.checkpoint] : [])).at(-1);
+  }
+
+  /** Signs where the chain stands, when it has moved and it is time, or `now`. */
+  async #sign(sealing: Sealing, now: boolean): Promise<void> {
+    const { checkpoints, clock, file } = this.#deps;
+    const { head, signed } = sealing;
+    if (checkpoints === undefined || head.seq === signed.seq || (!now && clock.monotonicMs() - signed.atMonotonicMs < checkpoints.everyMs)) return;
+    await appendCheckpoint(file, { origin: checkpoints.origin, seq: head.seq, hash: head.hash }, checkpoints.signers[0], toRfc3339(clock.now()));
+    sealing.signed = { seq: head.seq, atMonotonicMs: clock.monotonicMs() };
+  }
+
   async #letGo(sealing: Sealing): Promise<void> {
     this.#sealing = undefined;
-    await sealing.file.close().catch(() => undefined);
+    await sealing.sink.close().catch(() => undefined);
     // Shortened, not deleted: a lease that somebody else took meanwhile must not be touched.
     await this.#renew(1, SEALER_LEASE_KEY, sealing.holder, 1).catch(() => undefined);
   }
@@ -225,7 +259,7 @@ export class AuditSealer {
       lines += next.line;
       head = next.head;
     }
-    await sealing.file.append(lines);
+    await sealing.sink.append(lines, head, sealing.last);
     sealing.head = head;
   }
 }

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { dirname, resolve } from 'node:path';
+import type { Checkpoint } from './checkpoint.ts';
 import { linesOf } from './file-lines.ts';
 import { checkLine, GENESIS, parseLine, type ChainHead } from './hash-chain.ts';
 
@@ -16,6 +17,11 @@ export class ChainFileMoved extends Error {
   override readonly name = 'ChainFileMoved';
 }
 
+/** The file ends before, or says otherwise than, what was signed for it. */
+export class ChainFileCut extends Error {
+  override readonly name = 'ChainFileCut';
+}
+
 /** What the file already holds: where it stands, and the last entry of each shard in it. */
 export interface Recovered {
   readonly head: ChainHead;
@@ -27,6 +33,14 @@ export interface Recovered {
   readonly cutBytes: number;
 }
 
+/** Where the sealer writes, and what was written there before. */
+export interface ChainSink {
+  readonly recovered: Recovered;
+  /** Writes lines, and does not answer before they are safe. `head` and `last` are what they lead to. */
+  append(lines: string, head: ChainHead, last: Recovered['last']): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** Events whose ids are remembered. */
 export const RECENT_IDS = 100_000;
 
@@ -34,7 +48,7 @@ export const RECENT_IDS = 100_000;
  * The audit file, opened for appending by one process alone. The exclusion is held by the kernel, as an abstract socket
  * named for the file, so it ends with the process however that dies.
  */
-export class ChainFile {
+export class ChainFile implements ChainSink {
   readonly #file: FileHandle;
   readonly #lock: Server;
   #size: number;
@@ -47,14 +61,20 @@ export class ChainFile {
     this.recovered = recovered;
   }
 
-  /** Opens or creates the file (mode 0600) and reads what it holds. Throws `ChainFileBusy`. */
-  static async open(path: string): Promise<ChainFile> {
+  /**
+   * Opens or creates the file (mode 0600) and reads what it holds. Throws `ChainFileBusy`, or `ChainFileCut` when it does
+   * not hold what `signed` vouches for: continuing it would sign over the gap.
+   */
+  static async open(path: string, signed?: Pick<Checkpoint, 'seq' | 'hash'>): Promise<ChainFile> {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     const lock = await acquireLock(resolve(path));
     let file: FileHandle | undefined;
     try {
       file = await open(path, 'a+', 0o600);
-      const { recovered, goodBytes } = await recover(file);
+      const { recovered, goodBytes, hashAtSigned } = await recover(file, signed?.seq ?? 0);
+      if (signed !== undefined && signed.seq > 0 && hashAtSigned !== signed.hash) {
+        throw new ChainFileCut(`the audit file does not hold record ${signed.seq} as its last checkpoint signed it: it was cut or rewritten; move it and its checkpoints aside to start anew`);
+      }
       if (recovered.cutBytes > 0) await file.truncate(goodBytes);
       return new ChainFile(file, lock, goodBytes, recovered);
     } catch (error) {
@@ -100,12 +120,13 @@ async function acquireLock(path: string): Promise<Server> {
   return server;
 }
 
-async function recover(file: FileHandle): Promise<{ recovered: Recovered; goodBytes: number }> {
+async function recover(file: FileHandle, signedSeq: number): Promise<{ recovered: Recovered; goodBytes: number; hashAtSigned: string | undefined }> {
   const last = new Map<string, { streamId: string; n: number }>();
   const recentIds: string[] = [];
   let head: ChainHead = GENESIS;
   let goodBytes = 0;
   let cutBytes = 0;
+  let hashAtSigned: string | undefined;
   for await (const { text, bytes, ended } of linesOf(file.createReadStream({ start: 0, autoClose: false }))) {
     if (!ended) {
       cutBytes = bytes;
@@ -117,11 +138,12 @@ async function recover(file: FileHandle): Promise<{ recovered: Recovered; goodBy
     const record = checked.ok ? checked.record : parseLine(text);
     if (record === undefined) continue;
     head = checked.ok ? checked.head : (headOf(text) ?? head);
+    if (head.seq === signedSeq) hashAtSigned = head.hash;
     if (record.origin !== null) last.set(record.origin.shard, { streamId: record.origin.stream_id, n: record.origin.n });
     if ('id' in record.event) recentIds.push(record.event.id);
     if (recentIds.length > 2 * RECENT_IDS) recentIds.splice(0, RECENT_IDS);
   }
-  return { recovered: { head, last, recentIds: recentIds.slice(-RECENT_IDS), cutBytes }, goodBytes };
+  return { recovered: { head, last, recentIds: recentIds.slice(-RECENT_IDS), cutBytes }, goodBytes, hashAtSigned };
 }
 
 function headOf(line: string): ChainHead | undefined {

@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import type { JudgedCheckpoint } from './checkpoint-file.ts';
 import { linesOf } from './file-lines.ts';
 import { checkLine, GENESIS, parseLine, type ChainHead, type LineProblem } from './hash-chain.ts';
 
@@ -10,14 +11,32 @@ export interface ChainNotices {
 }
 
 export type ChainVerdict =
-  | { readonly ok: true; readonly records: number; readonly head: string | null; readonly notices: ChainNotices }
-  | { readonly ok: false; readonly line: number; readonly problem: LineProblem | 'torn'; readonly detail: string };
+  | {
+      readonly ok: true;
+      readonly records: number;
+      readonly head: string | null;
+      readonly notices: ChainNotices;
+      /** The newest checkpoint that vouches for the chain; null where none was looked at. */
+      readonly checkpoint: { readonly seq: number; readonly at: string } | null;
+    }
+  | {
+      readonly ok: false;
+      /** Of the audit file; of the checkpoint file for `unknown_key` and a torn checkpoint. */
+      readonly line: number;
+      readonly problem: LineProblem | 'torn' | 'cut' | 'rewritten' | 'unknown_key';
+      readonly detail: string;
+    };
 
 /**
- * Reads an audit file from its first line and finds the first that is changed, missing, moved or torn. Needs no key.
- * It cannot tell that lines are missing at the end: only something kept elsewhere could.
+ * Reads an audit file from its first line and finds the first that is changed, missing, moved or torn. With checkpoints,
+ * also that its end was cut off, or that all of it was written anew; each of them must be signed by a known key.
  */
-export async function verifyChainFile(path: string): Promise<ChainVerdict> {
+export async function verifyChainFile(path: string, checkpoints: readonly JudgedCheckpoint[] = []): Promise<ChainVerdict> {
+  const vouched = new Map<number, { line: number; at: string; hash: string }>();
+  for (const judged of checkpoints) {
+    if ('problem' in judged) return { ok: false, line: judged.line, problem: judged.problem, detail: judged.problem === 'torn' ? 'the checkpoint cannot be read' : 'the checkpoint is not signed by any of the given keys' };
+    vouched.set(judged.checkpoint.seq, { line: judged.line, at: judged.at, hash: judged.checkpoint.hash });
+  }
   let head: ChainHead = GENESIS;
   let line = 0;
   const notices = { forged: 0, gaps: 0, resets: 0 };
@@ -38,9 +57,18 @@ export async function verifyChainFile(path: string): Promise<ChainVerdict> {
       continue;
     }
     head = checked.head;
+    const said = vouched.get(head.seq);
+    if (said !== undefined && said.hash !== head.hash) {
+      return { ok: false, line, problem: 'rewritten', detail: `the checkpoint of ${said.at} vouches for another record ${head.seq}` };
+    }
     count(checked.record.event.type, notices);
   }
-  return missing ?? { ok: true, records: line, head: line === 0 ? null : head.hash, notices };
+  if (missing !== undefined) return missing;
+  const newest = [...vouched].reduce<{ seq: number; at: string } | null>((best, [seq, { at }]) => (best === null || seq > best.seq ? { seq, at } : best), null);
+  if (newest !== null && newest.seq > head.seq) {
+    return { ok: false, line: line + 1, problem: 'cut', detail: `it ends with record ${head.seq}; the checkpoint of ${newest.at} vouches for ${newest.seq}` };
+  }
+  return { ok: true, records: line, head: line === 0 ? null : head.hash, notices, checkpoint: newest };
 }
 
 function count(type: string, notices: { forged: number; gaps: number; resets: number }): void {

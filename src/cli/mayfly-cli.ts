@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { addAuditCommands } from './commands/audit-commands.ts';
 import { addBrokerCommands } from './commands/broker-commands.ts';
+import { addKeysCommands } from './commands/keys-commands.ts';
 import { addLifetimeCommands } from './commands/lifetime-commands.ts';
 import { addOperatorCommands } from './commands/operator-commands.ts';
 import { addTaskCommands } from './commands/task-commands.ts';
@@ -24,7 +26,9 @@ function createProgram(): Command {
   addTaskCommands(program, connection);
   addLifetimeCommands(program, connection);
   addOperatorCommands(program, connection);
+  addAuditCommands(program, connection);
   addBrokerCommands(program);
+  addKeysCommands(program);
   return program;
 }
 

@@ -180,8 +180,17 @@ export const configSchema = z
       })
       .prefault({}),
     policy: z.strictObject({ directory: z.string().min(1) }),
-    audit: z.strictObject({ file: filePath }),
+    audit: z.strictObject({
+      file: filePath.describe('the hash-chained log; with `sink: stdout` only where the chain stands'),
+      sink: z.enum(['file', 'stdout']).default('file').describe('`stdout`: records go to standard output for a collector to keep'),
+      checkpoint_seconds: seconds(1, 86_400).default(60).describe('how often the chain is signed, where it has grown'),
+    }),
     keys: z.strictObject({
+      checkpoint_key_files: z
+        .array(filePath)
+        .min(1)
+        .optional()
+        .describe('PEM Ed25519 keys that sign checkpoints of the audit log; the first signs, all are accepted. None: nothing is signed'),
       ledger_seal_file: filePath.describe('32 bytes or more; seals records and events against a writer in Redis'),
     }),
     limits: z

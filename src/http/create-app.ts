@@ -4,6 +4,7 @@ import type { TamperedRecord } from '../ledger/record-seal.ts';
 import { notFound, problemResponse, type ErrorLog } from './problem-response.ts';
 import { readBody } from './read-json.ts';
 import { requestId } from './request-id.ts';
+import { auditRoutes, type AuditRoutesDeps } from './routes/audit.ts';
 import { healthRoutes, type HealthRoutesDeps } from './routes/health.ts';
 import { leaseRoutes, type LeaseRoutesDeps } from './routes/leases.ts';
 import { oauthRoutes, type OAuthRoutesDeps } from './routes/oauth.ts';
@@ -13,6 +14,7 @@ import { taskRoutes, type TaskRoutesDeps } from './routes/tasks.ts';
 export interface AppDeps {
   readonly health: HealthRoutesDeps;
   readonly tasks: TaskRoutesDeps;
+  readonly audit: AuditRoutesDeps;
   readonly leases: LeaseRoutesDeps;
   readonly revocations: RevocationRoutesDeps;
   readonly oauth: OAuthRoutesDeps;
@@ -32,6 +34,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(refuseWhenStopping(deps.health.stopping), readBody);
   app.use(taskRoutes(deps.tasks));
   app.use(leaseRoutes(deps.leases));
+  app.use(auditRoutes(deps.audit));
   app.use(revocationRoutes(deps.revocations));
   app.use(oauthRoutes(deps.oauth));
   app.use(notFound);

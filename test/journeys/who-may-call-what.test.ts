@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { at } from '../support/at.ts';
 import { RunningBroker } from '../support/running-broker.ts';
+import { until } from '../support/until.ts';
 
 let broker: RunningBroker;
 let tokens: Readonly<Record<string, string | null>>;
@@ -22,6 +23,8 @@ beforeAll(async () => {
   const grant = await broker.grant(['task-reference'], { token: agent });
   taskId = grant.id;
   leaseId = at(grant.credentials, 0).lease_id;
+  // The audit file is made with its first record.
+  await until(async () => (await broker.call('GET', '/v1/audit', tokens['viewer'] ?? null)).status === 200);
 }, 60_000);
 
 afterAll(() => broker.stop(), 30_000);
@@ -57,6 +60,8 @@ const TABLE: readonly (readonly [call: string, body: object | undefined, answers
   ['POST /v1/leases/:lease/retry', undefined, [403, 403, 403, 403, 202, 202, 401]],
   ['POST /v1/revocations', { selector: {} }, [403, 403, 403, 403, 422, 422, 401]],
   ['GET /v1/revocations/rev_00000000000000000000000000000000', undefined, [403, 403, 403, 404, 404, 404, 401]],
+  ['GET /v1/audit?limit=1', undefined, [403, 403, 403, 200, 200, 200, 401]],
+  ['GET /v1/audit?limit=x', undefined, [403, 403, 403, 422, 422, 422, 401]],
   ['GET /.well-known/jwks.json', undefined, [200, 200, 200, 200, 200, 200, 200]],
   ['GET /livez', undefined, [200, 200, 200, 200, 200, 200, 200]],
   ['GET /readyz', undefined, [200, 200, 200, 200, 200, 200, 200]],

@@ -1,10 +1,10 @@
 import { Option, type Command } from 'commander';
 import { CliError, EXIT } from '../exit-codes.ts';
-import { print, printJson, say } from '../output.ts';
+import { print, printJson } from '../output.ts';
 
 const configOption = (): Option => new Option('--config <path>', 'the configuration file').env('MAYFLY_CONFIG').makeOptionMandatory();
 
-/** Commands of whoever runs a broker: serve, config check, audit verify. What they need is loaded when they run. */
+/** Commands of whoever runs a broker: serve, config check. What they need is loaded when they run. */
 export function addBrokerCommands(program: Command): void {
   program
     .command('serve')
@@ -39,25 +39,5 @@ export function addBrokerCommands(program: Command): void {
         printJson({ ok: false, faults: error instanceof ConfigError ? error.faults : [{ where: flags.config, line: null, key: 'policy.directory', detail }] });
         throw new CliError(EXIT.failure);
       }
-    });
-
-  program
-    .command('audit')
-    .description('work with the audit log')
-    .command('verify')
-    .description('find the first line of an audit file that is changed, missing or moved')
-    .argument('<file>')
-    .option('--json')
-    .addHelpText('before', 'Example:\n  mayfly audit verify /var/lib/mayfly/audit.jsonl\n')
-    .action(async (file: string, flags: { json?: boolean }) => {
-      const { verifyChainFile } = await import('../../audit/verify-chain.ts');
-      const verdict = await verifyChainFile(file).catch(() => {
-        throw new CliError(EXIT.failure, `${file} cannot be read`);
-      });
-      if (flags.json === true) printJson(verdict);
-      else if (verdict.ok) print(`${file} is whole: ${verdict.records} records, head ${verdict.head ?? 'none'}`);
-      if (!verdict.ok) throw new CliError(EXIT.failure, `${file}, line ${verdict.line}: ${verdict.problem}: ${verdict.detail}`);
-      const { forged, gaps, resets } = verdict.notices;
-      if (forged + gaps + resets > 0) say(`its sealer noticed ${forged} forged events, ${gaps} gaps and ${resets} resets of the stream; look for audit.forged, audit.gap and audit.reset`);
     });
 }

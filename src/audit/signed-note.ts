@@ -1,0 +1,74 @@
+import { createHash, createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+
+/**
+ * Signed notes (c2sp.org/signed-note): a text, an empty line, and signature lines `— <name> <base64>`. Go's
+ * `golang.org/x/mod/sumdb/note` opens them. Ed25519 only, signature type 0x01.
+ */
+
+/** A key that signs notes, under its name. */
+export interface NoteSigner {
+  readonly name: string;
+  readonly privateKey: KeyObject;
+  /** `<name>+<key id>+<base64>`: all that whoever verifies needs. */
+  readonly verifierKey: string;
+}
+
+/** What opens notes of one signer. */
+export interface NoteVerifier {
+  readonly name: string;
+  readonly keyId: Buffer;
+  readonly publicKey: KeyObject;
+}
+
+const ED25519 = 0x01;
+const KEY_ID_BYTES = 4;
+/** What stands before a raw Ed25519 key in its SubjectPublicKeyInfo (RFC 8410 section 4). */
+const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
+
+const keyIdOf = (name: string, typed: Buffer): Buffer => createHash('sha256').update(`${name}\n`).update(typed).digest().subarray(0, KEY_ID_BYTES);
+
+/** Reads a PEM private key. Throws `TypeError` that names the file. */
+export function loadNoteSigner(file: string, name: string): NoteSigner {
+  let privateKey: KeyObject;
+  try {
+    privateKey = createPrivateKey(readFileSync(file));
+  } catch (cause) {
+    throw new TypeError(`${file} does not hold a PEM private key`, { cause });
+  }
+  if (privateKey.asymmetricKeyType !== 'ed25519') throw new TypeError(`${file} must hold an Ed25519 key`);
+  const raw = createPublicKey(privateKey).export({ type: 'spki', format: 'der' }).subarray(SPKI_PREFIX.length);
+  const typed = Buffer.concat([Buffer.of(ED25519), raw]);
+  return { name, privateKey, verifierKey: `${name}+${keyIdOf(name, typed).toString('hex')}+${typed.toString('base64')}` };
+}
+
+/** Parses a verifier key. Throws `TypeError` for any other text. */
+export function parseVerifierKey(text: string): NoteVerifier {
+  const [, name, id, encoded] = /^([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)$/.exec(text) ?? [];
+  const typed = Buffer.from(encoded ?? '', 'base64');
+  if (name === undefined || typed[0] !== ED25519 || typed.length !== 33) throw new TypeError('is not a verifier key of the form name+id+base64 with an Ed25519 key');
+  const keyId = keyIdOf(name, typed);
+  if (keyId.toString('hex') !== id) throw new TypeError('is a verifier key whose id is not that of its key');
+  return { name, keyId, publicKey: createPublicKey({ key: Buffer.concat([SPKI_PREFIX, typed.subarray(1)]), type: 'spki', format: 'der' }) };
+}
+
+/** Signs a text that ends in a line feed. */
+export function signNote(text: string, signer: NoteSigner): string {
+  const { keyId } = parseVerifierKey(signer.verifierKey);
+  const signature = Buffer.concat([keyId, sign(null, Buffer.from(text), signer.privateKey)]);
+  return `${text}\n— ${signer.name} ${signature.toString('base64')}\n`;
+}
+
+/** The text of a note that one of these keys signed; undefined for any other. Signatures of others are passed over. */
+export function openNote(note: string, verifiers: readonly NoteVerifier[]): string | undefined {
+  const end = note.lastIndexOf('\n\n');
+  if (end === -1) return undefined;
+  const text = note.slice(0, end + 1);
+  const genuine = note.slice(end + 2).split('\n').some((line) => {
+    const [, name, encoded] = /^— (\S+) ([A-Za-z0-9+/]+=*)$/.exec(line) ?? [];
+    const bytes = Buffer.from(encoded ?? '', 'base64');
+    const verifier = verifiers.find((one) => one.name === name && one.keyId.equals(bytes.subarray(0, KEY_ID_BYTES)));
+    return verifier !== undefined && verify(null, Buffer.from(text), verifier.publicKey, bytes.subarray(KEY_ID_BYTES));
+  });
+  return genuine ? text : undefined;
+}

@@ -1,0 +1,65 @@
+import { Router } from 'express';
+import { z } from 'zod';
+import { lastCheckpoint } from '../../audit/checkpoint-file.ts';
+import { searchAudit } from '../../audit/search-audit.ts';
+import { Problem } from '../../core/problem.ts';
+import type { Authenticator } from '../../identity/caller.ts';
+import { authenticateOperator } from '../authenticate.ts';
+import { given, parseQuery } from '../query.ts';
+
+export interface AuditRoutesDeps {
+  readonly authenticator: Authenticator;
+  /** The audit file, where this process can read it; null when records go to standard output. */
+  readonly file: string | null;
+  /** Public halves of every checkpoint key, the one that signs first. */
+  readonly verifierKeys: readonly string[];
+}
+
+const instant = z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' });
+const text = z.string().min(1).max(2_048);
+const auditQuery = {
+  task: text.optional(),
+  lease: text.optional(),
+  agent: text.optional(),
+  purpose: text.optional(),
+  type: z.string().regex(/^[a-z_]+(\.[a-z_]+)?$/, 'an event type, or the part before its dot').optional(),
+  since: instant.optional(),
+  until: instant.optional(),
+  order: z.enum(['newest', 'oldest']).default('newest'),
+  cursor: z.string().regex(/^\d{1,15}$/, 'a cursor from an earlier answer').optional(),
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+};
+
+/** `/v1/audit`: what is on the record, for operators, and the newest signed checkpoint. */
+export function auditRoutes({ authenticator, file, verifierKeys }: AuditRoutesDeps): Router {
+  const router = Router();
+
+  router.get('/v1/audit', async (request, response) => {
+    await authenticateOperator(request, authenticator, 'viewer');
+    const { task, lease, agent, purpose, type, since, until, order, cursor, limit } = parseQuery(request, auditQuery);
+    const instants = { sinceMs: since === undefined ? undefined : Date.parse(since), untilMs: until === undefined ? undefined : Date.parse(until) };
+    const filter = given({ task, lease, agent, purpose, type, ...instants });
+    const options = { afterSeq: cursor === undefined ? undefined : Number(cursor), newestFirst: order === 'newest', limit };
+    const { items, nextSeq } = await reading(file, (path) => searchAudit(path, filter, options));
+    response.json({ items, next_cursor: nextSeq === null ? null : String(nextSeq) });
+  });
+
+  router.get('/v1/audit/checkpoint', async (request, response) => {
+    await authenticateOperator(request, authenticator, 'viewer');
+    const newest = await reading(file, lastCheckpoint);
+    if (newest === undefined) throw new Problem('not_found', 'there is no checkpoint yet: none is signed without keys.checkpoint_key_files, and the first comes with the first record');
+    response.json({ at: newest.at, note: newest.note, verifier_keys: verifierKeys });
+  });
+
+  return router;
+}
+
+/** Reads what the sealer writes. Another machine's sealer, or a stream to standard output, has nothing here to read. */
+async function reading<T>(file: string | null, read: (path: string) => Promise<T>): Promise<T> {
+  if (file === null) throw new Problem('audit_elsewhere', 'the audit log goes to standard output; search it where it is collected');
+  try {
+    return await read(file);
+  } catch (cause) {
+    throw new Problem('audit_elsewhere', 'this process cannot read the audit file; ask the one that seals it', { cause });
+  }
+}

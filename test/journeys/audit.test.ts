@@ -1,0 +1,112 @@
+import { execFile } from 'node:child_process';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { parseVerifierKey, openNote } from '../../src/audit/signed-note.ts';
+import { RunningBroker } from '../support/running-broker.ts';
+import { until } from '../support/until.ts';
+
+const run = promisify(execFile);
+const LAUNCHER = join(import.meta.dirname, '../../bin/mayfly.js');
+let broker: RunningBroker;
+let viewer: string;
+
+beforeAll(async () => {
+  broker = await RunningBroker.start();
+  viewer = await broker.operatorToken('viewer');
+}, 60_000);
+
+afterAll(() => broker.stop(), 30_000);
+
+interface Item {
+  readonly seq: number;
+  readonly event: { readonly type: string; readonly task: string | null };
+}
+const search = async (query: string): Promise<{ items: Item[]; next_cursor: string | null }> =>
+  (await broker.call('GET', `/v1/audit?${query}`, viewer)).body as unknown as { items: Item[]; next_cursor: string | null };
+const mayfly = (args: readonly string[]) => run(process.execPath, [LAUNCHER, ...args], { env: { PATH: process.env['PATH'] ?? '' } });
+
+describe('the audit log over HTTP', () => {
+  it('is searched by task, type, agent, purpose and time, page by page', async () => {
+    const grant = await broker.grant(['task-reference', 'vault-token']);
+    await broker.complete(grant);
+    // The file is made with its first record.
+    const ended = async (): Promise<boolean> => JSON.stringify(await search(`task=${grant.id}`)).includes('task.ended');
+    await until(ended);
+    const all = await search(`task=${grant.id}&order=oldest`);
+    expect(all.items.map(({ event }) => event.type)).toEqual(expect.arrayContaining(['task.declared', 'task.activated', 'task.ending', 'lease.revoked', 'task.ended']));
+    expect(all.items.every(({ event }) => event.task === grant.id)).toBe(true);
+    expect((await search(`task=${grant.id}&type=lease`)).items.every(({ event }) => event.type.startsWith('lease.'))).toBe(true);
+    expect((await search('agent=agent%3Arefunds&purpose=refund-investigation')).items.length).toBeGreaterThan(3);
+    expect((await search('agent=nobody')).items).toEqual([]);
+    expect((await search('since=2100-01-01T00:00:00Z')).items).toEqual([]);
+
+    const paged: number[] = [];
+    let cursor: string | null = '';
+    while (cursor !== null) {
+      const page: Awaited<ReturnType<typeof search>> = await search(`task=${grant.id}&limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`);
+      paged.push(...page.items.map(({ seq }) => seq));
+      cursor = page.next_cursor;
+    }
+    expect(paged).toEqual(all.items.map(({ seq }) => seq).reverse());
+  });
+
+  it('points at a bad filter, and is for operators', async () => {
+    expect(await broker.call('GET', '/v1/audit?since=yesterday', viewer)).toMatchObject({ status: 422, body: { errors: [{ pointer: '/since' }] } });
+    expect((await broker.call('GET', '/v1/audit', await broker.agentToken())).status).toBe(403);
+  });
+});
+
+describe('checkpoints', () => {
+  it('are signed, served, and find a tail that was cut off', async () => {
+    await until(async () => (await broker.call('GET', '/v1/audit/checkpoint', viewer)).status === 200, { timeoutMs: 20_000, everyMs: 200 });
+    const { note, verifier_keys: keys } = (await broker.call('GET', '/v1/audit/checkpoint', viewer)).body as { note: string; verifier_keys: string[] };
+    expect(openNote(note, keys.map(parseVerifierKey))).toMatch(new RegExp(`^${broker.stack.deploymentId}/mayfly-audit\\n\\d+\\n`));
+    const key = keys[0] ?? '';
+    const file = broker.stack.auditFile;
+    expect((await mayfly(['audit', 'verify', file, '--key', key])).stderr).toContain('signed up to record');
+
+    const cut = join(broker.stack.directory, 'cut.jsonl');
+    const [first = ''] = (await readFile(file, 'utf8')).split('\n');
+    await writeFile(cut, `${first}\n`);
+    await copyFile(`${file}.checkpoints`, `${cut}.checkpoints`);
+    await expect(mayfly(['audit', 'verify', cut, '--key', key])).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('cut: it ends with record 1') });
+    expect((await mayfly(['audit', 'verify', cut])).stderr).toContain('were not looked for');
+  }, 40_000);
+
+  it('are never signed over a gap: a broker whose file was cut grants nothing', async () => {
+    await broker.broker?.stop();
+    const file = broker.stack.auditFile;
+    const text = await readFile(file, 'utf8');
+    await writeFile(file, text.split('\n').slice(0, 1).join('\n') + '\n');
+    await broker.startBroker();
+    await until(async () => (await broker.log()).includes('it was cut or rewritten'), { timeoutMs: 20_000 });
+    await broker.broker?.stop();
+    await writeFile(file, text);
+    await broker.startBroker();
+    await broker.complete(await broker.grant(['task-reference']));
+    await until(async () => (await search('type=sealer')).items.length > 1, { timeoutMs: 20_000 });
+  }, 60_000);
+});
+
+describe('records on standard output', () => {
+  it('are the same chain, which goes on after a restart', async () => {
+    const shipped = await RunningBroker.start({ audit: { file: join(broker.stack.directory, 'head.json'), sink: 'stdout' } });
+    try {
+      const lines = async (): Promise<string[]> => (await shipped.log()).split('\n').filter((line) => line.startsWith('{"epoch":'));
+      await shipped.complete(await shipped.grant(['task-reference']));
+      await until(async () => (await lines()).some((line) => line.includes('task.ended')));
+      await shipped.broker?.stop();
+      await shipped.startBroker();
+      await shipped.complete(await shipped.grant(['task-reference']));
+      await until(async () => (await lines()).filter((line) => line.includes('"task.ended"')).length === 2);
+      const collected = join(broker.stack.directory, 'collected.jsonl');
+      await writeFile(collected, (await lines()).join('\n') + '\n');
+      expect((await mayfly(['audit', 'verify', collected])).stdout).toContain('is whole');
+      expect(await shipped.call('GET', '/v1/audit', await shipped.operatorToken('viewer'))).toMatchObject({ status: 503, body: { code: 'audit_elsewhere' } });
+    } finally {
+      await shipped.stop();
+    }
+  }, 60_000);
+});
