@@ -6,15 +6,19 @@ import { SHARDS, type Shard } from '../core/ids.ts';
 import { defineScript, type RunScript } from '../core/redis-script.ts';
 import { toRfc3339 } from '../core/time.ts';
 import { ChainFile, ChainFileBusy, RECENT_IDS } from './chain-file.ts';
+import type { FeedWriter } from './event-feed.ts';
 import { eventsKey, SEALER_LEASE_KEY, SEALER_TOKEN_KEY, sealerFenceKey } from './event-stream-keys.ts';
 import { appendRecord, type ChainHead, type ChainRecord, type SealerNotice } from './hash-chain.ts';
 import type { EventSealer } from './seal-event.ts';
+import { compareStreamIds } from './stream-ids.ts';
 
 export interface AuditSealerDeps {
   /** A connection of its own, without an offline queue. */
   readonly redis: Redis;
   readonly file: string;
   readonly events: EventSealer;
+  /** Where sealed records are copied for those who watch. */
+  readonly feed?: FeedWriter;
   readonly clock: Clock;
   readonly onFailure: () => void;
   readonly onNotice: (notice: SealerNotice) => void;
@@ -218,23 +222,20 @@ export class AuditSealer {
   async #write(sealing: Sealing, contents: readonly Pick<ChainRecord, 'origin' | 'event'>[]): Promise<void> {
     if (sealing.leasedUntilMonotonicMs - this.#deps.clock.monotonicMs() < LEASE_MARGIN_MS) throw new Error('the sealer was paused for too long to go on');
     const sealedAt = toRfc3339(this.#deps.clock.now());
-    let head = sealing.head;
+    const before = sealing.head;
+    let head = before;
     let lines = '';
+    const records: Pick<ChainRecord, 'seq' | 'epoch' | 'event'>[] = [];
     for (const content of contents) {
       const next = appendRecord(head, { ...content, sealed_at: sealedAt, epoch: sealing.token });
       lines += next.line;
       head = next.head;
+      records.push({ seq: head.seq, epoch: head.epoch, event: content.event });
     }
     await sealing.file.append(lines);
     sealing.head = head;
+    await this.#deps.feed?.publish(before, records);
   }
 }
 
 const script = (name: string): URL => new URL(`./scripts/${name}.lua`, import.meta.url);
-
-/** Redis stream ids are `<ms>-<n>`: numbers, not text. */
-function compareStreamIds(a: string, b: string): number {
-  const [aMs = 0, aN = 0] = a.split('-').map(Number);
-  const [bMs = 0, bN = 0] = b.split('-').map(Number);
-  return aMs - bMs || aN - bN;
-}

@@ -4,11 +4,14 @@ import type { TamperedRecord } from '../ledger/record-seal.ts';
 import { notFound, problemResponse, type ErrorLog } from './problem-response.ts';
 import { readBody } from './read-json.ts';
 import { requestId } from './request-id.ts';
+import { eventRoutes, type EventRoutesDeps } from './routes/events.ts';
 import { healthRoutes, type HealthRoutesDeps } from './routes/health.ts';
 import { leaseRoutes, type LeaseRoutesDeps } from './routes/leases.ts';
 import { oauthRoutes, type OAuthRoutesDeps } from './routes/oauth.ts';
 import { revocationRoutes, type RevocationRoutesDeps } from './routes/revocations.ts';
+import { statusPageRoutes } from './routes/status-page.ts';
 import { taskRoutes, type TaskRoutesDeps } from './routes/tasks.ts';
+import { whoamiRoutes } from './routes/whoami.ts';
 
 export interface AppDeps {
   readonly health: HealthRoutesDeps;
@@ -16,6 +19,7 @@ export interface AppDeps {
   readonly leases: LeaseRoutesDeps;
   readonly revocations: RevocationRoutesDeps;
   readonly oauth: OAuthRoutesDeps;
+  readonly events: EventRoutesDeps;
   readonly log: ErrorLog;
   readonly onTampered: (error: TamperedRecord) => void;
   readonly observeRequest: (observation: { route: string; method: string; status: number; seconds: number }) => void;
@@ -34,6 +38,9 @@ export function createApp(deps: AppDeps): Express {
   app.use(leaseRoutes(deps.leases));
   app.use(revocationRoutes(deps.revocations));
   app.use(oauthRoutes(deps.oauth));
+  app.use(eventRoutes(deps.events));
+  app.use(whoamiRoutes(deps.events));
+  app.use(statusPageRoutes());
   app.use(notFound);
   app.use(problemResponse(deps.log, deps.onTampered));
   return app;
