@@ -288,7 +288,7 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
     leases: { authenticator, ledger, clock, nudge },
     revocations: { authenticator, ledger, revocation: { ledger, clock, nudge } },
     oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers },
-    events: { authenticator, feed, clock },
+    events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },
   };
 }
 

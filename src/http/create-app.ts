@@ -75,6 +75,8 @@ function observeRequests(observe: AppDeps['observeRequest']): RequestHandler {
   return (request, response, next) => {
     const startedMs = performance.now();
     response.once('finish', () => {
+      // A stream lasts as long as somebody watches: that is no latency.
+      if (String(response.getHeader('content-type')).startsWith('text/event-stream')) return;
       const route = (request.route as { path?: unknown } | undefined)?.path;
       observe({
         route: String(Array.isArray(route) ? route[0] : (route ?? 'other')),

@@ -11,6 +11,7 @@ export interface EventRoutesDeps {
   readonly authenticator: Authenticator;
   readonly feed: Pick<FeedReader, 'open' | 'watch' | 'tail'>;
   readonly clock: Clock;
+  readonly observeStreams: (open: number) => void;
 }
 
 /** Proxies drop a connection that says nothing for 30 to 60 s. */
@@ -27,7 +28,11 @@ export function eventRoutes(deps: EventRoutesDeps): Router {
   router.get('/v1/events', async (request, response) => {
     const operator = await authenticateOperator(request, deps.authenticator, 'viewer');
     const leave = enter(operator, open);
-    response.once('close', leave);
+    deps.observeStreams(streamsIn(open));
+    response.once('close', () => {
+      leave();
+      deps.observeStreams(streamsIn(open));
+    });
     await deps.feed.open().catch((cause: unknown) => {
       throw new Problem('ledger_unavailable', 'the events cannot be read now', { retryAfterSeconds: 3, cause });
     });
@@ -57,12 +62,13 @@ export function eventRoutes(deps: EventRoutesDeps): Router {
   return router;
 }
 
+const streamsIn = (open: ReadonlyMap<string, number>): number => [...open.values()].reduce((sum, one) => sum + one, 0);
+
 /** Counts a stream in; answers how to count it out. Throws `limit_exceeded`. */
 function enter({ issuer, subject }: Operator, open: Map<string, number>): () => void {
   const who = `${issuer}\n${subject}`;
   const own = open.get(who) ?? 0;
-  const all = [...open.values()].reduce((sum, one) => sum + one, 0);
-  if (own >= MAX_STREAMS_EACH || all >= MAX_STREAMS) {
+  if (own >= MAX_STREAMS_EACH || streamsIn(open) >= MAX_STREAMS) {
     throw new Problem('limit_exceeded', 'too many event streams are open here; close one, or ask another replica', { retryAfterSeconds: 10 });
   }
   open.set(who, own + 1);

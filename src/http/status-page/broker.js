@@ -59,6 +59,8 @@ export function connectBroker(token) {
       }
     },
 
+    retry: (id) => ask('POST', `/v1/leases/${encodeURIComponent(id)}/retry`, {}),
+
     revoke: (selector, reason) => ask('POST', '/v1/revocations', { selector, reason }),
   };
 }

@@ -21,8 +21,8 @@ const REVOCABILITY = {
 /** When a lease must be dead: its due time, or when somebody asked for the end. */
 const deadline = (lease) => Date.parse(lease.revocation_due_at ?? lease.expires_at);
 
-/** @param {{ body: HTMLElement, onRevoke: (lease: object) => void }} options */
-export function createLeaseTable({ body, onRevoke }) {
+/** @param {{ body: HTMLElement, onRevoke: (lease: object) => void, onRetry: (lease: object) => void }} options */
+export function createLeaseTable({ body, onRevoke, onRetry }) {
   const rows = new Map();
   let mayRevoke = false;
 
@@ -74,8 +74,8 @@ export function createLeaseTable({ body, onRevoke }) {
     cell('Credential', credential, kind);
     cell('Provider', provider);
     cell('Can be ended', revocability);
-    const button = Object.assign(document.createElement('button'), { type: 'button', className: 'revoke', textContent: 'Revoke' });
-    button.addEventListener('click', () => onRevoke(row.lease));
+    const button = Object.assign(document.createElement('button'), { type: 'button', className: 'revoke' });
+    button.addEventListener('click', () => (row.lease.state === 'stuck' ? onRetry : onRevoke)(row.lease));
     const action = cell('', button);
     action.classList.add('action');
 
@@ -94,7 +94,9 @@ export function createLeaseTable({ body, onRevoke }) {
       kind.textContent = lease.kind;
       provider.textContent = lease.provider;
       [revocability.textContent, revocability.title] = REVOCABILITY[lease.revocability] ?? [lease.revocability, ''];
-      button.setAttribute('aria-label', `Revoke ${lease.credential} of ${lease.agent}`);
+      // What is stuck has been revoked already: its target has to be asked once more.
+      button.textContent = lease.state === 'stuck' ? 'Try again' : 'Revoke';
+      button.setAttribute('aria-label', `${button.textContent}: ${lease.credential} of ${lease.agent}`);
       row.showAction();
     };
     row.showAction = () => {
@@ -105,7 +107,7 @@ export function createLeaseTable({ body, onRevoke }) {
       const leftMs = deadline(row.lease) - now;
       row.overdue = leftMs < -ENDING_MS;
       left.textContent = row.lease.state === 'intended' ? '–' : row.overdue ? `overdue ${duration(-leftMs)}` : duration(Math.max(0, leftMs));
-      left.title = `due at ${new Date(deadline(row.lease)).toLocaleTimeString()}`;
+      left.title = `due at ${clockTime(deadline(row.lease))}`;
       bar.value = Math.min(1, Math.max(0, leftMs / row.total));
       row.element.dataset.urgency = row.overdue ? 'overdue' : leftMs < LAST_SECONDS * 1000 ? 'last' : leftMs < SOON_SECONDS * 1000 ? 'soon' : 'later';
     };
@@ -164,3 +166,7 @@ export function duration(ms) {
   const shown = parts[0] === 0 ? parts.slice(1) : parts;
   return shown.map((part, index) => (index === 0 ? String(part) : String(part).padStart(2, '0'))).join(':');
 }
+
+const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
+/** A time of day. @param {number} atMs */
+export const clockTime = (atMs) => CLOCK.format(atMs);

@@ -1,7 +1,7 @@
 // The status page: signs in with a pasted token, shows live leases, follows the events, revokes.
 import { connectBroker, MOST, Refused } from './broker.js';
 import { followEvents } from './event-source.js';
-import { createLeaseTable, short } from './lease-table.js';
+import { clockTime, createLeaseTable, short } from './lease-table.js';
 
 /** Both in sessionStorage: this tab alone has them, and they go with it. */
 const TOKEN = 'mayfly.token';
@@ -34,7 +34,7 @@ const storage = {
   },
 };
 
-const table = createLeaseTable({ body: $('leases'), onRevoke: askToRevoke });
+const table = createLeaseTable({ body: $('leases'), onRevoke: askToRevoke, onRetry: (lease) => void retryStuck(lease) });
 /** Everything that belongs to one sign-in; undefined while signed out. */
 let session;
 /** While the broker cannot be reached at signing in. */
@@ -198,7 +198,7 @@ function note(type, data) {
   const time = document.createElement('time');
   const at = data.at === undefined ? new Date(session.now()) : new Date(data.at);
   time.dateTime = at.toISOString();
-  time.textContent = at.toLocaleTimeString();
+  time.textContent = clockTime(at);
   const what = document.createElement('strong');
   what.textContent = WHAT[type] ?? type;
   const { facts = {} } = data;
@@ -256,6 +256,18 @@ async function revoke() {
   }
 }
 
+async function retryStuck(lease) {
+  const mine = session;
+  try {
+    await mine.broker.retry(lease.id);
+    $('said').textContent = `${lease.credential} of ${lease.agent} is being tried again.`;
+    mine.dirty.add(lease.id);
+    gather(mine);
+  } catch (error) {
+    $('problem').textContent = error instanceof Refused ? error.message : 'The broker cannot be reached.';
+  }
+}
+
 // --- what is shown ---
 
 function showSignedOut(why) {
@@ -279,7 +291,7 @@ function showSignedIn(mine) {
 function showWho(mine) {
   const { subject, role, token_expires_at: until } = mine.caller;
   $('who').textContent = `${subject} · ${role}`;
-  $('who').title = `The token is good until ${new Date(until).toLocaleTimeString()}`;
+  $('who').title = `The token is good until ${clockTime(Date.parse(until))}`;
   const mayRevoke = role === 'operator' || role === 'admin';
   table.allowRevoking(mayRevoke);
   $('action-heading').hidden = !mayRevoke;
