@@ -17,7 +17,7 @@ inChromium('the status page in Chromium', () => {
   let urls: string[];
 
   beforeAll(async () => {
-    broker = await RunningBroker.start();
+    broker = await RunningBroker.start({ revocation: { stuck_after_seconds: 2, retry_first_ms: 300, retry_max_ms: 1_000 } });
     browser = await startChromium();
   }, 90_000);
 
@@ -238,4 +238,24 @@ inChromium('the status page in Chromium', () => {
     expect(await row(id).getByRole('button').isVisible()).toBe(true);
     await broker.complete({ id: task, token });
   });
+
+  // The last one: it takes the database away.
+  it('shows what is stuck before all else, and lets an operator try again', async () => {
+    await signIn('operator');
+    const early = await lease(30);
+    const stuck = at((await broker.grant(['orders-db'], { ttlSeconds: 60 })).credentials, 0).lease_id;
+    await row(stuck).waitFor();
+    await broker.stack.postgres?.stop();
+    await row(stuck).getByRole('button', { name: /^Revoke/ }).click();
+    await page.locator('#revoke-reason').fill('drill');
+    await page.locator('#revoke-confirm').click();
+    await page.locator(`tr[data-lease="${stuck}"][data-state="stuck"]`).waitFor({ timeout: 25_000 });
+    await until(async () => (await page.locator('#leases tr').first().getAttribute('data-lease')) === stuck);
+    expect(await row(early.id).count()).toBe(1);
+    expect(await page.locator('#count-stuck').textContent()).toBe('1');
+    await row(stuck).getByRole('button', { name: /^Try again/ }).click();
+    await page.getByText('is being tried again').waitFor();
+    expect(await page.title()).toMatch(/^\(!\)/);
+    expect(faults).toEqual([]);
+  }, 60_000);
 });
