@@ -180,6 +180,8 @@ function announce(running: Stack, url: string): void {
   const { postgres, openbao } = running;
   say('');
   say(`Mayfly answers at        ${url}`);
+  say(`  live leases            ${url}/ in a browser; to sign in, paste what is in`);
+  say(`                         ${running.tokenFiles.operator_token_file}`);
   say(`  its log                ${join(RUN, 'broker.log')}`);
   say(`  its audit file         ${running.auditFile}`);
   say(`  its configuration      ${running.configFile}`);

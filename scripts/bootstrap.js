@@ -14,16 +14,21 @@ const OPENBAO_VERSION = '2.7.2';
 /** One Ctrl-C arrives up to three times: from the terminal, and passed on by npm. Within this time it is still the same one. */
 const SAME_SIGNAL_MS = 1_000;
 
-/** Installs what is missing. Answers what could not be had, in words; an essential part throws. */
-export const bootstrap = () => untilInterrupted(installAll);
+/**
+ * Installs what is missing. Answers what could not be had, in words; an essential part throws.
+ * @param {{ browser?: boolean }} wanted `browser`: the tests look at the status page in Chromium; nothing else needs it
+ */
+export const bootstrap = ({ browser = false } = {}) => untilInterrupted(() => installAll(browser));
 
-async function installAll() {
+async function installAll(browser) {
   mkdirSync(join(ROOT, '.mayfly'), { recursive: true, mode: 0o700 });
   const missing = [];
   const servers = installServers(missing);
+  // One apt at a time. A browser that cannot be had costs its own tests and nothing else.
+  const pages = browser ? servers.then(() => installBrowser(missing)) : undefined;
   // Only where Python itself is missing does OpenBao have to wait for Debian's packages.
   const openbao = canMakeVenv() ? installOpenBao(missing) : servers.then(() => installOpenBao(missing));
-  const outcomes = await Promise.allSettled([ensureNodeModules(), servers, openbao]);
+  const outcomes = await Promise.allSettled([ensureNodeModules(), servers, openbao, pages]);
   for (const { reason } of outcomes.filter(({ status }) => status === 'rejected')) throw reason;
   return missing;
 }
@@ -72,6 +77,17 @@ async function installServers(missing) {
   } catch (error) {
     if (!onPath('redis-server')) throw new Error(`nothing works without redis-server (${wanted.join(', ')}: ${error.message})`);
     missing.push(`${wanted.join(', ')}: ${error.message}`);
+  }
+}
+
+async function installBrowser(missing) {
+  const isThere = process.env.MAYFLY_CHROMIUM !== undefined || ['chromium', 'chromium-browser', 'google-chrome'].some(onPath);
+  if (isThere) return;
+  try {
+    if (process.getuid?.() !== 0 || !onPath('apt-get')) throw new Error('not installed; install it with your package manager, or run this once as root on Debian');
+    await installDebianPackages(['chromium']);
+  } catch (error) {
+    missing.push(`chromium, so the status page is not looked at: ${error.message}`);
   }
 }
 

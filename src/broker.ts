@@ -5,6 +5,8 @@ import { once } from 'node:events';
 import { Redis } from 'ioredis';
 import { AuditSealer, type AuditSealerDeps } from './audit/audit-sealer.ts';
 import { auditOrigin } from './audit/checkpoint.ts';
+import { createFeedSeal, createFeedWriter } from './audit/event-feed.ts';
+import { BLOCK_MS, FeedReader } from './audit/feed-reader.ts';
 import { createEventSealer } from './audit/seal-event.ts';
 import { loadNoteSigner } from './audit/signed-note.ts';
 import type { Config } from './config/config-schema.ts';
@@ -72,6 +74,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const metrics = createMetrics(version);
   const master = readFileSync(config.keys.ledger_seal_file);
   const events = createEventSealer(deriveKey(master, 'audit events'));
+  const feedSeal = createFeedSeal(deriveKey(master, 'event feed'));
   // Read before anything is opened: a broken policy set must not leave connections behind.
   const policy = serves ? createCedarEngine(loadPolicies(config.policy.directory)) : undefined;
 
@@ -79,8 +82,8 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
 
   const redisUrl = config.redis.url ?? readFileSync(config.redis.url_file ?? '', 'utf8').trim();
   const connections: Redis[] = [];
-  const connect = (patient: boolean): Redis => {
-    const redis = new Redis(redisUrl, patient ? PATIENT : IMPATIENT);
+  const connect = (patient: boolean, more: { readonly commandTimeout?: number; readonly enableAutoPipelining?: boolean } = {}): Redis => {
+    const redis = new Redis(redisUrl, { ...(patient ? PATIENT : IMPATIENT), ...more });
     redis.on('error', (error) => log.debug({ err: error }, 'redis'));
     connections.push(redis);
     return redis;
@@ -121,8 +124,10 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   let queues: RevocationQueues | undefined;
   let nudge = (): void => undefined;
   if (works) {
+    const sealerRedis = connect(false);
     const sealer = new AuditSealer({
-      redis: connect(false),
+      redis: sealerRedis,
+      feed: createFeedWriter(sealerRedis, feedSeal, log),
       file: config.audit.file,
       ...(config.audit.sink === 'stdout' ? { stream: process.stdout } : {}),
       ...(checkpoints === undefined ? {} : { checkpoints }),
@@ -187,6 +192,8 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     );
   }
 
+  const feed = serves ? new FeedReader({ redis: connect(false, FOLLOWING), seal: feedSeal, onForged: () => metrics.countTampered(), log }) : undefined;
+
   let stopping = false;
   const health: HealthRoutesDeps = {
     essential: async () => [await ledgerHealth(ledger)],
@@ -194,11 +201,11 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     stopping: () => stopping,
   };
   const app =
-    policy === undefined
+    policy === undefined || feed === undefined
       ? createHealthApp(health)
       : createApp({
           health,
-          ...routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, checkpoints }),
+          ...routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, checkpoints, feed }),
           log,
           onTampered: (error) => tampered.report(error, shardOfRecord(error), ledger),
           observeRequest: (observation) => metrics.observeRequest(observation),
@@ -222,6 +229,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     metricsUrl: `${addressUrl(metricsServer, config.http.host)}/metrics`,
     async stop() {
       stopping = true;
+      feed?.stop();
       await closeServer();
       for (const stop of stops.slice(0, -1)) await stop();
       await recordLife('broker.stopped');
@@ -236,6 +244,8 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
 
 /** For what must fail at once when Redis is away: a grant, a read. */
 const IMPATIENT = { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 2_000, enableAutoPipelining: true, retryStrategy: retryDelay };
+/** For a blocking read, which outlasts what others may take. */
+const FOLLOWING = { commandTimeout: 2 * BLOCK_MS, enableAutoPipelining: false };
 /** For BullMQ, which waits for Redis as long as it takes. */
 const PATIENT = { maxRetriesPerRequest: null, retryStrategy: retryDelay };
 
@@ -260,10 +270,11 @@ interface RouteParts {
   readonly log: Logger;
   readonly nudge: () => void;
   readonly checkpoints: AuditSealerDeps['checkpoints'];
+  readonly feed: FeedReader;
 }
 
 /** What each group of routes needs. */
-function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, checkpoints }: RouteParts) {
+function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, checkpoints, feed }: RouteParts) {
   const clock = systemClock;
   const issuers = [...config.identity.issuers, config.operators];
   const outboundFetch = createOutboundFetch({
@@ -294,6 +305,7 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
     leases: { authenticator, ledger, clock, nudge },
     revocations: { authenticator, ledger, revocation: { ledger, clock, nudge } },
     oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers },
+    events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },
   };
 }
 

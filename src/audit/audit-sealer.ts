@@ -13,6 +13,8 @@ import { eventsKey, SEALER_LEASE_KEY, SEALER_TOKEN_KEY, sealerFenceKey } from '.
 import { appendRecord, type ChainHead, type ChainRecord, type SealerNotice } from './hash-chain.ts';
 import type { EventSealer } from './seal-event.ts';
 import { parseVerifierKey, type NoteSigner } from './signed-note.ts';
+import type { FeedWriter } from './event-feed.ts';
+import { compareStreamIds } from './stream-ids.ts';
 
 export interface AuditSealerDeps {
   /** A connection of its own, without an offline queue. */
@@ -21,6 +23,8 @@ export interface AuditSealerDeps {
   /** Absent: records go into the file. Else they go to this stream, and the file keeps where the chain stands. */
   readonly stream?: NodeJS.WritableStream;
   readonly events: EventSealer;
+  /** Where sealed records are copied for those who watch. */
+  readonly feed?: FeedWriter;
   readonly clock: Clock;
   /** Signs where the chain stands, that often and at the end; absent: nothing is signed. */
   readonly checkpoints?: { readonly origin: string; readonly signers: readonly [NoteSigner, ...NoteSigner[]]; readonly everyMs: number };
@@ -252,23 +256,20 @@ export class AuditSealer {
   async #write(sealing: Sealing, contents: readonly Pick<ChainRecord, 'origin' | 'event'>[]): Promise<void> {
     if (sealing.leasedUntilMonotonicMs - this.#deps.clock.monotonicMs() < LEASE_MARGIN_MS) throw new Error('the sealer was paused for too long to go on');
     const sealedAt = toRfc3339(this.#deps.clock.now());
-    let head = sealing.head;
+    const before = sealing.head;
+    let head = before;
     let lines = '';
+    const records: Pick<ChainRecord, 'seq' | 'epoch' | 'event'>[] = [];
     for (const content of contents) {
       const next = appendRecord(head, { ...content, sealed_at: sealedAt, epoch: sealing.token });
       lines += next.line;
       head = next.head;
+      records.push({ seq: head.seq, epoch: head.epoch, event: content.event });
     }
     await sealing.sink.append(lines, head, sealing.last);
     sealing.head = head;
+    await this.#deps.feed?.publish(before, records);
   }
 }
 
 const script = (name: string): URL => new URL(`./scripts/${name}.lua`, import.meta.url);
-
-/** Redis stream ids are `<ms>-<n>`: numbers, not text. */
-function compareStreamIds(a: string, b: string): number {
-  const [aMs = 0, aN = 0] = a.split('-').map(Number);
-  const [bMs = 0, bN = 0] = b.split('-').map(Number);
-  return aMs - bMs || aN - bN;
-}

@@ -10,3 +10,5 @@ export const sealerFenceKey = (shard: Shard): string => `mayfly:{${shard}}:seale
 export const SEALER_LEASE_KEY = 'mayfly:{sealer}:lease';
 /** Counter of fencing tokens. */
 export const SEALER_TOKEN_KEY = 'mayfly:{sealer}:token';
+/** Stream of the newest sealed events of all shards in the order of the audit file, written by the sealer: for those who watch. */
+export const FEED_KEY = 'mayfly:{feed}:events';

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import type { AuditEvent, SealedEvent } from './audit-event.ts';
 
 /** Seals events, so that one made up by a writer in Redis can be told from one of ours. */
@@ -10,7 +10,9 @@ export interface EventSealer {
 
 /** `key`: 32 bytes, derived for events alone. */
 export function createEventSealer(key: Buffer): EventSealer {
-  const macOf = (json: string): Buffer => createHmac('sha256', key).update(`mayfly-event\n${json}`).digest();
+  // As a key object: with a buffer, Node 24 prepares it anew each time, which takes four times as long as the HMAC.
+  const secret = createSecretKey(key);
+  const macOf = (json: string): Buffer => createHmac('sha256', secret).update(`mayfly-event\n${json}`).digest();
   return {
     seal(event) {
       // Carried and sealed as this very text, so no canonical form is needed.

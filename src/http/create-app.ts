@@ -5,11 +5,14 @@ import { notFound, problemResponse, type ErrorLog } from './problem-response.ts'
 import { readBody } from './read-json.ts';
 import { requestId } from './request-id.ts';
 import { auditRoutes, type AuditRoutesDeps } from './routes/audit.ts';
+import { eventRoutes, type EventRoutesDeps } from './routes/events.ts';
 import { healthRoutes, type HealthRoutesDeps } from './routes/health.ts';
 import { leaseRoutes, type LeaseRoutesDeps } from './routes/leases.ts';
 import { oauthRoutes, type OAuthRoutesDeps } from './routes/oauth.ts';
 import { revocationRoutes, type RevocationRoutesDeps } from './routes/revocations.ts';
+import { statusPageRoutes } from './routes/status-page.ts';
 import { taskRoutes, type TaskRoutesDeps } from './routes/tasks.ts';
+import { whoamiRoutes } from './routes/whoami.ts';
 
 export interface AppDeps {
   readonly health: HealthRoutesDeps;
@@ -18,6 +21,7 @@ export interface AppDeps {
   readonly leases: LeaseRoutesDeps;
   readonly revocations: RevocationRoutesDeps;
   readonly oauth: OAuthRoutesDeps;
+  readonly events: EventRoutesDeps;
   readonly log: ErrorLog;
   readonly onTampered: (error: TamperedRecord) => void;
   readonly observeRequest: (observation: { route: string; method: string; status: number; seconds: number }) => void;
@@ -37,6 +41,9 @@ export function createApp(deps: AppDeps): Express {
   app.use(auditRoutes(deps.audit));
   app.use(revocationRoutes(deps.revocations));
   app.use(oauthRoutes(deps.oauth));
+  app.use(eventRoutes(deps.events));
+  app.use(whoamiRoutes(deps.events));
+  app.use(statusPageRoutes());
   app.use(notFound);
   app.use(problemResponse(deps.log, deps.onTampered));
   return app;
@@ -71,6 +78,8 @@ function observeRequests(observe: AppDeps['observeRequest']): RequestHandler {
   return (request, response, next) => {
     const startedMs = performance.now();
     response.once('finish', () => {
+      // A stream lasts as long as somebody watches: that is no latency.
+      if (String(response.getHeader('content-type')).startsWith('text/event-stream')) return;
       const route = (request.route as { path?: unknown } | undefined)?.path;
       observe({
         route: String(Array.isArray(route) ? route[0] : (route ?? 'other')),

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 
 /** What a record is; part of the seal, so that one kind can never pass as another. */
 export type RecordKind = 'task' | 'lease' | 'revocation' | 'idempotency';
@@ -34,8 +34,10 @@ export interface RecordSeal {
 
 /** `key`: 32 bytes, derived for this purpose alone. */
 export function createRecordSeal(key: Buffer): RecordSeal {
+  // As a key object: with a buffer, Node 24 prepares it anew each time, which takes four times as long as the HMAC.
+  const secret = createSecretKey(key);
   const macOf = (kind: RecordKind, id: string, json: string): Buffer =>
-    createHmac('sha256', key).update(`${kind}\n${id}\n${json}`).digest();
+    createHmac('sha256', secret).update(`${kind}\n${id}\n${json}`).digest();
 
   return {
     seal(kind, id, record) {

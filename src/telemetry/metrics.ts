@@ -37,6 +37,7 @@ export function createMetrics(version: string) {
   const tampered = new Counter({ name: 'mayfly_records_tampered_total', help: 'Stored records that failed their seal or vanished', registers });
   const orphans = new Counter({ name: 'mayfly_orphans_total', help: 'Live credentials found at a target and in no record', labelNames: ['provider'], registers });
   const auditFailures = new Counter({ name: 'mayfly_audit_write_failures_total', help: 'Failed writes of the audit file', registers });
+  const eventStreams = new Gauge({ name: 'mayfly_event_streams', help: 'Readers of /v1/events on this process', registers });
   new Gauge({ name: 'mayfly_build_info', help: 'Always 1; the version is in the label', labelNames: ['version'], registers }).set({ version }, 1);
 
   const gauges = {
@@ -63,6 +64,7 @@ export function createMetrics(version: string) {
     countDecision(decision: string, rules: readonly string[]): void {
       for (const rule of rules.length > 0 ? rules : ['none']) decisions.inc({ decision, rule });
     },
+    setEventStreams: (open: number): void => eventStreams.set(open),
     countTampered: (): void => tampered.inc(),
     countOrphan: (provider: string): void => orphans.inc({ provider }),
     countAuditFailure: (): void => auditFailures.inc(),

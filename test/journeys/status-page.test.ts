@@ -1,0 +1,261 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, describe } from '@jest/globals';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { at } from '../support/at.ts';
+import { chromiumPath, openPage, startChromium } from '../support/chromium.ts';
+import { RunningBroker } from '../support/running-broker.ts';
+import { until } from '../support/until.ts';
+
+/** Without a browser these are skipped, by name. */
+const inChromium = chromiumPath === undefined ? describe.skip : describe;
+
+inChromium('the status page in Chromium', () => {
+  let broker: RunningBroker;
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  let faults: string[];
+  let urls: string[];
+
+  beforeAll(async () => {
+    broker = await RunningBroker.start({ revocation: { stuck_after_seconds: 2, retry_first_ms: 300, retry_max_ms: 1_000 } });
+    browser = await startChromium();
+  }, 90_000);
+
+  afterAll(async () => {
+    await browser.close();
+    await broker.stop();
+  }, 30_000);
+
+  beforeEach(async () => {
+    context = await browser.newContext();
+    context.setDefaultTimeout(15_000);
+    ({ page, faults, urls } = await openPage(context, broker.url));
+  });
+
+  afterEach(() => context.close());
+
+  const row = (lease: string) => page.locator(`tr[data-lease="${lease}"]`);
+  const isLive = () => page.locator('#connection[data-state="on"]').waitFor();
+
+  async function signIn(role: 'viewer' | 'operator', token?: string): Promise<string> {
+    const pasted = token ?? (await broker.operatorToken(role));
+    await page.locator('#token').fill(pasted);
+    await page.keyboard.press('Enter');
+    await isLive();
+    return pasted;
+  }
+
+  async function lease(ttlSeconds = 300): Promise<{ readonly id: string; readonly task: string; readonly token: string }> {
+    const grant = await broker.grant(['vault-token'], { ttlSeconds });
+    return { id: at(grant.credentials, 0).lease_id, task: grant.id, token: grant.token };
+  }
+
+  const secondsLeft = async (id: string): Promise<number> => {
+    const [minutes = 0, seconds = 0] = ((await row(id).locator('.left').textContent()) ?? '').split(':').map(Number);
+    return 60 * minutes + seconds;
+  };
+  const stateOf = async (id: string): Promise<string> =>
+    ((await broker.call('GET', `/v1/leases/${id}`, await broker.operatorToken('viewer'))).body['lease'] as { state: string }).state;
+
+  it('shows a lease that counts down by the clock of the broker and vanishes when it has ended', async () => {
+    await signIn('viewer');
+    const { id } = await lease(10);
+    await row(id).waitFor();
+    const first = await secondsLeft(id);
+    expect(first).toBeLessThanOrEqual(10);
+    await until(async () => (await secondsLeft(id)) < first, { what: 'the countdown moves' });
+    expect(await row(id).isVisible()).toBe(true);
+    await row(id).waitFor({ state: 'detached', timeout: 25_000 });
+    expect(await stateOf(id)).toBe('revoked');
+    expect(faults).toEqual([]);
+  }, 45_000);
+
+  it('goes by the clock of the broker although that of the browser is an hour off', async () => {
+    await page.clock.install({ time: Date.now() + 3_600_000 });
+    await page.reload();
+    await signIn('viewer');
+    const { id, task, token } = await lease(200);
+    await row(id).waitFor();
+    await until(async () => (await secondsLeft(id)) > 0);
+    expect(await secondsLeft(id)).toBeLessThanOrEqual(200);
+    expect(await secondsLeft(id)).toBeGreaterThan(150);
+    await broker.complete({ id: task, token });
+  });
+
+  it('lets an operator revoke, by keyboard alone, with a reason that goes on the record', async () => {
+    await signIn('operator');
+    const { id } = await lease();
+    await row(id).getByRole('button', { name: /^Revoke/ }).focus();
+    await page.keyboard.press('Enter');
+    await page.locator('#revoke-dialog[open]').waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('#revoke-dialog').waitFor({ state: 'hidden' });
+    expect(await stateOf(id)).toBe('active');
+    await row(id).getByRole('button').focus();
+    await page.keyboard.press('Enter');
+    await page.keyboard.type('seen in a log');
+    await page.keyboard.press('Enter');
+    await row(id).waitFor({ state: 'detached' });
+    expect(await stateOf(id)).toBe('revoked');
+    expect(faults).toEqual([]);
+  });
+
+  it('revokes the whole task where that is asked', async () => {
+    await signIn('operator');
+    const grant = await broker.grant(['vault-token', 'task-reference']);
+    const [first, second] = [at(grant.credentials, 0).lease_id, at(grant.credentials, 1).lease_id];
+    await row(first).getByRole('button').click();
+    await page.getByLabel('the whole task').check();
+    await page.locator('#revoke-reason').fill('drill');
+    await page.locator('#revoke-confirm').click();
+    await Promise.all([first, second].map((id) => row(id).waitFor({ state: 'detached' })));
+    expect((await broker.call('GET', `/v1/tasks/${grant.id}`, grant.token)).body).toMatchObject({ task: { end_reason: 'revoked' } });
+  });
+
+  it('does not revoke without a reason', async () => {
+    await signIn('operator');
+    const { id, task, token } = await lease();
+    await row(id).getByRole('button').click();
+    await page.locator('#revoke-reason').fill('   ');
+    await page.locator('#revoke-confirm').click();
+    await page.getByText('Say why').waitFor();
+    expect(await stateOf(id)).toBe('active');
+    await broker.complete({ id: task, token });
+  });
+
+  it('gives a viewer no button, and the interface refuses it too', async () => {
+    const token = await signIn('viewer');
+    const { id, task, token: agent } = await lease();
+    await row(id).waitFor();
+    expect(await page.getByRole('button', { name: /^Revoke/ }).count()).toBe(0);
+    await page.getByText('To revoke takes the role operator').waitFor();
+    const answer = await broker.call('POST', '/v1/revocations', token, { selector: { lease: id }, reason: 'drill' });
+    expect(answer).toMatchObject({ status: 403, body: { code: 'forbidden' } });
+    expect(await stateOf(id)).toBe('active');
+    await broker.complete({ id: task, token: agent });
+  });
+
+  it('shows in the words of the broker why a revocation is refused', async () => {
+    await signIn('operator');
+    const viewer = await broker.operatorToken('viewer');
+    await page.route('**/v1/revocations', (route) => route.continue({ headers: { ...route.request().headers(), authorization: `Bearer ${viewer}` } }));
+    const { id, task, token } = await lease();
+    await row(id).getByRole('button').click();
+    await page.locator('#revoke-reason').fill('drill');
+    await page.locator('#revoke-confirm').click();
+    await page.getByText('this needs the role operator; the caller is viewer').waitFor();
+    expect(await stateOf(id)).toBe('active');
+    await broker.complete({ id: task, token });
+  });
+
+  it('goes on after a reload where it was, with what happened meanwhile', async () => {
+    await signIn('operator');
+    const kept = await lease();
+    await row(kept.id).waitFor();
+    await page.goto('about:blank');
+    const missed = await lease();
+    await broker.complete({ id: missed.task, token: missed.token });
+    await page.goto(broker.url);
+    await isLive();
+    await row(kept.id).waitFor();
+    await page.locator('#events').getByText(missed.id.slice(0, 12)).first().waitFor();
+    expect(await page.locator('#events [data-type="resync"]').count()).toBe(0);
+    const next = await lease();
+    await row(next.id).waitFor();
+    await page.reload();
+    await isLive();
+    await Promise.all([row(kept.id).waitFor(), row(next.id).waitFor()]);
+    await Promise.all([kept, next].map(({ task, token }) => broker.complete({ id: task, token })));
+    await Promise.all([kept, next].map(({ id }) => row(id).waitFor({ state: 'detached' })));
+  }, 60_000);
+
+  it('says when it is cut off, and goes on by itself when the broker is back', async () => {
+    await signIn('operator');
+    await broker.kill();
+    await page.locator('#connection[data-state="waiting"]').waitFor();
+    await broker.startBroker();
+    const { id, task, token } = await lease();
+    await row(id).waitFor({ timeout: 40_000 });
+    await isLive();
+    await broker.complete({ id: task, token });
+  }, 90_000);
+
+  it('keeps the token out of URLs, cookies and what outlives the tab, and forgets it at signing out', async () => {
+    const token = await signIn('operator');
+    expect(await page.evaluate('JSON.stringify(sessionStorage)')).toContain(token);
+    expect(await page.evaluate('JSON.stringify(localStorage) + document.cookie + location.href')).not.toContain(token);
+    expect(await context.cookies()).toEqual([]);
+    expect(urls.filter((url) => url.includes(token) || !url.startsWith(broker.url))).toEqual([]);
+    expect(await page.locator('#token').inputValue()).toBe('');
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.locator('#sign-in').waitFor();
+    expect(await page.evaluate('JSON.stringify(sessionStorage)')).toBe('{}');
+    expect(faults).toEqual([]);
+  });
+
+  it('says in plain words that a token is no good, or not an operator’s', async () => {
+    await page.locator('#token').fill('not-a-token');
+    await page.keyboard.press('Enter');
+    await page.getByText('the token was not accepted').waitFor();
+    await page.locator('#token').fill(await broker.agentToken());
+    await page.keyboard.press('Enter');
+    await page.getByText('This page is for operators').waitFor();
+    expect(await page.evaluate('JSON.stringify(sessionStorage)')).toBe('{}');
+  });
+
+  it('asks for a new token when the old one has ended', async () => {
+    await signIn('viewer', await broker.stack.operators.sign({ subject: 'vera', claims: { roles: ['mayfly-viewer'] }, lifetimeSeconds: 5 }));
+    // The stream ends with the token; within the 30 s of allowed skew it is taken once more.
+    await page.locator('#sign-in').waitFor({ timeout: 60_000 });
+    await page.locator('#sign-in-problem').getByText(/not accepted/).waitFor();
+  }, 80_000);
+
+  it('tells who has no lease how to make the first one', async () => {
+    await signIn('viewer');
+    await page.getByText('mayfly request --purpose').waitFor();
+    expect(await page.locator('#table').isVisible()).toBe(false);
+  });
+
+  it('shows what others chose as text: a name is never markup', async () => {
+    await signIn('viewer');
+    const name = 'agent:<img src=x onerror=alert(1)>';
+    await broker.call('POST', '/v1/tasks', await broker.agentToken(name), { purpose: 'refund-investigation', actions: ['read'], credentials: [{ name: 'vault-token' }] });
+    await page.locator('#events').getByText(name).first().waitFor();
+    expect(await page.locator('#events img').count()).toBe(0);
+    expect(faults).toEqual([]);
+  });
+
+  it.each([['light', 1_280], ['dark', 1_280], ['light', 360], ['dark', 360]] as const)('fits its %s window of %i px', async (colorScheme, width) => {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height: 740 });
+    await signIn('operator');
+    const { id, task, token } = await lease();
+    await row(id).waitFor();
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+    const [ground, text] = await page.evaluate<[string, string]>('[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]');
+    const lightness = (color: string): number => (color.match(/\d+/g) ?? []).slice(0, 3).map(Number).reduce((a, b) => a + b, 0);
+    expect(lightness(ground) > lightness(text)).toBe(colorScheme === 'light');
+    expect(await row(id).getByRole('button').isVisible()).toBe(true);
+    await broker.complete({ id: task, token });
+  });
+
+  // The last one: it takes the database away.
+  it('shows what is stuck before all else, and lets an operator try again', async () => {
+    await signIn('operator');
+    const early = await lease(30);
+    const stuck = at((await broker.grant(['orders-db'], { ttlSeconds: 60 })).credentials, 0).lease_id;
+    await row(stuck).waitFor();
+    await broker.stack.postgres?.stop();
+    await row(stuck).getByRole('button', { name: /^Revoke/ }).click();
+    await page.locator('#revoke-reason').fill('drill');
+    await page.locator('#revoke-confirm').click();
+    await page.locator(`tr[data-lease="${stuck}"][data-state="stuck"]`).waitFor({ timeout: 25_000 });
+    await until(async () => (await page.locator('#leases tr').first().getAttribute('data-lease')) === stuck);
+    expect(await row(early.id).count()).toBe(1);
+    expect(await page.locator('#count-stuck').textContent()).toBe('1');
+    await row(stuck).getByRole('button', { name: /^Try again/ }).click();
+    await page.getByText('is being tried again').waitFor();
+    expect(await page.title()).toMatch(/^\(!\)/);
+    expect(faults).toEqual([]);
+  }, 60_000);
+});
