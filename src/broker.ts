@@ -23,8 +23,7 @@ import { createOutboundFetch } from './identity/outbound-fetch.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { createRedisLedger } from './ledger/redis-ledger.ts';
 import { createTamperReport, shardOfRecord } from './ledger/tamper-report.ts';
-import { createCedarEngine } from './policy/cedar-engine.ts';
-import { loadPolicies } from './policy/load-policies.ts';
+import { LivePolicies, type PolicyChange } from './policy/live-policies.ts';
 import type { CredentialProvider } from './providers/credential-provider.ts';
 import { guardProvider } from './providers/guarded-provider.ts';
 import { createJwtProvider, type JwtProvider } from './providers/jwt/jwt-provider.ts';
@@ -63,6 +62,8 @@ const GUARDS = { maxSkewMs: 5_000, maxAuditLagMs: 30_000 };
 const STOP_GRACE_MS = 6_000;
 /** Batches of one provider worked on at once. */
 const BATCHES_PER_PROVIDER = 4;
+/** How often the policy folder is looked at. */
+const POLICY_LOOK_MS = 1_000;
 /** For one pass of the reconciler over one provider. */
 const RECONCILE_TIMEOUT_MS = 60_000;
 
@@ -76,7 +77,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const events = createEventSealer(deriveKey(master, 'audit events'));
   const feedSeal = createFeedSeal(deriveKey(master, 'event feed'));
   // Read before anything is opened: a broken policy set must not leave connections behind.
-  const policy = serves ? createCedarEngine(loadPolicies(config.policy.directory)) : undefined;
+  const policy = serves ? new LivePolicies({ directory: config.policy.directory, intervalMs: POLICY_LOOK_MS, onChange: (change) => policyChanged(change) }) : undefined;
 
   const checkpoints = checkpointSigning(config);
 
@@ -101,6 +102,27 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     minReplicaAcks: config.redis.min_replica_acks,
     onTampered: (error, shard) => tampered.report(error, shard, ledger),
   });
+
+  /** A changed policy folder: on the log, in the metrics, and on the record. */
+  function policyChanged(change: PolicyChange): void {
+    metrics.countPolicyReload(change.type);
+    const { type, ...facts } = change.type === 'reloaded' ? change : { type: change.type, in_force: change.inForce, fault: change.error.message };
+    if (change.type === 'reloaded') {
+      metrics.setPolicyVersion(change.to);
+      log.info(facts, 'policies reloaded');
+    } else {
+      log.error(facts, 'the changed policies are refused; those in force stay');
+    }
+    const event = type === 'reloaded' ? 'policy.reloaded' : 'policy.reload_refused';
+    ledger.recordEvent({ shard: SHARDS[0] as Shard, type: event, by: { issuer: 'mayfly', subject: 'broker' }, facts }).catch((error: unknown) => log.warn({ err: error }, 'a change of policies could not be put on the record'));
+  }
+  const reloadPolicy = (): void => policy?.reload();
+  // In a terminal it means that the terminal was closed.
+  if (!process.stdout.isTTY) process.on('SIGHUP', reloadPolicy);
+  if (policy !== undefined) {
+    metrics.setPolicyVersion(policy.version);
+    policy.start();
+  }
 
   const rights = { mint: serves, revoke: works, list: works };
   const jwtProviders: JwtProvider[] = [];
@@ -229,6 +251,8 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     metricsUrl: `${addressUrl(metricsServer, config.http.host)}/metrics`,
     async stop() {
       stopping = true;
+      policy?.stop();
+      process.off('SIGHUP', reloadPolicy);
       feed?.stop();
       await closeServer();
       for (const stop of stops.slice(0, -1)) await stop();
@@ -263,7 +287,7 @@ function checkpointSigning({ keys, audit, deployment_id: deploymentId }: Config)
 interface RouteParts {
   readonly config: Config;
   readonly ledger: Ledger;
-  readonly policy: GrantDeps['policy'];
+  readonly policy: LivePolicies;
   readonly providers: ReadonlyMap<string, CredentialProvider>;
   readonly jwtProviders: readonly JwtProvider[];
   readonly metrics: Metrics;
@@ -303,6 +327,7 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
     tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
     audit: { authenticator, file: config.audit.sink === 'file' ? config.audit.file : null, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
     leases: { authenticator, ledger, clock, nudge },
+    policy: { authenticator, evaluate: { ...grant, policy, clock } },
     revocations: { authenticator, ledger, revocation: { ledger, clock, nudge } },
     oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers },
     events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },

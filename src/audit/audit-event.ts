@@ -28,6 +28,8 @@ export type AuditEventType =
   | 'orphan.revoked'
   | 'revocation.requested'
   | 'record.tampered'
+  | 'policy.reloaded'
+  | 'policy.reload_refused'
   | 'broker.started'
   | 'broker.stopped';
 

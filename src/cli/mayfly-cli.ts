@@ -5,6 +5,7 @@ import { addBrokerCommands } from './commands/broker-commands.ts';
 import { addKeysCommands } from './commands/keys-commands.ts';
 import { addLifetimeCommands } from './commands/lifetime-commands.ts';
 import { addOperatorCommands } from './commands/operator-commands.ts';
+import { addPolicyCommands } from './commands/policy-commands.ts';
 import { addTaskCommands } from './commands/task-commands.ts';
 import { CliError, EXIT } from './exit-codes.ts';
 import { say } from './output.ts';
@@ -29,6 +30,7 @@ function createProgram(): Command {
   addAuditCommands(program, connection);
   addBrokerCommands(program);
   addKeysCommands(program);
+  addPolicyCommands(program);
   return program;
 }
 

@@ -14,6 +14,8 @@ export interface DecisionBasis {
   readonly dataClasses: readonly string[];
   readonly context: Readonly<Record<string, string | number | boolean>>;
   readonly evidence: Evidence;
+  /** Humans who approved exactly this; none when absent. */
+  readonly approvals?: number;
   readonly ticket: string | null;
   readonly environment: string;
   readonly liveLeases: number;
@@ -75,7 +77,7 @@ export function decideCredentials(
       actions: basis.actions,
       dataClasses: basis.dataClasses,
       evidence: basis.evidence,
-      approvals: 0,
+      approvals: basis.approvals ?? 0,
       ticket: basis.ticket,
       params,
       context: basis.context,

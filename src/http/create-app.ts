@@ -9,6 +9,7 @@ import { eventRoutes, type EventRoutesDeps } from './routes/events.ts';
 import { healthRoutes, type HealthRoutesDeps } from './routes/health.ts';
 import { leaseRoutes, type LeaseRoutesDeps } from './routes/leases.ts';
 import { oauthRoutes, type OAuthRoutesDeps } from './routes/oauth.ts';
+import { policyRoutes, type PolicyRoutesDeps } from './routes/policy.ts';
 import { revocationRoutes, type RevocationRoutesDeps } from './routes/revocations.ts';
 import { statusPageRoutes } from './routes/status-page.ts';
 import { taskRoutes, type TaskRoutesDeps } from './routes/tasks.ts';
@@ -19,6 +20,7 @@ export interface AppDeps {
   readonly tasks: TaskRoutesDeps;
   readonly audit: AuditRoutesDeps;
   readonly leases: LeaseRoutesDeps;
+  readonly policy: PolicyRoutesDeps;
   readonly revocations: RevocationRoutesDeps;
   readonly oauth: OAuthRoutesDeps;
   readonly events: EventRoutesDeps;
@@ -40,6 +42,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(leaseRoutes(deps.leases));
   app.use(auditRoutes(deps.audit));
   app.use(revocationRoutes(deps.revocations));
+  app.use(policyRoutes(deps.policy));
   app.use(oauthRoutes(deps.oauth));
   app.use(eventRoutes(deps.events));
   app.use(whoamiRoutes(deps.events));

@@ -3,7 +3,7 @@ import { digestOf } from '../core/canonical-json.ts';
 import { newDecisionId } from '../core/ids.ts';
 import { requestFor, type CedarRequest } from './cedar-request.ts';
 import { POLICY_ACTIONS, type CompiledPolicies } from './compile-policies.ts';
-import type { Decision, PolicyEngine, PolicyQuestion } from './decision.ts';
+import type { Decision, PolicyAction, PolicyEngine, PolicyQuestion } from './decision.ts';
 import { PolicyError } from './policy-error.ts';
 
 type Answer =
@@ -30,13 +30,23 @@ const slots: { newest: Slot; readonly owners: Record<Slot, object | null> } = { 
 export function createCedarEngine(compiled: CompiledPolicies): PolicyEngine {
   const owner = {};
   const slot = load(compiled, owner);
-
-  const ask = (request: CedarRequest, action: string): Answer => {
+  return engineOf(compiled, (request, action) => {
     // Its names would lead to somebody else's policies.
     if (slots.owners[slot] !== owner) return { kind: 'fault', fault: 'these policies are no longer in force' };
-    return askCedar(request, slot, action);
-  };
+    return answerOf(() => cedar.statefulIsAuthorized({ ...request, preparsedPolicySetId: setName(slot, action), preparsedSchemaName: schemaName(slot), validateRequest: true }));
+  });
+}
 
+/** The same for a set that is only tried out: it takes no slot, and parses its policies at every question. */
+export function createDraftEngine(compiled: CompiledPolicies): PolicyEngine {
+  return engineOf(compiled, (request, action) =>
+    answerOf(() => cedar.isAuthorized({ ...request, policies: { staticPolicies: compiled.byAction.get(action) ?? {} }, schema: compiled.schemaText, validateRequest: true })),
+  );
+}
+
+type AskCedar = (request: CedarRequest, action: PolicyAction) => Answer;
+
+function engineOf(compiled: CompiledPolicies, ask: AskCedar): PolicyEngine {
   const consider = (question: PolicyQuestion): Pick<Decision, 'result' | 'policies' | 'inputDigest' | 'fault'> => {
     let request: CedarRequest;
     let inputDigest = NO_INPUT;
@@ -101,14 +111,9 @@ const isKnown = (question: PolicyQuestion, { vocabulary }: CompiledPolicies): bo
   question.actions.every((word) => vocabulary.actions.has(word)) &&
   question.dataClasses.every((word) => vocabulary.dataClasses.has(word));
 
-function askCedar(request: CedarRequest, slot: Slot, action: string): Answer {
+function answerOf(call: () => ReturnType<typeof cedar.isAuthorized>): Answer {
   try {
-    const answer = cedar.statefulIsAuthorized({
-      ...request,
-      preparsedPolicySetId: setName(slot, action),
-      preparsedSchemaName: schemaName(slot),
-      validateRequest: true,
-    });
+    const answer = call();
     if (answer.type !== 'success') return { kind: 'fault', fault: answer.errors.map(({ message }) => message).join('; ') };
     const { decision, diagnostics } = answer.response;
     if (diagnostics.errors.length > 0) return { kind: 'fault', fault: diagnostics.errors.map(({ policyId }) => `policy ${policyId} failed`).join('; ') };

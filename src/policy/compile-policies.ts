@@ -17,6 +17,8 @@ export interface CompiledPolicies {
   readonly version: string;
   readonly vocabulary: Vocabulary;
   readonly schemaText: string;
+  /** Every policy as written, by id. */
+  readonly texts: ReadonlyMap<string, string>;
   /** Policies by id, for each action only those that can apply to it: Cedar looks at every policy it is given. */
   readonly byAction: ReadonlyMap<PolicyAction, Readonly<Record<string, string>>>;
   /** Published reasons by policy id. */
@@ -39,6 +41,7 @@ export function compilePolicies(sources: PolicySources): CompiledPolicies {
   validate(sources.schema, named);
   refuseMisfit(sources.schema, vocabulary);
   return {
+    texts: new Map(named.map(({ id, text }) => [id, text])),
     version: digestOf([sources.schema.text, named.map(({ id, text }) => [id, text]).toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1))]),
     vocabulary,
     schemaText: sources.schema.text,

@@ -1,19 +1,22 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { compilePolicies, type CompiledPolicies } from './compile-policies.ts';
+import { compilePolicies, type CompiledPolicies, type PolicySources } from './compile-policies.ts';
 import type { PolicySource } from './parse-policies.ts';
 import { PolicyError } from './policy-error.ts';
 
 const SCHEMA_FILE = 'schema.cedarschema';
 
 /** Reads and compiles a folder: `schema.cedarschema` and every `*.cedar` beside it, not below it. Throws `PolicyError`. */
-export function loadPolicies(directory: string): CompiledPolicies {
+export const loadPolicies = (directory: string): CompiledPolicies => compilePolicies(readPolicies(directory));
+
+/** The texts of a folder. Throws `PolicyError`. */
+export function readPolicies(directory: string): PolicySources {
   const names = orRefuse(directory, () => readdirSync(directory)).filter((name) => name.endsWith('.cedar'));
   const source = (name: string): PolicySource => {
     const file = join(directory, name);
     return { file, text: orRefuse(file, () => readFileSync(file, 'utf8')) };
   };
-  return compilePolicies({ schema: source(SCHEMA_FILE), policies: names.sort().map(source) });
+  return { schema: source(SCHEMA_FILE), policies: names.sort().map(source) };
 }
 
 function orRefuse<T>(file: string, read: () => T): T {

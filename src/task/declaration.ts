@@ -31,7 +31,7 @@ const credentialRequest = z.strictObject({
   params: params.default({}),
 });
 
-const declaration = z.strictObject({
+export const declaration = z.strictObject({
   purpose: word,
   justification: freeText.optional(),
   ticket: z.string().regex(/^[\w.:/#-]{1,64}$/, 'letters, digits, `_`, `.`, `:`, `/`, `#` and `-`, at most 64').optional(),

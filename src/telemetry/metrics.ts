@@ -37,6 +37,8 @@ export function createMetrics(version: string) {
   const tampered = new Counter({ name: 'mayfly_records_tampered_total', help: 'Stored records that failed their seal or vanished', registers });
   const orphans = new Counter({ name: 'mayfly_orphans_total', help: 'Live credentials found at a target and in no record', labelNames: ['provider'], registers });
   const auditFailures = new Counter({ name: 'mayfly_audit_write_failures_total', help: 'Failed writes of the audit file', registers });
+  const policyReloads = new Counter({ name: 'mayfly_policy_reloads_total', help: 'Changes of the policy folder, by what came of them', labelNames: ['outcome'], registers });
+  const policyVersion = new Gauge({ name: 'mayfly_policy_info', help: 'Always 1; the version in force is in the label', labelNames: ['version'], registers });
   const eventStreams = new Gauge({ name: 'mayfly_event_streams', help: 'Readers of /v1/events on this process', registers });
   new Gauge({ name: 'mayfly_build_info', help: 'Always 1; the version is in the label', labelNames: ['version'], registers }).set({ version }, 1);
 
@@ -67,6 +69,11 @@ export function createMetrics(version: string) {
     setEventStreams: (open: number): void => eventStreams.set(open),
     countTampered: (): void => tampered.inc(),
     countOrphan: (provider: string): void => orphans.inc({ provider }),
+    countPolicyReload: (outcome: 'reloaded' | 'refused'): void => policyReloads.inc({ outcome }),
+    setPolicyVersion(version: string): void {
+      policyVersion.reset();
+      policyVersion.set({ version }, 1);
+    },
     countAuditFailure: (): void => auditFailures.inc(),
 
     setSnapshot(snapshot: MetricsSnapshot): void {

@@ -62,6 +62,7 @@ const TABLE: readonly (readonly [call: string, body: object | undefined, answers
   ['GET /v1/revocations/rev_00000000000000000000000000000000', undefined, [403, 403, 403, 404, 404, 404, 401]],
   ['GET /v1/audit?limit=1', undefined, [403, 403, 403, 200, 200, 200, 401]],
   ['GET /v1/audit?limit=x', undefined, [403, 403, 403, 422, 422, 422, 401]],
+  ['POST /v1/policy/evaluate', { wrong: 1 }, [403, 403, 403, 422, 422, 422, 401]],
   ['GET /.well-known/jwks.json', undefined, [200, 200, 200, 200, 200, 200, 200]],
   ['GET /livez', undefined, [200, 200, 200, 200, 200, 200, 200]],
   ['GET /readyz', undefined, [200, 200, 200, 200, 200, 200, 200]],

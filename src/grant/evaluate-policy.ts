@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import type { Config } from '../config/config-schema.ts';
+import { newDecisionId } from '../core/ids.ts';
+import { epochMsFrom, type EpochMs } from '../core/time.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { createDraftEngine } from '../policy/cedar-engine.ts';
+import { compilePolicies, POLICY_ACTIONS } from '../policy/compile-policies.ts';
+import type { PolicyEngine } from '../policy/decision.ts';
+import { PolicyError } from '../policy/policy-error.ts';
+import { declaration, invalidRequest, parse } from '../task/declaration.ts';
+import { checkDeclaration, declaredAgent } from './check-request.ts';
+import type { CredentialCatalog } from './credential-catalog.ts';
+import { decideCredentials, type JointDecision } from './decide-credentials.ts';
+
+const evidence = z.enum(['self_declared', 'orchestrator_signed', 'user_consented', 'approved']);
+
+/** A declaration as somebody else would make it, and what policy could know besides. */
+const evaluation = declaration.extend({
+  agent: z.string().min(1).max(2_048),
+  /** Who declares, where that is not the agent: then `declare_for` is asked too. */
+  declarer: z.strictObject({ issuer: z.string().min(1).max(2_048), subject: z.string().min(1).max(2_048) }).optional(),
+  action: z.enum(POLICY_ACTIONS as [string, ...string[]]).default('mint'),
+  evidence: evidence.default('self_declared'),
+  approvals: z.int().min(0).max(16).default(0),
+  at: z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' }).optional(),
+  /** A draft set, by file name, to ask in place of the one in force. */
+  policies: z.record(z.string().regex(/^[\w.-]{1,64}\.cedar$/, 'a file name that ends in .cedar'), z.string().max(65_536)).optional(),
+  schema: z.string().max(65_536).optional(),
+});
+
+export type Evaluation = z.infer<typeof evaluation>;
+export const parseEvaluation = (body: unknown): Evaluation => parse(evaluation, body);
+
+export interface EvaluatePolicyDeps {
+  readonly ledger: Pick<Ledger, 'reserve'>;
+  readonly policy: PolicyEngine & { readonly compiled: { readonly schemaText: string } };
+  readonly catalog: CredentialCatalog;
+  readonly limits: Config['limits'];
+  readonly environment: string;
+  readonly issuers: ReadonlySet<string>;
+  readonly clock: { now(): EpochMs };
+}
+
+/**
+ * What policy would answer to a declaration, by the very code that decides real ones. Nothing is minted, reserved or
+ * put on the record. Throws `invalid_request`, also for a draft that does not compile.
+ */
+export async function evaluatePolicy(asked: Evaluation, deps: EvaluatePolicyDeps): Promise<JointDecision> {
+  const { declarer } = asked;
+  const [anyIssuer = ''] = deps.issuers;
+  const agent = declaredAgent(asked, { issuer: asked.agent_issuer ?? declarer?.issuer ?? anyIssuer, subject: asked.agent }, deps.issuers);
+  const ttlSeconds = asked.ttl_seconds ?? deps.limits.default_ttl_seconds;
+  const wanted = checkDeclaration(asked, ttlSeconds, deps.limits, deps.catalog);
+  const engine = asked.policies === undefined && asked.schema === undefined ? deps.policy : draftEngine(asked, deps);
+  // The agent's real counters, as they stand.
+  const counters = await deps.ledger.reserve(agent, [], Number.MAX_SAFE_INTEGER);
+  const basis = {
+    agent,
+    purpose: asked.purpose,
+    actions: asked.actions,
+    dataClasses: asked.data_classes,
+    context: asked.context,
+    evidence: asked.evidence,
+    approvals: asked.approvals,
+    ticket: asked.ticket ?? null,
+    ...counters,
+    environment: deps.environment,
+    nowMs: asked.at === undefined ? deps.clock.now() : epochMsFrom(Date.parse(asked.at)),
+  };
+  const action = POLICY_ACTIONS.find((one) => one === asked.action) ?? 'mint';
+  const asks = declarer === undefined ? [{ action }] : [{ action: 'declare_for', principal: declarer, forAgent: agent.subject } as const, { action }];
+  return decideCredentials(engine, newDecisionId(), basis, wanted, asks);
+}
+
+function draftEngine({ policies = {}, schema }: Evaluation, { policy }: EvaluatePolicyDeps): PolicyEngine {
+  try {
+    const sources = Object.entries(policies).map(([file, text]) => ({ file, text }));
+    return createDraftEngine(compilePolicies({ schema: { file: 'schema.cedarschema', text: schema ?? policy.compiled.schemaText }, policies: sources }));
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    const pointer = Object.hasOwn(policies, error.file) ? `/policies/${error.file}` : schema === undefined ? '/policies' : '/schema';
+    throw invalidRequest([{ pointer, detail: `must compile: ${error.message}` }]);
+  }
+}

@@ -1,0 +1,38 @@
+import { Router } from 'express';
+import { evaluatePolicy, parseEvaluation, type EvaluatePolicyDeps } from '../../grant/evaluate-policy.ts';
+import type { JointDecision } from '../../grant/decide-credentials.ts';
+import type { Authenticator } from '../../identity/caller.ts';
+import { authenticateOperator } from '../authenticate.ts';
+import { jsonBody } from '../read-json.ts';
+
+export interface PolicyRoutesDeps {
+  readonly authenticator: Authenticator;
+  readonly evaluate: EvaluatePolicyDeps;
+}
+
+/** `/v1/policy`: what policy would say, for operators. */
+export function policyRoutes({ authenticator, evaluate }: PolicyRoutesDeps): Router {
+  const router = Router();
+
+  router.post('/v1/policy/evaluate', async (request, response) => {
+    await authenticateOperator(request, authenticator, 'viewer');
+    const asked = parseEvaluation(jsonBody(request));
+    const decision = await evaluatePolicy(asked, evaluate);
+    response.json(evaluationView(decision, asked.policies !== undefined || asked.schema !== undefined));
+  });
+
+  return router;
+}
+
+const evaluationView = ({ summary, reasons, parts }: JointDecision, draft: boolean): Record<string, unknown> => ({
+  decision: { result: summary.result, policies: summary.policies, policy_version: summary.policyVersion, input_digest: summary.inputDigest, reasons },
+  draft,
+  credentials: parts.map(({ credential, action, decision }) => ({
+    name: credential,
+    action,
+    result: decision.result,
+    policies: decision.policies,
+    reasons: decision.reasons,
+    fault: decision.fault,
+  })),
+});
