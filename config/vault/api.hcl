@@ -7,6 +7,9 @@ path "auth/token/create/mayfly-orders-db" {
 path "auth/token/create/mayfly-vault-token" {
   capabilities = ["update"]
 }
+path "auth/token/create/mayfly-payments-api-key" {
+  capabilities = ["update"]
+}
 
 # Undoing a mint that failed half way. Accessors cannot be guessed, and this login cannot list them.
 path "auth/token/revoke-accessor" {

@@ -19,6 +19,7 @@ import { leaseWrites, taskWrites, type WriteSettings } from './record-writes.ts'
 import {
   agentGrantsKey,
   agentLiveKey,
+  disclosedKey,
   leaseKey,
   leasesKey,
   revocationKey,
@@ -362,7 +363,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
     async prune(nowMs) {
       const oldest = nowMs - deps.retentionSeconds * 1000;
       await unavailableOnFailure(() =>
-        Promise.all(SHARDS.flatMap((shard: Shard) => [tasksKey(shard), leasesKey(shard)].map((key) => redis.zremrangebyscore(key, '-inf', oldest)))),
+        Promise.all(SHARDS.flatMap((shard: Shard) => [tasksKey(shard), leasesKey(shard), disclosedKey(shard)].map((key) => redis.zremrangebyscore(key, '-inf', oldest)))),
       );
     },
 
