@@ -12,6 +12,7 @@ import type { Minted } from '../../../src/providers/credential-provider.ts';
 import { createVaultProvider, type VaultProvider } from '../../../src/providers/vault/vault-provider.ts';
 import { describeProviderContract, intentFor, revoke } from '../../contracts/provider-contract.ts';
 import { at } from '../../support/at.ts';
+import { startMeddlingProxy, type Fate, type Passing } from '../../support/meddling-proxy.ts';
 import { until } from '../../support/until.ts';
 
 const CREDENTIALS: Readonly<Record<string, CredentialConfig>> = {
@@ -67,16 +68,16 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 }, 30_000);
 
-/** A provider under a deployment id of its own. */
-async function start(rights = ALL, overrides: Partial<VaultProviderConfig> = {}): Promise<VaultProvider> {
-  deployments += 1;
+/** A provider, under a deployment id of its own unless it shall share that of the last. */
+async function start(rights = ALL, overrides: Partial<VaultProviderConfig> = {}, sameDeployment = false): Promise<VaultProvider> {
+  if (!sameDeployment) deployments += 1;
   const provider = createVaultProvider({ name: 'v', config: { ...config, ...overrides }, credentials: CREDENTIALS, deploymentId: `kv-${deployments}`, clock: systemClock, rights });
   await until(() => provider.checkHealth(AbortSignal.timeout(1_000)).then(() => true, () => false));
   return provider;
 }
 
-async function ready(rights = ALL, overrides: Partial<VaultProviderConfig> = {}): Promise<VaultProvider> {
-  const provider = await start(rights, overrides);
+async function ready(...args: Parameters<typeof start>): Promise<VaultProvider> {
+  const provider = await start(...args);
   ends.push(() => provider.close());
   return provider;
 }
@@ -231,6 +232,62 @@ describe('a static secret', () => {
     await revoke(provider, { intent, handle: minted.handle });
     expect((await lookUp(minted.handle['accessor'])).status).toBe(400);
     expect((await lookUp(minted.handle['wrap_accessor'])).status).toBe(400);
+  });
+});
+
+describe('a mint that breaks off after the secret was wrapped', () => {
+  const CREATE = '/v1/auth/token/create/mayfly-payments-api-key';
+  const READ = '/v1/kv/data/payments/api-key';
+
+  /** A mint through a network that does so to the creation of the token that stands for the wrap. */
+  async function brokenMint(fate: Fate, undoing: Fate = 'pass') {
+    const meddle = ({ path, before }: Passing): Fate => (path === CREATE && before === 1 ? fate : path === '/v1/auth/token/revoke-accessor' && before === 0 ? undoing : 'pass');
+    const proxy = await startMeddlingProxy(openbao.address, meddle);
+    ends.push(() => proxy.stop());
+    const minter = await ready({ mint: true, revoke: false, list: false }, { address: proxy.address });
+    const intent = intentFor({ provider: minter, credential: 'key' });
+    const error: unknown = await minter.mint(intent, NEVER).catch((cause: unknown) => cause);
+    const provider = await ready(ALL, {}, true);
+    const { wrap_info: wrap } = JSON.parse(at(proxy.answersTo('GET', READ), 0)) as { wrap_info: { token: string; accessor: string } };
+    const opens = async (): Promise<boolean> => (await callAs(wrap.token, 'POST', 'sys/wrapping/unwrap', {})).status === 200;
+    return { provider, intent, error, opens };
+  }
+
+  it('for certain has its wrap revoked, and leaves nothing', async () => {
+    const { provider, error, opens } = await brokenMint({ status: 403 });
+    expect(error).toMatchObject({ failure: 'refused', mayHaveMinted: false });
+    expect(await opens()).toBe(false);
+    expect(await listed(provider)).toEqual([]);
+  });
+
+  it('without an answer is found by its lease, and revoked as what nobody opened', async () => {
+    const { provider, intent, error, opens } = await brokenMint('swallow_answer');
+    expect(error).toMatchObject({ failure: 'unavailable', mayHaveMinted: true });
+    expect(await listed(provider)).toMatchObject([{ leaseId: intent.id }]);
+    expect(await revoke(provider, { intent, handle: null })).toMatchObject([{ outcome: 'revoked' }]);
+    expect(await opens()).toBe(false);
+    expect(await listed(provider)).toEqual([]);
+  });
+
+  it('and cannot be undone either lapses with its wrap, which nobody holds (control: it would open)', async () => {
+    const { provider, intent, error, opens } = await brokenMint({ status: 403 }, { status: 503 });
+    expect(error).toMatchObject({ mayHaveMinted: true });
+    expect(await revoke(provider, { intent, handle: null })).toEqual([{ leaseId: intent.id, outcome: 'lapses', atMs: addSeconds(intent.dueAtMs, 6) }]);
+    expect(await opens()).toBe(true);
+  });
+});
+
+describe('a revocation whose answer is lost', () => {
+  it('is tried again, and then says disclosed: that nobody opened it can no longer be shown', async () => {
+    const meddle = ({ path, before }: Passing): Fate => (path === '/v1/auth/token/revoke-accessor' && before === 0 ? 'swallow_answer' : 'pass');
+    const proxy = await startMeddlingProxy(openbao.address, meddle);
+    ends.push(() => proxy.stop());
+    const provider = await ready(ALL, { address: proxy.address });
+    const { intent, minted } = await mint(provider);
+    const order = { intent, handle: minted.handle };
+    expect(await revoke(provider, order)).toMatchObject([{ outcome: 'failed', error: { failure: 'unavailable' } }]);
+    expect(await revoke(provider, order)).toEqual([{ leaseId: intent.id, outcome: 'disclosed' }]);
+    expect((await open(minted)).status).toBe(400);
   });
 });
 
