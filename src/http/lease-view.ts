@@ -40,7 +40,7 @@ const resultView = (lease: Lease): Record<string, unknown> => ({
   agent: lease.agent.subject,
   state: lease.state,
   revocability: lease.revocability,
-  may_live_until: isFinal(lease.state) ? null : instant(lease.lapsesAtMs ?? lease.dueAtMs),
+  may_live_until: isFinal(lease.state) ? null : instant(lease.lapsesAtMs ?? lease.targetExpiresAtMs ?? lease.dueAtMs),
 });
 
 /** A revocation with its progress, read from the leases as they now are. */
