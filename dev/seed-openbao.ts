@@ -43,6 +43,7 @@ export async function seedOpenBao(options: SeedOptions): Promise<Record<BrokerRi
     ...BROKER_RIGHTS.map((right) => [`mayfly-${right}`, right] as const),
     ['mayfly-orders-db', 'credential-orders-db'] as const,
     ['mayfly-vault-token', 'credential-vault-token'] as const,
+    ['mayfly-payments-api-key', 'credential-payments-api-key'] as const,
   ]) {
     await bao('PUT', `sys/policies/acl/${name}`, { policy: await readFile(join(POLICIES, `${file}.hcl`), 'utf8') });
   }
@@ -53,7 +54,7 @@ export async function seedOpenBao(options: SeedOptions): Promise<Record<BrokerRi
   await bao('POST', 'kv/data/orders/shipping', { data: { carrier: 'Northern Post', cutoff: '16:00' } });
   await bao('POST', 'kv/data/payments/api-key', { data: { api_key: `dev-${randomBytes(16).toString('hex')}` } });
   if (options.postgres !== null) await seedDatabase(bao, options.postgres, options.databaseTtlSeconds ?? 3_600);
-  for (const name of ['mayfly-orders-db', 'mayfly-vault-token']) await bao('POST', `auth/token/roles/${name}`, tokenRole(name));
+  for (const name of ['mayfly-orders-db', 'mayfly-vault-token', 'mayfly-payments-api-key']) await bao('POST', `auth/token/roles/${name}`, tokenRole(name));
 
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
   const files = await Promise.all(BROKER_RIGHTS.map(async (right) => [right, await makeLogin(bao, right, options.directory)] as const));

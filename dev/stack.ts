@@ -184,11 +184,21 @@ function vaultPart(openbao: OpenBaoServer, logins: Readonly<Record<BrokerRight, 
     ends_open_sessions: true,
     ...LONGEST,
   };
+  const paymentsKey = {
+    kind: 'vault.kv',
+    provider: 'vault-main',
+    owner: 'payments',
+    token_role: 'mayfly-payments-api-key',
+    mount: 'kv',
+    path: 'payments/api-key',
+    max_ttl_seconds: 600,
+  };
   return {
     providers: { 'vault-main': { type: 'vault', address: openbao.address, login } },
     credentials: {
       ...(withDatabase ? { 'orders-db': ordersDb } : {}),
       'vault-token': { kind: 'vault.token', provider: 'vault-main', owner: 'orders', token_role: 'mayfly-vault-token', ...LONGEST },
+      'payments-api-key': paymentsKey,
     },
   };
 }

@@ -7,6 +7,9 @@ path "auth/token/create/mayfly-orders-db" {
 path "auth/token/create/mayfly-vault-token" {
   capabilities = ["update"]
 }
+path "auth/token/create/mayfly-payments-api-key" {
+  capabilities = ["update"]
+}
 
 # Extending a task. Accessors and lease ids cannot be guessed, and this login cannot list them. Only credentials marked
 # `renewable` have tokens that can be renewed.

@@ -1,4 +1,4 @@
-# What revocation workers may do: end tokens and leases they know of, and see that these are gone. They cannot mint,
+# What revocation workers may do: end tokens and leases they know of, see that these are gone, and see whether a wrap was opened. They cannot mint,
 # read any secret, or list.
 
 path "auth/token/revoke-accessor" {

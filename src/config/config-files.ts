@@ -44,8 +44,12 @@ export function filesOf(config: Config): ConfigFile[] {
     }
     add('public', [...key, 'ca_file'], provider.ca_file);
     for (const [right, login] of Object.entries(provider.login)) {
-      if (login.method === 'token_file') add('secret', [...key, 'login', right, 'file'], login.file);
-      else for (const field of ['role_id_file', 'secret_id_file'] as const) add('secret', [...key, 'login', right, field], login[field]);
+      const at = [...key, 'login', right];
+      if (login.method === 'token_file') add('secret', [...at, 'file'], login.file);
+      else if (login.method === 'jwt') add('secret', [...at, 'jwt_file'], login.jwt_file);
+      // The kubelet writes it readable to all, in a volume that only this pod sees.
+      else if (login.method === 'kubernetes') add('public', [...at, 'token_file'], login.token_file);
+      else for (const field of ['role_id_file', 'secret_id_file'] as const) add('secret', [...at, field], login[field]);
     }
   }
   return files;

@@ -1,4 +1,4 @@
-import type { Config, VaultProviderConfig } from './config-schema.ts';
+import type { Config, VaultLoginConfig, VaultProviderConfig } from './config-schema.ts';
 import type { ConfigPath } from './load-config.ts';
 
 export interface RuleFault {
@@ -88,13 +88,18 @@ function credentialFaults({ credentials, providers, identity, operators, limits 
     if ((credential.max_ttl_seconds ?? 0) > limits.max_ttl_seconds) {
       faults.push({ key: [...key, 'max_ttl_seconds'], detail: `must be at most limits.max_ttl_seconds, ${limits.max_ttl_seconds}` });
     }
-    if (credential.kind !== 'jwt' && credential.renewable === true && credential.max_ttl_seconds === undefined) {
+    if ('renewable' in credential && credential.renewable === true && credential.max_ttl_seconds === undefined) {
       faults.push({ key: [...key, 'renewable'], detail: 'needs max_ttl_seconds: the target is told the longest it may ever live' });
     }
     if (credential.kind === 'jwt' && [identity.audience, operators.audience, ...identity.issuers.map((issuer) => issuer.audience)].includes(credential.audience)) {
       faults.push({ key: [...key, 'audience'], detail: "is Mayfly's own audience; a minted token must not be able to declare tasks" });
     }
     if (credential.kind === 'vault.dynamic') faults.push(...pathFaults(key, credential.path, credential.params));
+    if (credential.kind === 'vault.kv') {
+      faults.push(...pathFaults(key, credential.path, credential.params));
+      if (!isPlainPath(credential.mount)) faults.push({ key: [...key, 'mount'], detail: 'must be plain segments, with no slash at either end, and no parameter' });
+      if (credential.version !== undefined && credential.engine_version === 1) faults.push({ key: [...key, 'version'], detail: 'needs engine_version 2: version 1 keeps only the newest' });
+    }
     for (const [param, schema] of Object.entries(credential.params)) {
       if (schema.type === 'string' && schema.pattern !== undefined && !isPattern(schema.pattern)) {
         faults.push({ key: [...key, 'params', param, 'pattern'], detail: 'must be a regular expression (JavaScript, with the flag u)' });
@@ -114,7 +119,7 @@ function pathFaults(key: ConfigPath, path: string, params: Params): RuleFault[] 
   const faults: RuleFault[] = [];
   const segments = path.split('/');
   const used = segments.flatMap((segment) => /^\{([^{}]*)\}$/.exec(segment)?.[1] ?? []);
-  if (segments.some((segment) => ['', '.', '..'].includes(segment)) || /[?#*+\s%]/.test(path)) {
+  if (!isPlain(segments)) {
     faults.push({ key: [...key, 'path'], detail: 'must be plain segments, with no slash at either end, and no wildcard' });
   }
   if (segments.some((segment) => /[{}]/.test(segment.replace(/^\{[^{}]*\}$/, '')))) {
@@ -127,6 +132,9 @@ function pathFaults(key: ConfigPath, path: string, params: Params): RuleFault[] 
   for (const param of Object.keys(params).filter((name) => !used.includes(name))) faults.push({ key: [...key, 'params', param], detail: 'is not used in path' });
   return faults;
 }
+
+const isPlain = (segments: readonly string[]): boolean => !segments.some((segment) => ['', '.', '..'].includes(segment) || /[?#*+\s%]/.test(segment));
+const isPlainPath = (path: string): boolean => isPlain(path.split('/')) && !/[{}]/.test(path);
 
 function isPattern(text: string): boolean {
   try {
@@ -200,12 +208,27 @@ function productionFaults(config: Config): RuleFault[] {
 /** One login with the rights of two is what separate logins are there to prevent. */
 function sharedLoginFaults(key: ConfigPath, login: VaultProviderConfig['login']): RuleFault[] {
   const owners = new Map<string, string>();
-  return Object.entries(login).flatMap(([right, { method, ...files }]) => {
-    const file = 'file' in files ? files.file : files.role_id_file;
-    const owner = owners.get(file);
-    owners.set(file, owner ?? right);
-    return owner === undefined ? [] : [{ key: [...key, right], detail: `is the same login as ${owner} (${method}); in production each right has its own` }];
+  return Object.entries(login).flatMap(([right, config]) => {
+    const identity = loginIdentity(config);
+    const owner = owners.get(identity);
+    owners.set(identity, owner ?? right);
+    return owner === undefined ? [] : [{ key: [...key, right], detail: `is the same login as ${owner} (${config.method}); in production each right has its own` }];
   });
+}
+
+/** What tells one login from another. One workload's token may log in for several roles: each has rights of its own. */
+function loginIdentity(login: VaultLoginConfig): string {
+  switch (login.method) {
+    case 'approle':
+      return login.role_id_file;
+    case 'token_file':
+      return login.file;
+    case 'jwt':
+    case 'kubernetes':
+      return JSON.stringify([login.mount, login.role]);
+    default:
+      return login satisfies never;
+  }
 }
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/;

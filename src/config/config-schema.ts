@@ -51,6 +51,18 @@ const vaultLogin = z.discriminatedUnion('method', [
     role_id_file: filePath,
     secret_id_file: filePath,
   }),
+  z.strictObject({
+    method: z.literal('jwt'),
+    mount: z.string().default('jwt'),
+    role: z.string().min(1),
+    jwt_file: filePath.describe('re-read at every login'),
+  }),
+  z.strictObject({
+    method: z.literal('kubernetes'),
+    mount: z.string().default('kubernetes'),
+    role: z.string().min(1),
+    token_file: filePath.default('/var/run/secrets/kubernetes.io/serviceaccount/token').describe('re-read at every login'),
+  }),
   z.strictObject({ method: z.literal('token_file'), file: filePath.describe('re-read at every login') }),
 ]);
 
@@ -123,6 +135,15 @@ const credential = z.discriminatedUnion('kind', [
     token_role: name.describe('the token role, one for each credential'),
     path: z.string().min(1).describe('a leased path such as `database/creds/orders-reader`; `{param}` takes one encoded segment'),
     ends_open_sessions: z.boolean().default(false).describe('true where the revocation statements end open sessions'),
+  }),
+  z.strictObject({
+    kind: z.literal('vault.kv'),
+    ...credentialCommon,
+    token_role: name.describe('the token role, one for each credential'),
+    mount: z.string().min(1).describe('where the key-value engine is mounted, such as `kv`'),
+    path: z.string().min(1).describe('the path of the secret below the mount; `{param}` takes one encoded segment'),
+    engine_version: z.union([z.literal(1), z.literal(2)]).default(2).describe('of the key-value engine'),
+    version: z.int().min(1).optional().describe('a version of the secret other than the newest; engine version 2 only'),
   }),
   z.strictObject({
     kind: z.literal('jwt'),

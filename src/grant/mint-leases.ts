@@ -87,7 +87,7 @@ const toMintedLease = ({ item, minted }: Extract<Attempt, { ok: true }>): Minted
   leaseId: item.intent.id,
   handle: minted.handle,
   targetExpiresAtMs: minted.targetExpiresAtMs,
-  lapsesAtMs: minted.lapsesAtMs ?? minted.targetExpiresAtMs,
+  lapsesAtMs: minted.lapsesAtMs === undefined ? minted.targetExpiresAtMs : minted.lapsesAtMs,
 });
 
 function fateOf(attempt: Attempt): FailedLease {

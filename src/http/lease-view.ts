@@ -27,7 +27,8 @@ export const leaseView = (lease: Lease): Record<string, unknown> => ({
   next_try_at: instant(lease.nextTryAtMs),
   last_failure: lease.lastFailure,
   ended_at: instant(lease.finalAtMs),
-  exposure_seconds: lease.finalAtMs === null ? null : Math.max(0, lease.finalAtMs - deadlineOf(lease)) / 1000,
+  exposure_seconds: lease.finalAtMs === null || lease.state === 'disclosed' ? null : Math.max(0, lease.finalAtMs - deadlineOf(lease)) / 1000,
+  exposure_unbounded: lease.state === 'disclosed',
   tool_call: lease.toolCall,
 });
 
@@ -39,7 +40,7 @@ const resultView = (lease: Lease): Record<string, unknown> => ({
   agent: lease.agent.subject,
   state: lease.state,
   revocability: lease.revocability,
-  may_live_until: isFinal(lease.state) ? null : instant(lease.lapsesAtMs ?? lease.dueAtMs),
+  may_live_until: isFinal(lease.state) ? null : instant(lease.lapsesAtMs ?? lease.targetExpiresAtMs ?? lease.dueAtMs),
 });
 
 /** A revocation with its progress, read from the leases as they now are. */

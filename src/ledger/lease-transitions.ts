@@ -3,14 +3,17 @@ import { isFinal, type Handle, type Lease, type LeaseIntent, type LeaseState, ty
 
 /** What can happen to a lease. The table below says from which states. */
 export type LeaseChange =
-  | { readonly type: 'activated'; readonly atMs: EpochMs; readonly handle: Handle; readonly targetExpiresAtMs: EpochMs; readonly lapsesAtMs: EpochMs }
+  | { readonly type: 'activated'; readonly atMs: EpochMs; readonly handle: Handle; readonly targetExpiresAtMs: EpochMs; readonly lapsesAtMs: EpochMs | null }
   /** The target is about to be asked for more time: until it has answered, the longest it can give counts. */
   | { readonly type: 'renewal_intended'; readonly lapsesAtMs: EpochMs }
   | { readonly type: 'renewed'; readonly dueAtMs: EpochMs; readonly targetExpiresAtMs: EpochMs; readonly lapsesAtMs: EpochMs }
   | { readonly type: 'abandoned'; readonly atMs: EpochMs }
   | { readonly type: 'end_requested'; readonly atMs: EpochMs; readonly reason: RevocationReason; readonly minted?: MintedFacts }
-  | { readonly type: 'revoked'; readonly atMs: EpochMs }
+  /** `seenUnopenedAtMs`: of what is handed over wrapped, when the target last said that nobody had opened it. */
+  | { readonly type: 'revoked'; readonly atMs: EpochMs; readonly seenUnopenedAtMs?: EpochMs }
   | { readonly type: 'lapsed'; readonly atMs: EpochMs }
+  /** A static secret was opened, or may have been: nothing ends it but a rotation. */
+  | { readonly type: 'disclosed'; readonly atMs: EpochMs }
   /** The target cannot end it early: wait for its own clock. */
   | { readonly type: 'left_to_lapse'; readonly lapsesAtMs: EpochMs }
   | { readonly type: 'attempt_failed'; readonly nextTryAtMs: EpochMs; readonly failure: string; readonly stuck: boolean }
@@ -20,7 +23,8 @@ export type LeaseChange =
 export interface MintedFacts {
   readonly handle: Handle;
   readonly targetExpiresAtMs: EpochMs;
-  readonly lapsesAtMs: EpochMs;
+  /** Null: no clock of the target ends it. */
+  readonly lapsesAtMs: EpochMs | null;
 }
 
 const ALLOWED_FROM: Readonly<Record<LeaseChange['type'], readonly LeaseState[]>> = {
@@ -31,6 +35,7 @@ const ALLOWED_FROM: Readonly<Record<LeaseChange['type'], readonly LeaseState[]>>
   end_requested: ['intended', 'active'],
   revoked: ['revoking', 'stuck'],
   lapsed: ['active', 'revoking', 'stuck'],
+  disclosed: ['revoking', 'stuck'],
   left_to_lapse: ['revoking', 'stuck'],
   attempt_failed: ['revoking', 'stuck'],
   retry_requested: ['stuck'],
@@ -98,6 +103,7 @@ export function transition(lease: Lease, change: LeaseChange): Lease {
       };
     case 'revoked':
     case 'lapsed':
+    case 'disclosed':
       return { ...next, state: change.type, finalAtMs: change.atMs, nextTryAtMs: null };
     case 'left_to_lapse':
       return { ...next, state: 'revoking', attempts: lease.attempts + 1, nextTryAtMs: change.lapsesAtMs, lapsesAtMs: change.lapsesAtMs };

@@ -23,7 +23,7 @@ export const isFinal = (state: LeaseState): boolean => FINAL_LEASE_STATES.has(st
 export type Revocability = 'exact' | 'eventual' | 'none';
 
 /** `vault.dynamic`, `vault.token`, `jwt` and so on: provider type and kind. */
-export type CredentialKind = 'vault.token' | 'vault.dynamic' | 'jwt';
+export type CredentialKind = 'vault.token' | 'vault.dynamic' | 'vault.kv' | 'jwt';
 
 /** A tool call an extra credential was asked for. */
 export interface ToolCall {
@@ -72,7 +72,10 @@ export interface Lease extends LeaseIntent {
   readonly activatedAtMs: EpochMs | null;
   /** When the target's own clock ends it; null until minted. */
   readonly targetExpiresAtMs: EpochMs | null;
-  /** When it is certainly dead, even if the target's own clean-up fails (a database login's VALID UNTIL). */
+  /**
+   * When it is certainly dead, even if the target's own clean-up fails (a database login's VALID UNTIL). Null until minted,
+   * and for ever where no clock of the target ends it: an opened static secret.
+   */
   readonly lapsesAtMs: EpochMs | null;
   readonly revocationReason: RevocationReason | null;
   /** When it should have been dead: due time, or when somebody asked for the end, whichever came first. */

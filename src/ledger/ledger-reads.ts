@@ -8,6 +8,7 @@ import type { DueItems, LeaseFilter, LedgerSnapshot, Page, RevocationRecord, Tas
 import { TamperedRecord, type RecordKind, type RecordSeal } from './record-seal.ts';
 import {
   agentTasksKey,
+  disclosedKey,
   dueKey,
   leaseKey,
   leasesKey,
@@ -64,7 +65,7 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
 
   /** A page over the same index in all shards, in one order. `newestFirst` turns it round. */
   async function page<Id extends TaskId | LeaseId, T>(options: {
-    readonly keyOf: (shard: Shard) => string;
+    readonly keysOf: (shard: Shard) => readonly string[];
     readonly newestFirst: boolean;
     readonly upToMs?: EpochMs | undefined;
     readonly cursor?: string | undefined;
@@ -76,7 +77,7 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
     const items: T[] = [];
     let after = parseCursor(options.cursor);
     for (let round = 0; round < MAX_PAGE_ROUNDS; round += 1) {
-      const rows = await mergedRows(options.keyOf, options.newestFirst, after, options.upToMs, options.limit + 1);
+      const rows = await mergedRows(options.keysOf, options.newestFirst, after, options.upToMs, options.limit + 1);
       const batch = rows.slice(0, options.limit);
       const ids = batch.map((row) => row.member).filter(options.isId);
       const records = await readAll(ids, options.get);
@@ -97,7 +98,7 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
   }
 
   async function mergedRows(
-    keyOf: (shard: Shard) => string,
+    keysOf: (shard: Shard) => readonly string[],
     newestFirst: boolean,
     after: Row | undefined,
     upToMs: EpochMs | undefined,
@@ -105,10 +106,10 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
   ): Promise<Row[]> {
     const bound = after === undefined ? (newestFirst ? '+inf' : '-inf') : String(after.score);
     const answers = await Promise.all(
-      SHARDS.map((shard) =>
+      SHARDS.flatMap(keysOf).map((key) =>
         newestFirst
-          ? redis.zrevrangebyscore(keyOf(shard), bound, '-inf', 'WITHSCORES', 'LIMIT', 0, limit + TIES)
-          : redis.zrangebyscore(keyOf(shard), bound, upToMs ?? '+inf', 'WITHSCORES', 'LIMIT', 0, limit + TIES),
+          ? redis.zrevrangebyscore(key, bound, '-inf', 'WITHSCORES', 'LIMIT', 0, limit + TIES)
+          : redis.zrangebyscore(key, bound, upToMs ?? '+inf', 'WITHSCORES', 'LIMIT', 0, limit + TIES),
       ),
     );
     const direction = newestFirst ? -1 : 1;
@@ -128,7 +129,7 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
 
     listTasks: (filter: TaskFilter): Promise<Page<Task>> =>
       page<TaskId, Task>({
-        keyOf: (shard) => agentTasksKey(shard, filter.agent),
+        keysOf: (shard) => [agentTasksKey(shard, filter.agent)],
         newestFirst: true,
         cursor: filter.cursor,
         limit: filter.limit,
@@ -139,12 +140,15 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
           (filter.purpose === undefined || task.purpose === filter.purpose),
       }),
 
-    /** Live leases come by due time, soonest first; without a live state or a bound, all by creation, newest first. */
+    /**
+     * Live leases come by due time, soonest first, and under a bound the disclosed among them: they are overdue for good.
+     * Without a live state or a bound, all by creation, newest first.
+     */
     listLeases(filter: LeaseFilter): Promise<Page<Lease>> {
-      const live = filter.dueBeforeMs !== undefined || (filter.state !== undefined && !isFinal(filter.state));
+      const byDueTime = filter.dueBeforeMs !== undefined || filter.state === 'disclosed' || (filter.state !== undefined && !isFinal(filter.state));
       return page<LeaseId, Lease>({
-        keyOf: live ? dueKey : leasesKey,
-        newestFirst: !live,
+        keysOf: (shard) => (byDueTime ? [dueKey(shard), disclosedKey(shard)] : [leasesKey(shard)]),
+        newestFirst: !byDueTime,
         upToMs: filter.dueBeforeMs,
         cursor: filter.cursor,
         limit: filter.limit,
@@ -195,16 +199,18 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
     async snapshot(nowMs: EpochMs): Promise<LedgerSnapshot> {
       const perShard = await Promise.all(
         SHARDS.map(async (shard) => {
-          const [live, overdue, oldest, ids, oldestEvent, taskIds] = await Promise.all([
+          const [live, overdue, oldest, ids, oldestEvent, taskIds, disclosed] = await Promise.all([
             redis.zcard(dueKey(shard)),
             redis.zcount(dueKey(shard), '-inf', nowMs),
             redis.zrange(dueKey(shard), '0', '0', 'WITHSCORES'),
             redis.zrange(dueKey(shard), '0', String(SNAPSHOT_SAMPLE - 1)),
             redis.xrange(eventsKey(shard), '-', '+', 'COUNT', 1),
             redis.zrange(wakeKey(shard), '0', String(SNAPSHOT_SAMPLE - 1)),
+            redis.zcard(disclosedKey(shard)),
           ]);
           return {
             live,
+            disclosed,
             overdue,
             oldestMs: oldest[1] === undefined ? nowMs : Number(oldest[1]),
             oldestEventMs: Number(oldestEvent[0]?.[0].split('-')[0] ?? nowMs),
@@ -219,6 +225,7 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
       ]);
       return {
         live: perShard.reduce((sum, shard) => sum + shard.live, 0),
+        disclosed: perShard.reduce((sum, shard) => sum + shard.disclosed, 0),
         overdue: perShard.reduce((sum, shard) => sum + shard.overdue, 0),
         oldestOverdueMs: Math.max(0, nowMs - Math.min(...perShard.map((shard) => shard.oldestMs))),
         auditLagMs: Math.max(0, nowMs - Math.min(...perShard.map((shard) => shard.oldestEventMs))),

@@ -67,6 +67,8 @@ export interface DueItems {
 /** Counts for the metrics, over the whole ledger. */
 export interface LedgerSnapshot {
   readonly live: number;
+  /** Retained leases of static secrets that were opened. */
+  readonly disclosed: number;
   readonly overdue: number;
   readonly oldestOverdueMs: number;
   /** Age of the oldest event that is not in the audit file. */

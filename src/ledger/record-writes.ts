@@ -1,6 +1,7 @@
 import { shardOf } from '../core/ids.ts';
 import {
   agentTasksKey,
+  disclosedKey,
   dueKey,
   leaseKey,
   leasesKey,
@@ -52,6 +53,7 @@ export function leaseWrites(lease: Lease, isNew: boolean, settings: WriteSetting
     writes.push(['ZREM', wakeKey(shard), lease.id], ['ZREM', dueKey(shard), lease.id]);
     for (const key of live) writes.push(['SREM', key, lease.id]);
     writes.push(['EXPIRE', leaseKey(lease.id), settings.retentionSeconds]);
+    if (lease.state === 'disclosed') writes.push(['ZADD', disclosedKey(shard), deadlineOf(lease), lease.id]);
   } else {
     writes.push(['ZADD', wakeKey(shard), wake, lease.id], ['ZADD', dueKey(shard), deadlineOf(lease), lease.id]);
   }

@@ -28,6 +28,8 @@ export const leaseKey = (id: LeaseId): string => inShard(shardOf(id), `lease:${i
 export const wakeKey = (shard: Shard): string => inShard(shard, 'wake');
 /** Sorted set of live leases by the instant each must be dead: the truth about expiry. */
 export const dueKey = (shard: Shard): string => inShard(shard, 'due');
+/** Sorted set of retained disclosed leases by the instant each should have been dead. */
+export const disclosedKey = (shard: Shard): string => inShard(shard, 'disclosed');
 /** Sorted set of retained tasks by creation. */
 export const tasksKey = (shard: Shard): string => inShard(shard, 'tasks');
 /** Sorted set of retained tasks of one agent by creation. */

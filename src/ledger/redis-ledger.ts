@@ -6,7 +6,7 @@ import { createIdempotency } from './idempotency.ts';
 import type { Ledger } from './ledger.ts';
 import { createLedgerSteps, type RedisLedgerDeps } from './ledger-steps.ts';
 import { unavailableOnFailure } from './lost-redis.ts';
-import { leasesKey, revocationKey, tasksKey, wakeKey } from './redis-keys.ts';
+import { disclosedKey, leasesKey, revocationKey, tasksKey, wakeKey } from './redis-keys.ts';
 import { createRoom } from './room.ts';
 
 /** The ledger on Redis. Every change is one run of `scripts/commit.lua`; what changes is decided by pure functions. */
@@ -61,7 +61,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
     async prune(nowMs) {
       const oldest = nowMs - deps.retentionSeconds * 1000;
       await unavailableOnFailure(() =>
-        Promise.all(SHARDS.flatMap((shard) => [tasksKey(shard), leasesKey(shard)].map((key) => redis.zremrangebyscore(key, '-inf', oldest)))),
+        Promise.all(SHARDS.flatMap((shard) => [tasksKey(shard), leasesKey(shard), disclosedKey(shard)].map((key) => redis.zremrangebyscore(key, '-inf', oldest)))),
       );
     },
 

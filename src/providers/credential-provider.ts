@@ -25,9 +25,10 @@ export interface Minted {
   readonly targetExpiresAtMs: EpochMs;
   /**
    * When it is certainly dead even if the target's own clean-up fails (a database login's VALID UNTIL); only past this
-   * may an unconfirmed revocation be called lapsed. The same as `targetExpiresAtMs` when absent.
+   * may an unconfirmed revocation be called lapsed. The same as `targetExpiresAtMs` when absent; null where no clock of
+   * the target ends it.
    */
-  readonly lapsesAtMs?: EpochMs;
+  readonly lapsesAtMs?: EpochMs | null;
 }
 
 /** What to end: the intent is enough; the handle makes it quick. */
@@ -50,7 +51,10 @@ export type Renewed = Pick<Minted, 'targetExpiresAtMs' | 'lapsesAtMs'>;
 
 /** The result for one lease. A failure is a value, never a throw: the caller must record it. */
 export type RevocationResult =
-  | { readonly leaseId: LeaseId; readonly outcome: 'revoked' }
+  /** `seenUnopenedAtMs`: of what is handed over wrapped, when the target last said that nobody had opened it. */
+  | { readonly leaseId: LeaseId; readonly outcome: 'revoked'; readonly seenUnopenedAtMs?: EpochMs }
+  /** A static secret was opened, or nobody can say that it was not: nothing ends it but a rotation. */
+  | { readonly leaseId: LeaseId; readonly outcome: 'disclosed' }
   /** The target cannot end it early; it ends by its own clock at `atMs`. */
   | { readonly leaseId: LeaseId; readonly outcome: 'lapses'; readonly atMs: EpochMs }
   | { readonly leaseId: LeaseId; readonly outcome: 'failed'; readonly error: ProviderError };

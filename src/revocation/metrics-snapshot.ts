@@ -33,6 +33,7 @@ export function metricsSnapshot(sources: SnapshotSources): () => Promise<Metrics
       ),
       overdue: snapshot.overdue,
       oldestOverdueSeconds: snapshot.oldestOverdueMs / 1000,
+      disclosed: snapshot.disclosed,
       stuck: live.filter((lease) => lease.state === 'stuck').length,
       tasks: snapshot.tasks,
       queues,

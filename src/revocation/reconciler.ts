@@ -108,6 +108,10 @@ export class Reconciler {
         this.#deps.log.warn({ provider: provider.name, lease: result.leaseId, err: result.error }, 'an orphan could not be revoked; tried again at the next round');
         continue;
       }
+      if (result.outcome === 'disclosed') {
+        await this.#record('orphan.disclosed', provider.name, result.leaseId, { exposure: 'unbounded' });
+        continue;
+      }
       revoked += 1;
       await this.#record('orphan.revoked', provider.name, result.leaseId, {});
     }
@@ -130,7 +134,7 @@ export class Reconciler {
     return endedBefore && lease.state !== 'disclosed' ? 'recorded_as_ended' : null;
   }
 
-  async #record(type: 'orphan.found' | 'orphan.revoked', provider: string, leaseId: LeaseId, facts: Record<string, unknown>): Promise<void> {
+  async #record(type: 'orphan.found' | 'orphan.revoked' | 'orphan.disclosed', provider: string, leaseId: LeaseId, facts: Record<string, unknown>): Promise<void> {
     const shard: Shard = shardOf(leaseId);
     await this.#deps.ledger.recordEvent({ shard, type, leases: [leaseId], by: RECONCILER, facts: { provider, ...facts } });
   }

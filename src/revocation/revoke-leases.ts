@@ -24,7 +24,7 @@ export interface RevokeLeasesDeps {
 export interface RevocationObservation {
   readonly provider: string;
   readonly reason: string;
-  readonly outcome: 'revoked' | 'left_to_lapse' | 'failed' | 'stuck';
+  readonly outcome: 'revoked' | 'disclosed' | 'left_to_lapse' | 'failed' | 'stuck';
   /** From the instant the lease should have been dead, ms. */
   readonly latenessMs: number;
 }
@@ -83,15 +83,20 @@ async function record(lease: Lease, result: RevocationResult, signal: AbortSigna
   if (result.outcome === 'failed') {
     deps.log.warn({ lease: lease.id, provider: lease.provider, attempts: lease.attempts + 1, err: result.error }, 'revocation failed; it will be tried again');
   }
+  if (result.outcome === 'disclosed') {
+    deps.log.warn({ lease: lease.id, provider: lease.provider, credential: lease.credential }, 'a static secret was opened; only rotating it ends it');
+  }
   await settleWhenPossible(lease, change, signal, deps);
 }
 
-type ResultChange = Extract<LeaseChange, { type: 'revoked' | 'left_to_lapse' | 'attempt_failed' }>;
+type ResultChange = Extract<LeaseChange, { type: 'revoked' | 'disclosed' | 'left_to_lapse' | 'attempt_failed' }>;
 
 function changeFor(lease: Lease, result: RevocationResult, nowMs: EpochMs, retry: RetrySettings): ResultChange {
   switch (result.outcome) {
     case 'revoked':
-      return { type: 'revoked', atMs: nowMs };
+      return { type: 'revoked', atMs: nowMs, ...(result.seenUnopenedAtMs === undefined ? {} : { seenUnopenedAtMs: result.seenUnopenedAtMs }) };
+    case 'disclosed':
+      return { type: 'disclosed', atMs: nowMs };
     case 'lapses':
       return { type: 'left_to_lapse', lapsesAtMs: result.atMs };
     case 'failed': {

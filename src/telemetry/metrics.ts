@@ -10,6 +10,7 @@ export interface MetricsSnapshot {
   readonly overdue: number;
   readonly oldestOverdueSeconds: number;
   readonly stuck: number;
+  readonly disclosed: number;
   readonly queues: readonly { queue: string; state: string; jobs: number }[];
   readonly upstreams: readonly { name: string; up: boolean }[];
   readonly auditLagSeconds: number;
@@ -49,6 +50,7 @@ export function createMetrics(version: string) {
     overdue: new Gauge({ name: 'mayfly_revocations_overdue', help: 'Leases past their due time that are not final', registers }),
     oldest: new Gauge({ name: 'mayfly_revocation_oldest_overdue_seconds', help: 'How late the latest of them is', registers }),
     stuck: new Gauge({ name: 'mayfly_leases_stuck', help: 'Revocations overdue past their budget or refused for good', registers }),
+    disclosed: new Gauge({ name: 'mayfly_leases_disclosed', help: 'Static secrets that were opened and that only a rotation ends, within the retention time', registers }),
     queues: new Gauge({ name: 'mayfly_queue_depth', help: 'Revocation batches in the queues', labelNames: ['queue', 'state'], registers }),
     upstream: new Gauge({ name: 'mayfly_upstream_up', help: 'Whether a part we depend on answers', labelNames: ['name'], registers }),
     auditLag: new Gauge({ name: 'mayfly_audit_lag_seconds', help: 'Age of the oldest event that is not in the audit file', registers }),
@@ -86,6 +88,7 @@ export function createMetrics(version: string) {
       gauges.overdue.set(snapshot.overdue);
       gauges.oldest.set(snapshot.oldestOverdueSeconds);
       gauges.stuck.set(snapshot.stuck);
+      gauges.disclosed.set(snapshot.disclosed);
       gauges.auditLag.set(snapshot.auditLagSeconds);
       gauges.clockSkew.set(snapshot.clockSkewSeconds);
     },

@@ -78,7 +78,9 @@ describe('the files a configuration names', () => {
       .replace('    - issuer: https://issuer.test', '    - issuer: https://issuer.test\n      ca_file: c')
       .replace('  audience: mayfly-operators', '  audience: mayfly-operators\n  ca_file: c');
     const shapeOf = (key: readonly (string | number)[]): string => key.filter((part) => typeof part === 'string' && !['tokens', 'vault-main', 'api', 'worker', 'reconciler'].includes(part)).join('.');
-    const found = new Set(filesOf(load(text)).map(({ key }) => shapeOf(key)));
+    const withTokens = text.replace('worker: { method: token_file, file: worker-token }', 'worker: { method: jwt, role: w, jwt_file: j }')
+      .replace('api: { method: approle, role_id_file: r, secret_id_file: s }', 'api: { method: kubernetes, role: a }');
+    const found = new Set([text, withTokens].flatMap((each) => filesOf(load(each)).map(({ key }) => shapeOf(key))));
     expect([...found].sort()).toEqual([...pathKeys(z.toJSONSchema(configSchema, { io: 'input' }), [])].sort());
   });
 });

@@ -9,6 +9,9 @@ type Bad = readonly [what: string, text: string, line: number, key: string, deta
 const withParams = (path: string, params: string): string =>
   changed('    path: database/creds/orders-reader', `    path: ${path}\n    params: ${params}`);
 const ISSUER = '    - issuer: https://issuer.test';
+/** The right configuration with one more credential, on its line 40. */
+const kv = (rest: string): string =>
+  changed('  task-token:', `  key:\n    { kind: vault.kv, provider: vault-main, owner: o, token_role: mayfly-key, ${rest} }\n  task-token:`);
 const introspection = (server: string): string => `${RIGHT}introspection:\n  resource_servers:\n    - ${server}\n`;
 
 const BAD: readonly Bad[] = [
@@ -36,7 +39,7 @@ const BAD: readonly Bad[] = [
   ['an unknown environment', `environment: staging\n${RIGHT}`, 1, 'environment', 'must be one of production, development; found "staging"'],
   ['an unknown provider type', changed('    type: vault', '    type: hashicorp'), 22, 'providers.vault-main.type', 'must be one of vault, jwt; found "hashicorp"'],
   ['no provider type', changed('    type: vault\n', ''), 21, 'providers.vault-main.type', 'is required, and must be one of vault, jwt'],
-  ['an unknown login', changed('method: token_file, file: worker-token', 'method: magic'), 26, 'providers.vault-main.login.worker.method', /must be one of approle, token_file/],
+  ['an unknown login', changed('method: token_file, file: worker-token', 'method: magic'), 26, 'providers.vault-main.login.worker.method', /must be one of approle, jwt, kubernetes, token_file/],
   ['an algorithm with a shared key', changed(ISSUER, `${ISSUER}\n      algorithms: [HS256]`), 6, 'identity.issuers.0.algorithms.0', /must be one of RS256, .*EdDSA/],
   ['the algorithm none', changed(ISSUER, `${ISSUER}\n      algorithms: [none]`), 6, 'identity.issuers.0.algorithms.0', /must be one of RS256/],
   ['a provider name in capitals', changed('  vault-main:', '  Vault_Main:'), 21, 'providers.Vault_Main', /has a name that must be lower-case letters/],
@@ -82,6 +85,13 @@ const BAD: readonly Bad[] = [
   ['an http issuer in production', changed('https://issuer.test', 'http://issuer.test'), 5, 'identity.issuers.0.issuer', 'must be https in production'],
   ['an http operator issuer in production', changed('https://login.test', 'http://login.test'), 10, 'operators.issuer', 'must be https in production'],
   ['an http Vault in production', changed('https://vault.test', 'http://127.0.0.1'), 23, 'providers.vault-main.address', 'must be https in production'],
+  ['one Vault role for two rights in production, by Kubernetes', changed('worker: { method: token_file, file: worker-token }', 'worker: { method: kubernetes, role: mayfly }', changed('reconciler: { method: token_file, file: reconciler-token }', 'reconciler: { method: kubernetes, role: mayfly }')), 27, 'providers.vault-main.login.reconciler', /is the same login as worker \(kubernetes\)/],
+  ['a JWT login without its role', changed('method: token_file, file: worker-token', 'method: jwt, jwt_file: j'), 26, 'providers.vault-main.login.worker.role', /is required/],
+  ['a mount with a parameter', kv('mount: "kv/{team}", path: payments/key'), 40, 'credentials.key.mount', /must be plain segments/],
+  ['a static secret with a wildcard', kv('mount: kv, path: payments/*'), 40, 'credentials.key.path', /must be plain segments/],
+  ['a static secret of an unknown engine', kv('mount: kv, path: payments/key, engine_version: 3'), 40, 'credentials.key.engine_version', /must be/],
+  ['a version of what keeps no versions', kv('mount: kv, path: payments/key, engine_version: 1, version: 2'), 40, 'credentials.key.version', /needs engine_version 2/],
+  ['a static secret from another provider', kv('mount: kv, path: payments/key').replace('kind: vault.kv, provider: vault-main', 'kind: vault.kv, provider: tokens'), 40, 'credentials.key.provider', 'must be a provider of type vault for the kind vault.kv'],
   ['one Vault login for two rights in production', changed('file: worker-token', 'file: api-token'), 26, 'providers.vault-main.login.worker', /is the same login as api/],
 ];
 
@@ -186,12 +196,24 @@ describe('a loaded configuration', () => {
     });
   });
 
+  it('lets one workload log in to Vault for three roles, by the file that Kubernetes mounts unless told otherwise', () => {
+    const text = RIGHT.replace(/\{ method: token_file, file: (\w+)-token \}/g, '{ method: kubernetes, role: mayfly-$1 }');
+    const login = (role: string): object => ({ method: 'kubernetes', mount: 'kubernetes', role, token_file: '/var/run/secrets/kubernetes.io/serviceaccount/token' });
+    expect(load(text).providers['vault-main']).toMatchObject({ login: { api: login('mayfly-api'), worker: login('mayfly-worker'), reconciler: login('mayfly-reconciler') } });
+  });
+
+  it('takes the key-value engine to be of version 2 unless told otherwise', () => {
+    expect(load(kv('mount: kv, path: payments/key')).credentials['key']).toMatchObject({ mount: 'kv', path: 'payments/key', engine_version: 2 });
+    expect(load(kv('mount: kv, path: payments/key, engine_version: 1')).credentials['key']).toMatchObject({ engine_version: 1 });
+  });
+
   it('is what the documented example gives', () => {
     const config = loadConfig({ path: resolve(import.meta.dirname, '../../config/mayfly.yaml'), env: {} });
     expect(config.environment).toBe('production');
     expect(Object.entries(config.credentials).map(([name, { kind }]) => [name, kind])).toEqual([
       ['orders-db', 'vault.dynamic'],
       ['vault-token', 'vault.token'],
+      ['payments-api-key', 'vault.kv'],
       ['task-token', 'jwt'],
       ['task-reference', 'jwt'],
     ]);

@@ -185,11 +185,11 @@ describe('a token of our own', () => {
 
 describe('what was handed over', () => {
   it('is found nowhere afterwards: not in Redis, jobs, log, audit file or metrics; a planted one is (control)', async () => {
-    const grant = await broker.grant(['orders-db', 'vault-token', 'task-token', 'task-reference']);
+    const grant = await broker.grant(['orders-db', 'vault-token', 'payments-api-key', 'task-token', 'task-reference']);
     await broker.complete(grant);
     const secrets = grant.credentials.flatMap(({ secret }) => Object.entries(secret).filter(([field]) => field !== 'username').map(([, value]) => value));
     secrets.push(grant.token);
-    expect(secrets).toHaveLength(5);
+    expect(secrets).toHaveLength(6);
 
     const redis = new Redis(broker.stack.redis.url);
     const planted = `planted-${grant.id}`;

@@ -307,6 +307,25 @@ describe('reading', () => {
     expect(new Set(await ledger.liveTasksOf(AGENT.subject))).toEqual(new Set([late.id, soon.id]));
   });
 
+  it('keeps what was disclosed among the overdue, counted for itself, until the retention time is over', async () => {
+    const { intents } = await activeTask({ credentials: ['payments-api-key', 'orders-db'], ttlSeconds: 10 });
+    const [key, other] = [at(intents, 0).id, at(intents, 1).id];
+    clock.advance(10_000);
+    for (const [id, type] of [[key, 'disclosed'], [other, 'revoked']] as const) {
+      await ledger.endLease(id, 'expired', AGENT);
+      expect(await ledger.settle(await leaseOf(id), { type, atMs: clock.now() }, AGENT)).toBe('ok');
+    }
+    const ids = async (filter: { state?: 'disclosed'; dueBeforeMs?: ReturnType<typeof clock.now> }): Promise<string[]> =>
+      (await ledger.listLeases({ ...filter, limit: 10 })).items.map(({ id }) => id);
+    expect(await ids({ state: 'disclosed' })).toEqual([key]);
+    expect(await ids({ dueBeforeMs: clock.now() })).toEqual([key]);
+    expect(await ledger.snapshot(clock.now())).toMatchObject({ live: 0, overdue: 0, disclosed: 1 });
+    expect((await events()).find(({ type }) => type === 'lease.disclosed')).toMatchObject({ leases: [key], facts: { exposure: 'unbounded' } });
+    clock.advance(3_600_001);
+    await ledger.prune(clock.now());
+    expect(await ledger.snapshot(clock.now())).toMatchObject({ disclosed: 0 });
+  });
+
   it('counts what is live and what is overdue', async () => {
     await activeTask({ ttlSeconds: 30 });
     await activeTask({ ttlSeconds: 300 });

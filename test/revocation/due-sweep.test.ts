@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Redis } from 'ioredis';
+import { eventsKey } from '../../src/audit/event-stream-keys.ts';
 import type { LeaseId } from '../../src/core/ids.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { DueSweep } from '../../src/revocation/due-sweep.ts';
@@ -115,6 +116,28 @@ describe('expiry', () => {
     expect(await ledger.getTask(id)).toMatchObject({ endReason: 'heartbeat_lost' });
   });
 
+  it('never calls lapsed what no clock of the target ends, however late it is looked at', async () => {
+    const secretThat = async (lapses: boolean): Promise<LeaseId> => {
+      const { envelope, intents } = draftTask(clock, { ttlSeconds: 30 });
+      const intent = { ...at(intents, 0), kind: 'vault.kv', revocability: 'none' } as const;
+      await ledger.declareTask(envelope, [intent], AGENT, {});
+      const minted = await provider.mint(intent);
+      await ledger.activate(envelope.id, [{ leaseId: intent.id, ...minted, lapsesAtMs: lapses ? minted.targetExpiresAtMs : null }], AGENT);
+      provider.opened.add(intent.id);
+      return intent.id;
+    };
+    const opened = await secretThat(false);
+    // Control: with a time at which it lapses, nobody would ask whether it was opened.
+    const lapsing = await secretThat(true);
+    clock.advance(300_000);
+    const sweep = sweepAndRevoke();
+    await sweep.sweepOnce();
+    await sweep.sweepOnce();
+    expect(await stateOf(opened)).toBe('disclosed');
+    expect(await stateOf(lapsing)).toBe('lapsed');
+    expect(observed).toMatchObject([{ outcome: 'disclosed' }]);
+  });
+
   it('calls a credential that cannot be revoked lapsed, and only after its own expiry', async () => {
     provider = new MemoryProvider('vault-main', 'none');
     const { envelope, intents } = draftTask(clock, { ttlSeconds: 30 });
@@ -221,6 +244,18 @@ describe('reconciling', () => {
     clock.advance(45_000);
     expect(await reconciler().reconcileOnce()).toBe(1);
     expect(provider.live.size).toBe(0);
+  });
+
+  it('says of an orphan that was opened that it was disclosed, not revoked', async () => {
+    const { intents } = draftTask(clock);
+    const { id } = at(intents, 0);
+    await provider.mint(at(intents, 0));
+    provider.opened.add(id);
+    clock.advance(45_000);
+    expect(await reconciler().reconcileOnce()).toBe(0);
+    const stream = (await redis.xrange(eventsKey(shardOf(id)), '-', '+')).map(([, fields]) => fields.join(' ')).join('\n');
+    expect(stream).toContain('orphan.disclosed');
+    expect(stream).not.toContain('orphan.revoked');
   });
 
   it('leaves what has a live record', async () => {

@@ -22,6 +22,8 @@ export class MemoryProvider implements CredentialProvider {
   losesAnswers = false;
   /** Set to make a listing fail after what it found. */
   listBreaksOff = false;
+  /** Leases whose secret was opened: their end is that they are disclosed. */
+  readonly opened = new Set<string>();
   /** Awaited inside each mint, after the credential exists. */
   afterMint: () => Promise<void> = () => Promise.resolve();
   revocations = 0;
@@ -50,6 +52,9 @@ export class MemoryProvider implements CredentialProvider {
       await Promise.resolve();
       if (this.failure !== undefined) {
         yield { leaseId: intent.id, outcome: 'failed', error: new ProviderError(this.name, this.failure, 'the target does not answer') };
+      } else if (this.opened.has(intent.id)) {
+        this.live.delete(intent.id);
+        yield { leaseId: intent.id, outcome: 'disclosed' };
       } else if (this.revocability === 'none') {
         yield { leaseId: intent.id, outcome: 'lapses', atMs: epochMsFrom(intent.dueAtMs + 5_000) };
       } else {

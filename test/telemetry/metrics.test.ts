@@ -10,6 +10,7 @@ const SNAPSHOT: MetricsSnapshot = {
   expiring: [{ provider: 'vault-main', within: '5m', count: 2 }],
   overdue: 1,
   oldestOverdueSeconds: 7.5,
+  disclosed: 2,
   stuck: 1,
   queues: [{ queue: 'vault-main', state: 'waiting', jobs: 9 }],
   upstreams: [{ name: 'vault-main', up: false }],
@@ -50,6 +51,7 @@ describe('the metrics', () => {
     for (const line of [
       'mayfly_tasks{state="active"} 3',
       'mayfly_leases_stuck 1',
+      'mayfly_leases_disclosed 2',
       'mayfly_credentials_active{provider="vault-main",class="vault.dynamic"} 4',
       'mayfly_credentials_expiring{provider="vault-main",within="5m"} 2',
       'mayfly_mint_seconds_count{provider="p",outcome="minted"} 1',

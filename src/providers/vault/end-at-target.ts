@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Clock } from '../../core/clock.ts';
 import type { LeaseId } from '../../core/ids.ts';
+import type { EpochMs } from '../../core/time.ts';
 import { ProviderError, type RevocationResult } from '../credential-provider.ts';
 import type { VaultCredential } from './mint-credential.ts';
 import * as answers from './vault-answers.ts';
@@ -16,6 +18,9 @@ export interface RevokeContext {
   readonly listSession: VaultSession | undefined;
   readonly namespace: string;
   readonly deploymentId: string;
+  readonly clock: Clock;
+  /** How long after a due time the target's own clock ends a credential. */
+  readonly targetMarginSeconds: number;
   readonly credentials: ReadonlyMap<string, VaultCredential>;
   readonly concurrency: number;
 }
@@ -65,11 +70,23 @@ export function leaseMustBeGone(leaseId: string, { session, provider }: RevokeCo
 }
 export const failed = (leaseId: LeaseId, error: ProviderError): RevocationResult => ({ leaseId, outcome: 'failed', error });
 
+/** What came of one lease at the target, where nothing failed. */
+export type Ending =
+  | { readonly outcome: 'revoked'; readonly seenUnopenedAtMs?: EpochMs }
+  | { readonly outcome: 'disclosed' }
+  | { readonly outcome: 'lapses'; readonly atMs: EpochMs };
+
 /** `revoked` when `revoke` returns, `failed` when it throws. */
-export async function settle(leaseId: LeaseId, provider: string, revoke: () => Promise<void>): Promise<RevocationResult> {
-  try {
+export const settle = (leaseId: LeaseId, provider: string, revoke: () => Promise<void>): Promise<RevocationResult> =>
+  settleAs(leaseId, provider, async () => {
     await revoke();
-    return { leaseId, outcome: 'revoked' };
+    return { outcome: 'revoked' };
+  });
+
+/** What `end` answers, or `failed` when it throws. */
+export async function settleAs(leaseId: LeaseId, provider: string, end: () => Promise<Ending>): Promise<RevocationResult> {
+  try {
+    return { leaseId, ...(await end()) };
   } catch (cause) {
     return failed(leaseId, revocationFailure(provider, cause));
   }

@@ -10,6 +10,8 @@ export interface LiveToken {
   readonly leaseId: LeaseId;
   readonly accessor: string;
   readonly credential: string;
+  /** Of the wrap that a token marks, where it marks one. */
+  readonly wrapAccessor: string | null;
   readonly createdAtMs: EpochMs;
 }
 
@@ -61,7 +63,7 @@ function ours({ data }: z.infer<typeof answers.tokenByAccessor>, accessor: strin
   const meta = data.meta ?? {};
   const leaseId = meta['mayfly_lease'] ?? '';
   if (meta['mayfly_deployment'] !== deploymentId || !isLeaseId(leaseId)) return undefined;
-  return { leaseId, accessor, credential: meta['credential'] ?? '', createdAtMs: fromEpochSeconds(data.creation_time) };
+  return { leaseId, accessor, credential: meta['credential'] ?? '', wrapAccessor: meta['mayfly_wrap'] ?? null, createdAtMs: fromEpochSeconds(data.creation_time) };
 }
 
 export interface FoundLease {

@@ -10,8 +10,9 @@ import type { VaultClient } from './vault-client.ts';
 import { mayHaveActed, toProviderError } from './vault-failure.ts';
 import type { VaultHandle } from './vault-handle.ts';
 import type { VaultSession } from './vault-login.ts';
+import { kvPath, readWrapped, type KvCredential, type WrappedSecret } from './wrapped-secret.ts';
 
-export type VaultCredential = Extract<CredentialConfig, { kind: 'vault.token' | 'vault.dynamic' }>;
+export type VaultCredential = Extract<CredentialConfig, { kind: 'vault.token' | 'vault.dynamic' | 'vault.kv' }>;
 
 export interface MintContext {
   readonly provider: string;
@@ -25,6 +26,8 @@ export interface MintContext {
 /** A token that hangs on a leased path is used once; with the last use spent, Vault would revoke the lease with it. */
 const USES_FOR_ONE_READ = 2;
 const UNLIMITED_USES = 0;
+/** A static secret is read by a token that ends with that read. */
+const ONE_USE = 1;
 
 /** The database engine sets VALID UNTIL this long after the end of the lease (`dbplugin` in OpenBao and Vault). */
 export const DATABASE_EXPIRY_BUFFER_SECONDS = 5;
@@ -41,43 +44,111 @@ const UNDO_TIMEOUT_MS = 400;
  * What was made is undone when a later step fails. Throws `ProviderError`.
  */
 export async function mintCredential(intent: LeaseIntent, credential: VaultCredential, context: MintContext, signal: AbortSignal): Promise<Minted> {
-  const { provider, config } = context;
-  const path = credential.kind === 'vault.dynamic' ? pathOf(credential.path, intent, provider) : null;
+  const path = pathOf(credential, intent, context.provider);
   const clusterId = await context.session.clusterId(signal);
-  const created = await createToken(intent, credential, context, signal);
-  const handle: VaultHandle = {
-    accessor: created.accessor,
-    credential: intent.credential,
-    cluster_id: clusterId,
-    namespace: config.namespace ?? '',
-    lease_id: null,
-    mount: null,
-    mount_accessor: null,
-  };
-  if (!created.orphan) {
-    const error = new ProviderError(provider, 'refused', `token role ${credential.token_role} must make orphans: its tokens would die with the broker's own`);
-    throw await undo(created.accessor, error, context);
+  const mint = { intent, credential, path, clusterId, context, signal };
+  switch (credential.kind) {
+    case 'vault.token':
+      return mintToken(mint);
+    case 'vault.dynamic':
+      return mintLeased(mint);
+    case 'vault.kv':
+      return mintWrapped(mint, credential);
+    default:
+      return credential satisfies never;
   }
-  if (path === null) return { secret: { token: created.token }, handle, targetExpiresAtMs: created.endsAtMs };
+}
+
+interface Mint {
+  readonly intent: LeaseIntent;
+  readonly credential: VaultCredential;
+  /** Empty for what is a token only. */
+  readonly path: string;
+  readonly clusterId: string;
+  readonly context: MintContext;
+  readonly signal: AbortSignal;
+}
+
+const handleOf = ({ intent, clusterId, context }: Mint, accessor: string): VaultHandle => ({
+  accessor,
+  credential: intent.credential,
+  cluster_id: clusterId,
+  namespace: context.config.namespace ?? '',
+  lease_id: null,
+  mount: null,
+  mount_accessor: null,
+  wrap_accessor: null,
+});
+
+async function mintToken(mint: Mint): Promise<Minted> {
+  const created = await createToken(mint, { uses: UNLIMITED_USES });
+  return { secret: { token: created.token }, handle: handleOf(mint, created.accessor), targetExpiresAtMs: created.endsAtMs };
+}
+
+async function mintLeased(mint: Mint): Promise<Minted> {
+  const { path, context, signal } = mint;
+  const created = await createToken(mint, { uses: USES_FOR_ONE_READ });
   try {
     const { leaseId, mount, mountAccessor, fields, leaseSeconds } = await readLeasedPath(path, created.token, context.client, signal);
     const leaseEndsAtMs = addSeconds(context.clock.now(), leaseSeconds);
     return {
       secret: fields,
-      handle: { ...handle, lease_id: leaseId, mount, mount_accessor: mountAccessor },
+      handle: { ...handleOf(mint, created.accessor), lease_id: leaseId, mount, mount_accessor: mountAccessor },
       targetExpiresAtMs: created.endsAtMs < leaseEndsAtMs ? created.endsAtMs : leaseEndsAtMs,
       // Until then the login works at the database if OpenBao cannot reach it, whatever became of the token.
       lapsesAtMs: addSeconds(leaseEndsAtMs, DATABASE_EXPIRY_BUFFER_SECONDS),
     };
   } catch (cause) {
-    const mayHaveMinted = mayHaveActed(cause);
-    throw await undo(created.accessor, toProviderError(provider, 'reading the leased path', cause, { mayHaveMinted }), context);
+    throw await undo(created.accessor, toProviderError(context.provider, 'reading the leased path', cause, { mayHaveMinted: mayHaveActed(cause) }), context);
   }
 }
 
-function pathOf(template: string, intent: LeaseIntent, provider: string): string {
+/**
+ * A wrap says of itself neither lease nor deployment, so a second token stands for it in listings and names its accessor.
+ * Nothing is handed over before that token stands: a wrap that nobody can find again is one that nobody holds.
+ */
+async function mintWrapped(mint: Mint, credential: KvCredential): Promise<Minted> {
+  const { context } = mint;
+  const reader = await createToken(mint, { uses: ONE_USE });
+  const wrap = await readForLease(mint, credential, reader);
   try {
-    return fillPath(template, intent.params);
+    const marker = await createToken(mint, { uses: ONE_USE, wrapAccessor: wrap.accessor });
+    return {
+      secret: { wrapping_token: wrap.wrappingToken },
+      handle: { ...handleOf(mint, marker.accessor), wrap_accessor: wrap.accessor },
+      targetExpiresAtMs: wrap.endsAtMs,
+      lapsesAtMs: null,
+    };
+  } catch (cause) {
+    const error = toProviderError(context.provider, 'marking the wrapped secret', cause);
+    // The token may stand in spite of it. Then a worker finds the wrap by it, and sees that nobody opened it: gone, it could not tell.
+    throw error.mayHaveMinted ? error : await undo(wrap.accessor, error, context);
+  }
+}
+
+async function readForLease(mint: Mint, { token_role: role }: KvCredential, reader: CreatedToken): Promise<WrappedSecret> {
+  const { path, context, signal } = mint;
+  try {
+    const ttlSeconds = secondsAtTarget(mint.intent.dueAtMs, mint.context);
+    return await readWrapped(path, { token: reader.token, ttlSeconds, client: context.client, clock: context.clock }, signal);
+  } catch (cause) {
+    const error = toProviderError(context.provider, `reading the secret of token role ${role}`, cause, { mayHaveMinted: mayHaveActed(cause) });
+    throw await undo(reader.accessor, error, context);
+  }
+}
+
+function pathOf(credential: VaultCredential, intent: LeaseIntent, provider: string): string {
+  try {
+    switch (credential.kind) {
+      case 'vault.token':
+        return '';
+      case 'vault.dynamic':
+        return fillPath(credential.path, intent.params);
+      case 'vault.kv':
+        return kvPath(credential, intent.params);
+      default:
+        return credential satisfies never;
+    }
   } catch (cause) {
     throw new ProviderError(provider, 'refused', cause instanceof RangeError ? cause.message : 'the path cannot be filled', { cause });
   }
@@ -93,50 +164,50 @@ export const secondsAtTarget = (dueAtMs: EpochMs, { clock, config }: Pick<MintCo
 interface CreatedToken {
   readonly token: Secret;
   readonly accessor: string;
-  readonly orphan: boolean;
   /** As the target granted it: its token role may have shortened it. */
   readonly endsAtMs: EpochMs;
 }
 
-async function createToken(intent: LeaseIntent, credential: VaultCredential, context: MintContext, signal: AbortSignal): Promise<CreatedToken> {
+async function createToken(mint: Mint, { uses, wrapAccessor }: { readonly uses: number; readonly wrapAccessor?: string }): Promise<CreatedToken> {
+  const { intent, credential, context, signal } = mint;
   const { provider, session, config, deploymentId, clock } = context;
   const ttl = secondsAtTarget(intent.dueAtMs, context);
-  const longest = credential.renewable === true ? Math.max(ttl, (credential.max_ttl_seconds ?? 0) + config.target_margin_seconds) : ttl;
-  try {
-    const { auth } = await session.call({
-      method: 'POST',
-      path: `auth/token/create/${credential.token_role}`,
-      body: {
-        display_name: intent.id,
-        ttl: `${ttl}s`,
-        explicit_max_ttl: `${longest}s`,
-        // By the broker alone: the credential's policy gives its holder no way to.
-        renewable: credential.renewable === true,
-        no_default_policy: true,
-        num_uses: credential.kind === 'vault.dynamic' ? USES_FOR_ONE_READ : UNLIMITED_USES,
-        meta: {
-          mayfly_deployment: deploymentId,
-          mayfly_lease: intent.id,
-          mayfly_task: intent.taskId,
-          agent: intent.agent.subject,
-          agent_issuer: intent.agent.issuer,
-          purpose: intent.purpose,
-          credential: intent.credential,
-          due_at: toRfc3339(intent.dueAtMs),
-        },
+  const renewable = credential.kind !== 'vault.kv' && credential.renewable === true;
+  const longest = renewable ? Math.max(ttl, (credential.max_ttl_seconds ?? 0) + config.target_margin_seconds) : ttl;
+  const create = session.call({
+    method: 'POST',
+    path: `auth/token/create/${credential.token_role}`,
+    body: {
+      display_name: intent.id,
+      ttl: `${ttl}s`,
+      explicit_max_ttl: `${longest}s`,
+      // By the broker alone: the credential's policy gives its holder no way to.
+      renewable,
+      no_default_policy: true,
+      num_uses: uses,
+      meta: {
+        mayfly_deployment: deploymentId,
+        mayfly_lease: intent.id,
+        mayfly_task: intent.taskId,
+        agent: intent.agent.subject,
+        agent_issuer: intent.agent.issuer,
+        purpose: intent.purpose,
+        credential: intent.credential,
+        due_at: toRfc3339(intent.dueAtMs),
+        ...(wrapAccessor === undefined ? {} : { mayfly_wrap: wrapAccessor }),
       },
-      answer: answers.createdToken,
-      signal,
-    });
-    return {
-      token: new Secret(auth.client_token),
-      accessor: auth.accessor,
-      orphan: auth.orphan,
-      endsAtMs: addSeconds(clock.now(), auth.lease_duration),
-    };
-  } catch (cause) {
+    },
+    answer: answers.createdToken,
+    signal,
+  });
+  const { auth } = await create.catch((cause: unknown) => {
     throw toProviderError(provider, `minting on token role ${credential.token_role}`, cause, { mayHaveMinted: mayHaveActed(cause) });
+  });
+  if (!auth.orphan) {
+    const error = new ProviderError(provider, 'refused', `token role ${credential.token_role} must make orphans: its tokens would die with the broker's own`);
+    throw await undo(auth.accessor, error, context);
   }
+  return { token: new Secret(auth.client_token), accessor: auth.accessor, endsAtMs: addSeconds(clock.now(), auth.lease_duration) };
 }
 
 interface LeasedSecret {

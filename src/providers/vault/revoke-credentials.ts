@@ -1,5 +1,6 @@
 import { ProviderError, type RevocationOrder, type RevocationResult } from '../credential-provider.ts';
-import { failed, leaseMustBeGone, revokeLease, revokeToken, settle, tokenMustBeGone, type RevokeContext } from './end-at-target.ts';
+import { failed, leaseMustBeGone, revokeLease, revokeToken, settleAs, tokenMustBeGone, type Ending, type RevokeContext } from './end-at-target.ts';
+import { endWrapped } from './end-wrapped.ts';
 import { inParallel } from './in-parallel.ts';
 import { RecordedTarget } from './recorded-target.ts';
 import { revokeUnconfirmed, type UnconfirmedOrder } from './revoke-unconfirmed.ts';
@@ -29,22 +30,24 @@ export async function* revokeCredentials(
       continue;
     }
     const credential = context.credentials.get(handle?.credential ?? intent.credential);
-    const hasLease = credential === undefined ? handle === null && intent.kind === 'vault.dynamic' : credential.kind === 'vault.dynamic';
-    if (handle !== null && (handle.lease_id !== null || !hasLease)) confirmed.push({ leaseId: intent.id, handle });
-    else unconfirmed.push({ intent, handle, credential, hasLease });
+    const kind = credential?.kind ?? (handle === null ? intent.kind : 'vault.token');
+    const isWhole = handle !== null && (kind === 'vault.token' || handle.lease_id !== null || handle.wrap_accessor !== null);
+    if (isWhole) confirmed.push({ leaseId: intent.id, handle });
+    else unconfirmed.push({ intent, handle, credential, kind });
   }
   yield* inParallel(confirmed, context.concurrency, ({ leaseId, handle }) =>
-    settle(leaseId, context.provider, () => revokeByHandle(handle, target, context, signal)),
+    settleAs(leaseId, context.provider, () => endByHandle(handle, target, context, signal)),
   );
   yield* revokeUnconfirmed(unconfirmed, target, context, signal);
 }
 
-async function revokeByHandle(handle: VaultHandle, target: RecordedTarget, context: RevokeContext, signal: AbortSignal): Promise<void> {
+async function endByHandle(handle: VaultHandle, target: RecordedTarget, context: RevokeContext, signal: AbortSignal): Promise<Ending> {
   await target.mustBe(handle);
+  if (handle.wrap_accessor !== null) return endWrapped(handle.wrap_accessor, handle.accessor, context, signal);
   if (handle.lease_id === null) {
     await revokeToken(handle.accessor, context.session, signal);
     await tokenMustBeGone(handle.accessor, context, signal);
-    return;
+    return { outcome: 'revoked' };
   }
   // Synchronously first: its answer says whether the database did it. The token is ended even when that failed, so that
   // OpenBao keeps trying by itself as well; it alone proves nothing, for the lease may be queued behind it.
@@ -53,6 +56,7 @@ async function revokeByHandle(handle: VaultHandle, target: RecordedTarget, conte
   if (lease.failed) throw lease.error;
   if (token.failed) throw token.error;
   await leaseMustBeGone(handle.lease_id, context, signal);
+  return { outcome: 'revoked' };
 }
 
 type Attempt = { readonly failed: false } | { readonly failed: true; readonly error: unknown };

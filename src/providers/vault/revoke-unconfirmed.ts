@@ -1,11 +1,12 @@
 import type { LeaseId } from '../../core/ids.ts';
-import { addMs, type EpochMs } from '../../core/time.ts';
-import type { LeaseIntent } from '../../ledger/lease.ts';
+import { addMs, addSeconds, type EpochMs } from '../../core/time.ts';
+import type { CredentialKind, LeaseIntent } from '../../ledger/lease.ts';
 import { ProviderError, type RevocationResult } from '../credential-provider.ts';
-import { revokeLease, revokeToken, settle, tokenMustBeGone, leaseMustBeGone, type RevokeContext } from './end-at-target.ts';
+import { revokeLease, revokeToken, settle, settleAs, tokenMustBeGone, leaseMustBeGone, type Ending, type RevokeContext } from './end-at-target.ts';
+import { endWrapped } from './end-wrapped.ts';
 import { inParallel } from './in-parallel.ts';
 import { fixedPart } from './leased-path.ts';
-import { findLeases, liveTokens, type FoundLease } from './list-live.ts';
+import { findLeases, liveTokens, type FoundLease, type LiveToken } from './list-live.ts';
 import type { VaultCredential } from './mint-credential.ts';
 import type { RecordedTarget } from './recorded-target.ts';
 import type { VaultHandle } from './vault-handle.ts';
@@ -17,14 +18,15 @@ export interface UnconfirmedOrder {
   /** Null where nothing is known but the intent. */
   readonly handle: VaultHandle | null;
   readonly credential: VaultCredential | undefined;
-  /** Whether a lease may hang on its token. */
-  readonly hasLease: boolean;
+  /** What may hang on its token: a lease, or a wrap. */
+  readonly kind: CredentialKind;
 }
 
 /**
  * Ends what has no full handle. Tokens are found by the lease id in their metadata, with one listing for all orders.
  * A lease at the target does not say which token it hung on; but ending a token makes its leases expire at that moment, so
  * every expired lease of the path is ended, which is right for each of them, and none of the order's time may be left.
+ * A wrap that no token names was never handed over, and is left to its own end.
  */
 export async function* revokeUnconfirmed(
   orders: readonly UnconfirmedOrder[],
@@ -33,23 +35,28 @@ export async function* revokeUnconfirmed(
   signal: AbortSignal,
 ): AsyncGenerator<RevocationResult, void, undefined> {
   if (orders.length === 0) return;
-  const accessors = orders.some(({ handle }) => handle === null) ? accessorsByLease(context, signal) : Promise.resolve(new Map<LeaseId, string[]>());
-  accessors.catch(() => undefined);
-  const endTokens = async ({ intent, handle }: UnconfirmedOrder): Promise<void> => {
+  const tokens = orders.some(({ handle }) => handle === null) ? tokensByLease(context, signal) : Promise.resolve(new Map<LeaseId, FoundToken[]>());
+  tokens.catch(() => undefined);
+  const endTokens = async ({ intent, handle, kind }: UnconfirmedOrder): Promise<Ending> => {
     if (handle !== null) await target.mustBe(handle);
-    const found = handle === null ? ((await accessors).get(intent.id) ?? []) : [handle.accessor];
-    for (const accessor of found) {
-      await revokeToken(accessor, context.session, signal);
-      await tokenMustBeGone(accessor, context, signal);
+    const found = handle === null ? ((await tokens).get(intent.id) ?? []) : [{ accessor: handle.accessor, wrapAccessor: null }];
+    let ending: Ending = kind === 'vault.kv' ? { outcome: 'lapses', atMs: addSeconds(intent.dueAtMs, context.targetMarginSeconds + 1) } : { outcome: 'revoked' };
+    for (const { accessor, wrapAccessor } of found) {
+      if (wrapAccessor !== null) ending = await endWrapped(wrapAccessor, accessor, context, signal);
+      else {
+        await revokeToken(accessor, context.session, signal);
+        await tokenMustBeGone(accessor, context, signal);
+      }
     }
+    return ending;
   };
   const ended: UnconfirmedOrder[] = [];
   const firstStep = async (order: UnconfirmedOrder): Promise<{ order: UnconfirmedOrder; result: RevocationResult }> => ({
     order,
-    result: await settle(order.intent.id, context.provider, () => endTokens(order)),
+    result: await settleAs(order.intent.id, context.provider, () => endTokens(order)),
   });
   for await (const { order, result } of inParallel(orders, context.concurrency, firstStep)) {
-    if (result.outcome === 'revoked' && order.hasLease) ended.push(order);
+    if (result.outcome === 'revoked' && order.kind === 'vault.dynamic') ended.push(order);
     else yield result;
   }
   const expired = new Map<string, Promise<readonly FoundLease[]>>();
@@ -72,10 +79,12 @@ function leasedPathOf(credential: VaultCredential | undefined, provider: string)
   return fixedPart(credential.path);
 }
 
-async function accessorsByLease(context: RevokeContext, signal: AbortSignal): Promise<Map<LeaseId, string[]>> {
-  const found = new Map<LeaseId, string[]>();
-  for await (const { leaseId, accessor } of liveTokens(listSession(context), context, signal)) {
-    found.set(leaseId, [...(found.get(leaseId) ?? []), accessor]);
+type FoundToken = Pick<LiveToken, 'accessor' | 'wrapAccessor'>;
+
+async function tokensByLease(context: RevokeContext, signal: AbortSignal): Promise<Map<LeaseId, FoundToken[]>> {
+  const found = new Map<LeaseId, FoundToken[]>();
+  for await (const { leaseId, accessor, wrapAccessor } of liveTokens(listSession(context), context, signal)) {
+    found.set(leaseId, [...(found.get(leaseId) ?? []), { accessor, wrapAccessor }]);
   }
   return found;
 }

@@ -34,6 +34,12 @@ export const tokenByAccessor = z.object({
   data: z.object({ accessor: z.string(), creation_time: z.int(), meta: z.record(z.string(), z.string()).nullish() }),
 });
 
+/** `auth/token/lookup-accessor` of a wrapping token; 1 until it is opened. */
+export const usesLeft = z.object({ data: z.object({ num_uses: z.int() }) });
+
+/** Any read whose answer was asked for wrapped. */
+export const wrapped = z.object({ wrap_info: z.object({ token: z.string().min(1), accessor: z.string().min(1), ttl: z.int().min(1) }) });
+
 /** A read of a leased path. */
 export const leasedSecret = z.object({ lease_id: z.string().min(1), lease_duration: z.int().min(1), data: z.record(z.string(), z.unknown()) });
 

@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import type { Secret } from '../../core/secret.ts';
 
 /** What went wrong, as far as it decides anything. The target's own text stops here: it could hold a secret. */
-export type VaultFault = 'invalid_lease' | 'invalid_accessor' | 'other';
+export type VaultFault = 'invalid_lease' | 'invalid_accessor' | 'token_not_found' | 'other';
 
 /**
  * A call that failed. It holds neither the token nor a body, in either direction, so it can be logged as it is.
@@ -33,6 +33,8 @@ export interface VaultRequest<T> {
   readonly path: string;
   readonly body?: object;
   readonly token?: Secret;
+  /** Asks for the answer wrapped, for so long. */
+  readonly wrapTtlSeconds?: number;
   /** What the answer must look like; anything else is a failure. */
   readonly answer: z.ZodType<T>;
   readonly signal: AbortSignal;
@@ -80,13 +82,16 @@ export class VaultClient {
   }
 
   /** Makes one call. Throws `VaultFailure`. */
-  async request<T>({ method, path, body, token, answer, signal }: VaultRequest<T>): Promise<T> {
+  async request<T>({ method, path, body, token, wrapTtlSeconds, answer, signal }: VaultRequest<T>): Promise<T> {
     const received: unknown = await this.#vault.request({
       method,
       path: `/${path}`,
       signal,
       ...(body === undefined ? {} : { json: body }),
-      headers: token === undefined ? {} : { 'X-Vault-Token': token.expose() },
+      headers: {
+        ...(token === undefined ? {} : { 'X-Vault-Token': token.expose() }),
+        ...(wrapTtlSeconds === undefined ? {} : { 'X-Vault-Wrap-TTL': `${wrapTtlSeconds}s` }),
+      },
     });
     const parsed = answer.safeParse(received);
     if (!parsed.success) throw new VaultFailure('the target gave an answer of an unknown form', { status: 200, mayHaveActed: true });
@@ -168,9 +173,17 @@ function faultIn(status: number, text: string): VaultFault {
   const first: unknown = Array.isArray(errors) ? errors[0] : undefined;
   if (typeof first !== 'string') return 'other';
   // Alone, or as `1 error occurred:\n\t* invalid lease`.
-  const reason = /^(?:1 error occurred:\s+\*\s+)?(invalid lease|invalid accessor)\s*$/.exec(first)?.[1];
-  if (reason === undefined) return 'other';
-  return reason === 'invalid lease' ? 'invalid_lease' : 'invalid_accessor';
+  const reason = /^(?:1 error occurred:\s+\*\s+)?(invalid lease|invalid accessor|token not found)\s*$/.exec(first)?.[1];
+  switch (reason) {
+    case 'invalid lease':
+      return 'invalid_lease';
+    case 'invalid accessor':
+      return 'invalid_accessor';
+    case 'token not found':
+      return 'token_not_found';
+    default:
+      return 'other';
+  }
 }
 
 function parseJson(text: string): unknown {

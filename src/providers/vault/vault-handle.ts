@@ -11,6 +11,8 @@ const handle = z.object({
   lease_id: z.string().min(1).nullable(),
   mount: z.string().min(1).nullable(),
   mount_accessor: z.string().min(1).nullable(),
+  /** Of the wrapping token of a static secret; `accessor` is then that of a token that only marks the lease. */
+  wrap_accessor: z.string().min(1).nullable().default(null),
 });
 
 /** Where a Vault credential is found again, and by what its target is known to be the same one. */

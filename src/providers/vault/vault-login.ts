@@ -174,6 +174,10 @@ export class VaultLogin implements VaultSession {
         const { auth } = await client.request({ method: 'POST', path, body: { role_id, secret_id }, answer: answers.login, signal });
         return this.#standingOf(new Secret(auth.client_token), clusterId, auth.renewable, auth.lease_duration);
       }
+      case 'jwt':
+        return this.#loggedInByJwt(config, clusterId, config.jwt_file, 'jwt_file');
+      case 'kubernetes':
+        return this.#loggedInByJwt(config, clusterId, config.token_file, 'token_file');
       case 'token_file': {
         const token = new Secret(await readCredentialFile(config.file, 'token file'));
         const { data } = await client.request({ method: 'GET', path: LOOKUP_SELF_PATH, token, answer: answers.ownToken, signal });
@@ -182,6 +186,14 @@ export class VaultLogin implements VaultSession {
       default:
         return config satisfies never;
     }
+  }
+
+  /** The two methods are the same call: a role, and a token of the workload's own that the target verifies. */
+  async #loggedInByJwt({ mount, role }: { readonly mount: string; readonly role: string }, clusterId: string, file: string, what: string): Promise<Standing> {
+    const jwt = await readCredentialFile(file, what);
+    const signal = this.#closed.signal;
+    const { auth } = await this.#options.client.request({ method: 'POST', path: `auth/${mount}/login`, body: { role, jwt }, answer: answers.login, signal });
+    return this.#standingOf(new Secret(auth.client_token), clusterId, auth.renewable, auth.lease_duration);
   }
 
   #standingOf(token: Secret, clusterId: string, renewable: boolean, ttlSeconds: number): Standing {

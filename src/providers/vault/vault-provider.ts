@@ -52,7 +52,7 @@ export function createVaultProvider({ name, config, credentials, deploymentId, c
 function vaultCredentials(credentials: Readonly<Record<string, CredentialConfig>>): ReadonlyMap<string, VaultCredential> {
   return new Map(
     Object.entries(credentials).map(([name, credential]) => {
-      if (credential.kind !== 'vault.token' && credential.kind !== 'vault.dynamic') throw new RangeError(`credential ${name} is not of Vault`);
+      if (credential.kind === 'jwt') throw new RangeError(`credential ${name} is not of Vault`);
       return [name, credential];
     }),
   );
@@ -69,7 +69,7 @@ export interface VaultProviderDeps {
   readonly sessions: { readonly mint?: VaultSession; readonly revoke?: VaultSession; readonly list?: VaultSession };
 }
 
-/** Vault or OpenBao: kinds `vault.token` and `vault.dynamic`. */
+/** Vault or OpenBao: kinds `vault.token`, `vault.dynamic` and `vault.kv`. */
 export class VaultProvider implements CredentialProvider {
   readonly name: string;
   readonly #deps: VaultProviderDeps;
@@ -83,10 +83,11 @@ export class VaultProvider implements CredentialProvider {
     const config = this.#credential(credential);
     return {
       kind: config.kind,
-      revocability: 'exact',
+      // Of a static secret: what was opened, only a rotation ends.
+      revocability: config.kind === 'vault.kv' ? 'none' : 'exact',
       minTtlSeconds: 1,
       // Vault judges each request of a token afresh; of a database only its revocation statements know.
-      endsOpenSessions: config.kind === 'vault.token' || config.ends_open_sessions,
+      endsOpenSessions: config.kind === 'vault.token' || (config.kind === 'vault.dynamic' && config.ends_open_sessions),
       propagationSeconds: 0,
       canList: true,
     };
@@ -99,20 +100,22 @@ export class VaultProvider implements CredentialProvider {
   }
 
   async renew(order: RenewalOrder, signal: AbortSignal): Promise<Renewed | null> {
-    if (this.#credential(order.intent.credential).renewable !== true) return null;
+    const credential = this.#credential(order.intent.credential);
+    if (credential.kind === 'vault.kv' || credential.renewable !== true) return null;
     const { name: provider, config, clock } = this.#deps;
     return renewCredential(order, { provider, session: this.#session('mint'), config, clock }, signal);
   }
 
   async *revokeMany(orders: readonly RevocationOrder[], signal: AbortSignal): AsyncGenerator<RevocationResult, void, undefined> {
-    const { name: provider, client, config, credentials, deploymentId, sessions } = this.#deps;
+    const { name: provider, client, config, credentials, deploymentId, clock, sessions } = this.#deps;
     const session = sessions.revoke;
     if (session === undefined) {
       yield* this.#undoMints(orders, signal);
       return;
     }
     const context = {
-      ...{ provider, client, session, credentials, deploymentId },
+      ...{ provider, client, session, credentials, deploymentId, clock },
+      targetMarginSeconds: config.target_margin_seconds,
       listSession: sessions.list,
       namespace: config.namespace ?? '',
       concurrency: config.revoke_concurrency,
@@ -125,9 +128,11 @@ export class VaultProvider implements CredentialProvider {
     const { name, config, sessions } = this.#deps;
     yield* inParallel(orders, config.revoke_concurrency, ({ intent, handle }) =>
       settle(intent.id, name, async () => {
-        const accessor = handle === null ? undefined : parseHandle(handle)?.accessor;
-        if (sessions.mint === undefined || accessor === undefined) throw this.#lacksRight('revoke');
-        await revokeToken(accessor, sessions.mint, signal);
+        const ours = handle === null ? undefined : parseHandle(handle);
+        if (sessions.mint === undefined || ours === undefined) throw this.#lacksRight('revoke');
+        // A wrap that is gone says no more whether it was opened: it is left to a worker, which looks first.
+        if (ours.wrap_accessor !== null) throw new ProviderError(name, 'unavailable', 'a worker has to end its wrap');
+        await revokeToken(ours.accessor, sessions.mint, signal);
         throw new ProviderError(name, 'unavailable', 'its token was revoked; a worker has to confirm that nothing is left of it');
       }),
     );
@@ -147,6 +152,7 @@ export class VaultProvider implements CredentialProvider {
           lease_id: null,
           mount: null,
           mount_accessor: null,
+          wrap_accessor: token.wrapAccessor,
         };
         yield { leaseId: token.leaseId, handle, createdAtMs: token.createdAtMs };
       }
