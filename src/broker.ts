@@ -10,6 +10,7 @@ import { BLOCK_MS, FeedReader } from './audit/feed-reader.ts';
 import { createEventSealer } from './audit/seal-event.ts';
 import { loadNoteSigner } from './audit/signed-note.ts';
 import type { Config } from './config/config-schema.ts';
+import { redisUrlOf } from './config/redis-url.ts';
 import { systemClock } from './core/clock.ts';
 import { deriveKey } from './core/derive-key.ts';
 import { SHARDS, type Shard } from './core/ids.ts';
@@ -19,7 +20,7 @@ import { createApp, createHealthApp } from './http/create-app.ts';
 import { gracefulClose } from './http/graceful-close.ts';
 import type { HealthRoutesDeps } from './http/routes/health.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
-import { createOutboundFetch } from './identity/outbound-fetch.ts';
+import { createIssuerFetch } from './identity/issuer-fetch.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { createRedisLedger } from './ledger/redis-ledger.ts';
 import { createTamperReport, shardOfRecord } from './ledger/tamper-report.ts';
@@ -81,7 +82,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
 
   const checkpoints = checkpointSigning(config);
 
-  const redisUrl = config.redis.url ?? readFileSync(config.redis.url_file ?? '', 'utf8').trim();
+  const redisUrl = redisUrlOf(config);
   const connections: Redis[] = [];
   const connect = (patient: boolean, more: { readonly commandTimeout?: number; readonly enableAutoPipelining?: boolean } = {}): Redis => {
     const redis = new Redis(redisUrl, { ...(patient ? PATIENT : IMPATIENT), ...more });
@@ -300,14 +301,7 @@ interface RouteParts {
 /** What each group of routes needs. */
 function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, checkpoints, feed }: RouteParts) {
   const clock = systemClock;
-  const issuers = [...config.identity.issuers, config.operators];
-  const outboundFetch = createOutboundFetch({
-    environment: config.environment,
-    allowHosts: [...issuers.map(({ issuer }) => new URL(issuer).host), ...config.outbound.allow_hosts],
-    // Development issuers live on loopback; nothing else does.
-    allowPrivateAddresses: config.outbound.allow_private_addresses || config.environment === 'development',
-    caFor: (host) => issuers.find(({ issuer }) => new URL(issuer).host === host)?.ca_file,
-  });
+  const outboundFetch = createIssuerFetch(config);
   const authenticator = createAuthenticator({ identity: config.identity, operators: config.operators, outboundFetch, clock, log });
   const grant: GrantDeps = {
     ledger,

@@ -8,6 +8,7 @@ const SRC = resolve(import.meta.dirname, '../src');
 const TIERS: readonly (readonly string[])[] = [
   ['main.ts', 'broker.ts'],
   ['http', 'cli'],
+  ['doctor'],
   ['grant'],
   ['policy', 'revocation'],
   ['ledger', 'providers'],

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
-import pc from 'picocolors';
+import { parseArgs, styleText } from 'node:util';
 import pg from 'pg';
 import { Mayfly, type Credential } from './mayfly.ts';
 import { investigate, type Stages, type Systems } from './refund-agent.ts';
@@ -18,7 +17,7 @@ interface DevStack {
 const { values } = parseArgs({ options: { stack: { type: 'string', default: '.mayfly/dev.json' }, order: { type: 'string', default: '96' } } });
 const stack = readStack(resolve(values.stack));
 
-const step = (title: string, text: string): void => void process.stdout.write(`${pc.cyan(title.padEnd(10))} ${text}\n`);
+const step = (title: string, text: string): void => void process.stdout.write(`${styleText('cyan', title.padEnd(10), { stream: process.stdout })} ${text}\n`);
 const at = (instant: string): string => new Date(instant).toISOString().slice(11, 19);
 const stages: Stages = {
   declared: (task) => step('declared', `task ${task.id}, ends at ${at(task.expires_at)} unless it completes first`),

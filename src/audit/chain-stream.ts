@@ -30,7 +30,7 @@ export class ChainStream implements ChainSink {
   static async open(path: string, stream: NodeJS.WritableStream): Promise<ChainStream> {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     const text = await readFile(path, 'utf8').catch((error: unknown) => {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+      if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT') return null;
       throw error;
     });
     const { head, last } = text === null ? { head: GENESIS, last: {} } : state.parse(JSON.parse(text));

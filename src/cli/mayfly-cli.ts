@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addAuditCommands } from './commands/audit-commands.ts';
 import { addBrokerCommands } from './commands/broker-commands.ts';
+import { addDoctorCommand } from './commands/doctor-command.ts';
 import { addKeysCommands } from './commands/keys-commands.ts';
 import { addLifetimeCommands } from './commands/lifetime-commands.ts';
 import { addOperatorCommands } from './commands/operator-commands.ts';
@@ -29,6 +30,7 @@ function createProgram(): Command {
   addOperatorCommands(program, connection);
   addAuditCommands(program, connection);
   addBrokerCommands(program);
+  addDoctorCommand(program);
   addKeysCommands(program);
   addPolicyCommands(program);
   return program;

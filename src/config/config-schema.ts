@@ -197,6 +197,7 @@ export const configSchema = z
       .strictObject({
         url: z.url({ protocol: /^rediss?$/ }).optional().describe('without a password; give one by `url_file` or MAYFLY_REDIS_URL'),
         url_file: filePath.optional().describe('a file that holds the whole URL'),
+        accept_unsafe_settings: z.boolean().default(false).describe('start in production although Redis may evict or forget; it is logged at every start'),
         min_replica_acks: z.int().min(0).max(16).default(0),
       })
       .prefault({}),

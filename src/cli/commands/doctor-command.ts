@@ -1,0 +1,42 @@
+import { Option, type Command } from 'commander';
+import type { Standing } from '../../doctor/check.ts';
+import { CliError, EXIT } from '../exit-codes.ts';
+import { print, printJson, say, styled } from '../output.ts';
+
+const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+
+const MARKS: Readonly<Record<Standing, readonly [mark: string, colour: Parameters<typeof styled>[0]]>> = {
+  ok: ['ok     ', 'green'],
+  warning: ['warning', 'yellow'],
+  failure: ['FAILURE', 'red'],
+  skipped: ['skipped', 'gray'],
+};
+
+/** `mayfly doctor`: looks at all that a deployment hangs on. */
+export function addDoctorCommand(program: Command): void {
+  program
+    .command('doctor')
+    .description('look at Redis, Vault, issuers, keys, audit log, policies and ports; each with a line that says how to fix it')
+    .addOption(new Option('--config <path>', 'the configuration file').env('MAYFLY_CONFIG').makeOptionMandatory())
+    .option('--only <area>', 'redis, vault, issuer, trust_domain, keys, audit, policy or ports; repeat for more', collect, [])
+    .option('--json')
+    .addHelpText('before', 'Example:\n  VAULT_TOKEN=... mayfly doctor --config /etc/mayfly/mayfly.yaml\n')
+    .addHelpText('after', '\nVAULT_TOKEN (or BAO_TOKEN) of a person lets it also read token roles and rights, which the broker itself may not.')
+    .action(async (flags: { config: string; only: string[]; json?: boolean }) => {
+      const { loadConfig } = await import('../../config/load-config.ts');
+      const { examine } = await import('../../doctor/doctor.ts');
+      const config = loadConfig({ path: flags.config, env: process.env, checkFiles: true });
+      const findings = await examine(config, { vaultToken: process.env['VAULT_TOKEN'] ?? process.env['BAO_TOKEN'], only: flags.only });
+      const count = (standing: Standing): number => findings.filter((one) => one.standing === standing).length;
+      if (flags.json === true) printJson({ ok: count('failure') === 0, findings });
+      else {
+        for (const { check, standing, found, fix } of findings) {
+          const [mark, colour] = MARKS[standing];
+          print(`${styled(colour, mark)}  ${check.padEnd(22)} ${found}`);
+          if (fix !== null) print(`${' '.repeat(33)}${styled('dim', `-> ${fix}`)}`);
+        }
+      }
+      say(`${count('ok')} ok, ${count('warning')} warnings, ${count('failure')} failures, ${count('skipped')} skipped`);
+      if (count('failure') > 0) throw new CliError(EXIT.failure);
+    });
+}

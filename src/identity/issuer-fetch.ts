@@ -1,0 +1,14 @@
+import type { Config } from '../config/config-schema.ts';
+import { createOutboundFetch, type OutboundFetch } from './outbound-fetch.ts';
+
+/** The way out to the issuers of a configuration, and to nothing else. */
+export function createIssuerFetch(config: Pick<Config, 'identity' | 'operators' | 'outbound' | 'environment'>): OutboundFetch {
+  const issuers = [...config.identity.issuers, config.operators];
+  return createOutboundFetch({
+    environment: config.environment,
+    allowHosts: [...issuers.map(({ issuer }) => new URL(issuer).host), ...config.outbound.allow_hosts],
+    // Development issuers live on loopback; nothing else does.
+    allowPrivateAddresses: config.outbound.allow_private_addresses || config.environment === 'development',
+    caFor: (host) => issuers.find(({ issuer }) => new URL(issuer).host === host)?.ca_file,
+  });
+}
