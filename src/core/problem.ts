@@ -8,6 +8,7 @@ export const PROBLEMS = {
   forbidden: { status: 403, title: 'This caller may not do this', retryable: false },
   policy_denied: { status: 403, title: 'Policy denied the request', retryable: false },
   not_found: { status: 404, title: 'There is no such thing here', retryable: false },
+  method_not_allowed: { status: 405, title: 'This path does not take the method', retryable: false },
   task_not_active: { status: 409, title: 'The task is not active', retryable: false },
   duplicate_credential: { status: 409, title: 'The task already holds this credential', retryable: false },
   body_too_large: { status: 413, title: 'The body is too large', retryable: false },

@@ -1,12 +1,14 @@
 import express, { type Express, type RequestHandler } from 'express';
 import { Problem } from '../core/problem.ts';
 import type { TamperedRecord } from '../ledger/record-seal.ts';
+import { methodNotAllowed } from './method-not-allowed.ts';
 import { notFound, problemResponse, type ErrorLog } from './problem-response.ts';
 import { readBody } from './read-json.ts';
 import { requestId } from './request-id.ts';
 import { healthRoutes, type HealthRoutesDeps } from './routes/health.ts';
 import { leaseRoutes, type LeaseRoutesDeps } from './routes/leases.ts';
 import { oauthRoutes, type OAuthRoutesDeps } from './routes/oauth.ts';
+import { referenceRoutes } from './routes/reference.ts';
 import { revocationRoutes, type RevocationRoutesDeps } from './routes/revocations.ts';
 import { taskRoutes, type TaskRoutesDeps } from './routes/tasks.ts';
 
@@ -16,6 +18,7 @@ export interface AppDeps {
   readonly leases: LeaseRoutesDeps;
   readonly revocations: RevocationRoutesDeps;
   readonly oauth: OAuthRoutesDeps;
+  readonly version: string;
   readonly log: ErrorLog;
   readonly onTampered: (error: TamperedRecord) => void;
   readonly observeRequest: (observation: { route: string; method: string; status: number; seconds: number }) => void;
@@ -29,12 +32,13 @@ export function createApp(deps: AppDeps): Express {
   app.disable('etag');
   app.use(requestId, observeRequests(deps.observeRequest), noStore);
   app.use(healthRoutes(deps.health));
+  app.use(referenceRoutes(deps.version));
   app.use(refuseWhenStopping(deps.health.stopping), readBody);
   app.use(taskRoutes(deps.tasks));
   app.use(leaseRoutes(deps.leases));
   app.use(revocationRoutes(deps.revocations));
   app.use(oauthRoutes(deps.oauth));
-  app.use(notFound);
+  app.use(methodNotAllowed(), notFound);
   app.use(problemResponse(deps.log, deps.onTampered));
   return app;
 }

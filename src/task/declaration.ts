@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Problem, type FieldFault } from '../core/problem.ts';
 
 /** A declaration's free text: 500 characters, no control characters, so that it cannot forge lines where it is read. */
-const freeText = z.string().max(500).regex(/^\P{Cc}*$/u, 'no control characters');
+export const freeText = z.string().max(500).regex(/^[^\u0000-\u001f\u007f-\u009f]*$/u, 'no control characters');
 /** A word of one of the operator's closed lists. Which words exist is policy's to say. */
 const word = z.string().regex(/^[a-z][a-z0-9_.-]{0,63}$/, 'lower-case letters, digits, `-`, `_` and `.`, at most 64, starting with a letter');
 const credentialName = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'the name of a configured credential');
@@ -17,7 +17,7 @@ const context = z
 const params = z.record(z.string().max(64), scalar);
 
 const unique = (items: readonly unknown[]): boolean => new Set(items).size === items.length;
-const words = (max: number) => z.array(word).max(max).refine(unique, 'no word twice');
+const words = (max: number) => z.array(word).max(max).refine(unique, 'no word twice').meta({ uniqueItems: true });
 
 const toolCall = z.strictObject({
   id: z.string().regex(/^[\w.:-]{1,128}$/, 'letters, digits, `_`, `.`, `:` and `-`, at most 128'),
@@ -63,6 +63,9 @@ export type Completion = z.infer<typeof completion>;
 export const parseDeclaration = (body: unknown): Declaration => parse(declaration, body);
 export const parseCredentialRequest = (body: unknown): CredentialRequest => parse(extraCredential, body);
 export const parseCompletion = (body: unknown): Completion => parse(completion, body);
+
+/** The schemas themselves, for the description of the interface. */
+export const REQUEST_SCHEMAS = { declaration, extraCredential, completion };
 
 /** Parses untyped input. Throws `invalid_request` with a JSON Pointer for each fault. */
 export function parse<T>(schema: z.ZodType<T>, body: unknown): T {

@@ -23,7 +23,8 @@ export interface TaskRoutesDeps {
   readonly complete: CompleteTaskDeps;
 }
 
-const listQuery = { ...pageQuery, state: z.enum(TASK_STATES).optional(), agent: z.string().optional(), purpose: z.string().optional() };
+/** What `GET /v1/tasks` can be asked. */
+export const taskListQuery = { ...pageQuery, state: z.enum(TASK_STATES).optional(), agent: z.string().optional(), purpose: z.string().optional() };
 
 /** `/v1/tasks`: declare, look, add a credential, stay alive, complete. Each route is a list of named steps. */
 export function taskRoutes(deps: TaskRoutesDeps): Router {
@@ -38,7 +39,7 @@ export function taskRoutes(deps: TaskRoutesDeps): Router {
 
   router.get('/v1/tasks', async (request, response) => {
     const caller = await authenticateWorkload(request, deps.authenticator);
-    const { state, purpose, agent, cursor, limit } = parseQuery(request, listQuery);
+    const { state, purpose, agent, cursor, limit } = parseQuery(request, taskListQuery);
     // Lists hold only one's own: the agent filter narrows that, it never widens it.
     const page = await deps.ledger.listTasks({ agent: caller, limit, ...given({ state, purpose, cursor }) });
     const visible = page.items.filter((task) => mayOnTask('get', task, caller) && (agent === undefined || task.agent.subject === agent));

@@ -1,0 +1,11 @@
+import { HEALTH_OPERATIONS } from './health-operations.ts';
+import { LEASE_OPERATIONS } from './lease-operations.ts';
+import { OAUTH_OPERATIONS } from './oauth-operations.ts';
+import type { OperationArea } from './operation.ts';
+import { REVOCATION_OPERATIONS } from './revocation-operations.ts';
+import { TASK_OPERATIONS } from './task-operations.ts';
+
+/** The whole interface. A new route is described in the file of its area; a test compares this with what express routes. */
+export const OPERATION_AREAS: readonly OperationArea[] = [TASK_OPERATIONS, LEASE_OPERATIONS, REVOCATION_OPERATIONS, OAUTH_OPERATIONS, HEALTH_OPERATIONS];
+
+export const OPERATIONS = OPERATION_AREAS.flatMap((area) => area.operations);
