@@ -25,7 +25,7 @@ export const leaseListQuery = {
   ...pageQuery,
   state: z.enum(LEASE_STATES).optional(),
   provider: z.string().optional(),
-  due_before: z.string().optional(),
+  due_before: z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' }).optional(),
 };
 
 /** `/v1/leases`: lifetimes, for operators. */
