@@ -25,34 +25,35 @@ const toolCall = z.strictObject({
 });
 
 const credentialRequest = z.strictObject({
-  name: credentialName,
-  ttl_seconds: ttlSeconds.optional(),
-  params: params.default({}),
+  name: credentialName.describe('a configured credential'),
+  ttl_seconds: ttlSeconds.optional().describe("defaults to the task's"),
+  params: params.default({}).describe('what the credential lets one choose'),
 });
 
 const declaration = z.strictObject({
-  purpose: word,
-  justification: freeText.optional(),
-  ticket: z.string().regex(/^[\w.:/#-]{1,64}$/, 'letters, digits, `_`, `.`, `:`, `/`, `#` and `-`, at most 64').optional(),
-  agent: z.string().min(1).max(2_048).optional(),
-  actions: words(16).min(1),
-  data_classes: words(16).default([]),
-  context: context.default({}),
-  ttl_seconds: ttlSeconds.optional(),
-  start: z.enum(['now', 'claim']).default('now'),
-  heartbeat_seconds: z.int().min(5).max(3_600).optional(),
+  purpose: word.describe("one of the operator's purposes"),
+  justification: freeText.optional().describe('for the record; decides nothing'),
+  ticket: z.string().regex(/^[\w.:/#-]{1,64}$/, 'letters, digits, `_`, `.`, `:`, `/`, `#` and `-`, at most 64').optional().describe('of the request that this work is for'),
+  agent: z.string().min(1).max(2_048).optional().describe('who will act; the caller where not given'),
+  actions: words(16).min(1).describe("out of the operator's actions"),
+  data_classes: words(16).default([]).describe("out of the operator's data classes"),
+  context: context.default({}).describe('at most 4 KiB'),
+  ttl_seconds: ttlSeconds.optional().describe('of the task; too long is refused, never shortened'),
+  start: z.enum(['now', 'claim']).default('now').describe('`claim`: it waits until the agent picks it up'),
+  heartbeat_seconds: z.int().min(5).max(3_600).optional().describe('how often the agent promises to be heard; not at all where not given'),
   credentials: z
     .array(credentialRequest)
     .min(1)
     .max(64)
-    .refine((items) => unique(items.map((item) => item.name)), 'no credential twice'),
+    .refine((items) => unique(items.map((item) => item.name)), 'no credential twice')
+    .describe('all are minted, or none'),
 });
 
-const extraCredential = credentialRequest.extend({ tool_call: toolCall.optional() });
+const extraCredential = credentialRequest.extend({ tool_call: toolCall.optional().describe('the tool call it is for') });
 
 const completion = z.strictObject({
-  outcome: z.enum(['succeeded', 'failed', 'cancelled']).default('succeeded'),
-  note: freeText.optional(),
+  outcome: z.enum(['succeeded', 'failed', 'cancelled']).default('succeeded').describe('as the caller saw it'),
+  note: freeText.optional().describe('for the record'),
 });
 
 /** What a caller asks for, as parsed: every field has its type and its bounds; what it names may still not exist. */
