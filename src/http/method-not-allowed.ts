@@ -10,12 +10,12 @@ export function methodNotAllowed(): RequestHandler {
     methods: operations.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()])),
   }));
   return (request, response, next) => {
-    const found = paths.find(({ pattern }) => pattern.test(request.path));
-    if (found === undefined) {
+    const methods = [...new Set(paths.filter(({ pattern }) => pattern.test(request.path)).flatMap((path) => path.methods))].join(', ');
+    if (methods === '') {
       next();
       return;
     }
-    response.set('Allow', found.methods.join(', '));
-    next(new Problem('method_not_allowed', `this path takes ${found.methods.join(', ')}`));
+    response.set('Allow', methods);
+    next(new Problem('method_not_allowed', `this path takes ${methods}`));
   };
 }

@@ -9,9 +9,11 @@ interface SeenAnswer {
   readonly body: unknown;
 }
 
-/** The operation that a request meets, if any. */
-export const operationOf = (method: string, path: string): Operation | undefined =>
-  OPERATIONS.find((operation) => operation.method.toUpperCase() === method && pathPattern(operation.path).test(path.split('?')[0] ?? ''));
+/** The operation that a request meets, if any: one whose path has no parameters before one that has. */
+export function operationOf(method: string, path: string): Operation | undefined {
+  const found = OPERATIONS.filter((operation) => operation.method.toUpperCase() === method && pathPattern(operation.path).test(path.split('?')[0] ?? ''));
+  return found.find((operation) => !operation.path.includes('{')) ?? found[0];
+}
 
 /** Why an answer is not one that the interface describes; null when it is. */
 export function undescribed(method: string, path: string, { status, headers, body }: SeenAnswer): string | null {

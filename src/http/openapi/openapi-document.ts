@@ -131,7 +131,11 @@ function problemAnswer(codes: readonly ProblemCode[], referTo: ReferTo): Json {
   const narrowed = { allOf: [referTo(problemSchema, 'output'), { properties: { code: { enum: codes } } }] };
   return {
     description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join('; '),
-    headers: { ...REQUEST_ID, ...(retries ? textHeaders({ 'Retry-After': 'seconds to wait before asking again' }) : {}) },
+    headers: {
+      ...REQUEST_ID,
+      ...(retries ? textHeaders({ 'Retry-After': 'seconds to wait before asking again' }) : {}),
+      ...(codes.includes('invalid_token') ? textHeaders({ 'WWW-Authenticate': 'how to authenticate (RFC 6750)' }) : {}),
+    },
     content: { 'application/problem+json': { schema: narrowed } },
   };
 }

@@ -10,7 +10,7 @@ a{color:var(--link)}code{font:0.9em ui-monospace,monospace}pre{background:var(--
 section{border-top:1px solid var(--line);margin-top:2rem}nav ul{columns:2;padding-left:1.2rem}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem}
 th,td{border-bottom:1px solid var(--line);padding:.3rem .6rem .3rem 0;text-align:left;vertical-align:top}
-h3 code{font-size:1rem}caption{text-align:left;font-weight:600}
+h3{margin-top:2rem}h3 code{font-size:1.1rem}td{overflow-wrap:anywhere}td:first-child{min-width:9rem}caption{text-align:left;font-weight:600}
 @media(max-width:40rem){nav ul{columns:1}table{display:block;overflow-x:auto}}
 `;
 
@@ -58,7 +58,7 @@ export function referencePage(document: OpenApiDocument): string {
 function printOperation(method: string, path: string, { operationId, summary, description, parameters = [], requestBody, responses }: OperationJson): string {
   const body = Object.entries(requestBody?.content ?? {}).map(([type, { schema, examples = {} }]) => {
     const shown = Object.values(examples).map(({ value }) => `<pre>${escape(JSON.stringify(value, null, 2))}</pre>`);
-    return table(`Body, <code>${escape(type)}</code>`, ['field', 'type', ''], schemaRows(schema).map(fieldRow)) + shown.join('');
+    return table(`Body, <code>${escape(type)}</code>`, ['field', 'type', 'meaning'], schemaRows(schema).map(fieldRow)) + shown.join('');
   });
   const answers = Object.entries(responses).map(([status, answer]) => {
     const [type, media] = Object.entries(answer.content)[0] ?? ['', undefined];
@@ -71,7 +71,7 @@ function printOperation(method: string, path: string, { operationId, summary, de
       ? ''
       : table(
           'Parameters',
-          ['name', 'type', ''],
+          ['name', 'type', 'meaning'],
           parameters.map((one) => [`<code>${escape(one.name)}</code> in ${escape(one.in)}${one.required ? ', required' : ''}`, words(one.schema), marked(one.description ?? '')]),
         ),
     ...body,
@@ -81,7 +81,7 @@ function printOperation(method: string, path: string, { operationId, summary, de
 
 function printSchema(name: string, schema: SchemaJson): string {
   const rows = schemaRows(schema).map(fieldRow);
-  return `<h3 id="${escape(name)}">${escape(name)}</h3><p>${marked(schema.description ?? '')}</p>${rows.length === 0 ? `<p>${words(schema)}</p>` : table('', ['field', 'type', ''], rows)}`;
+  return `<h3 id="${escape(name)}">${escape(name)}</h3><p>${marked(schema.description ?? '')}</p>${rows.length === 0 ? `<p>${words(schema)}</p>` : table('', ['field', 'type', 'meaning'], rows)}`;
 }
 
 const fieldRow = ({ name, required, schema }: ReturnType<typeof schemaRows>[number]): string[] => [

@@ -44,7 +44,7 @@ export function schemaWords(schema: SchemaJson): string {
   const forms = anyOf ?? oneOf;
   if (forms !== undefined) return forms.map(schemaWords).join(' or ');
   if (schema.const !== undefined) return JSON.stringify(schema.const);
-  if (options !== undefined) return options.map(String).join(' | ');
+  if (options !== undefined) return withBounds(options.map(String).join(' | '), schema);
   if (items !== undefined) return withBounds(`list of ${schemaWords(items)}`, schema);
   if (typeof additionalProperties === 'object') return `mapping of ${schemaWords(additionalProperties)}`;
   if (schema.type === undefined) return 'anything';

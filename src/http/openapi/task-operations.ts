@@ -1,5 +1,5 @@
-import { REQUEST_SCHEMAS } from '../../task/declaration.ts';
 import { z } from 'zod';
+import { REQUEST_SCHEMAS } from '../../task/declaration.ts';
 import { taskIdSchema } from '../answer-schemas.ts';
 import { taskListQuery } from '../routes/tasks.ts';
 import { grantAnswer, taskAnswer, taskPage } from '../task-schemas.ts';
@@ -28,7 +28,7 @@ export const TASK_OPERATIONS: OperationArea = {
       path: '/v1/tasks',
       id: 'declareTask',
       summary: 'Declare a task',
-      description: 'Policy decides; all credentials are minted or none. The only answer that holds their secrets.',
+      description: 'Policy decides; all credentials are minted, or none. Their secrets are in this answer and in no later one.',
       caller: 'workload',
       body: REQUEST_SCHEMAS.declaration,
       examples: { refund: DECLARATION },
