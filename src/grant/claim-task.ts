@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import { newDecisionId, shardOf } from '../core/ids.ts';
-import { Problem, type ProblemCode } from '../core/problem.ts';
+import { Problem } from '../core/problem.ts';
 import { addSeconds } from '../core/time.ts';
 import type { Workload, WorkloadId } from '../identity/caller.ts';
 import type { HeldSlot } from '../ledger/idempotency.ts';
@@ -21,12 +21,11 @@ import { ticketDigest } from './park-task.ts';
  */
 export async function claimTask(task: Task, ticket: string | undefined, caller: Workload, deps: GrantDeps, slot?: HeldSlot): Promise<DeclaredTask> {
   if (task.state !== 'pending_claim') {
-    const claimed = task.startedAtMs !== null;
-    throw await refused(task, caller, claimed ? 'already_claimed' : 'not_claimable', claimed ? 'the task was claimed already' : `the task is ${task.state}`, deps.ledger);
+    throw await refused(task, caller, task.startedAtMs === null ? new Problem('not_claimable', `the task is ${task.state}`) : taken(), deps.ledger);
   }
   const nowMs = deps.clock.now();
-  if (task.waitsUntilMs !== null && nowMs >= task.waitsUntilMs) throw await refused(task, caller, 'not_claimable', 'its claim window has passed', deps.ledger);
-  if (!showsTicket(task, ticket)) throw await refused(task, caller, 'claim_refused', 'the claim_ticket is missing or not the one of this task', deps.ledger);
+  if (task.waitsUntilMs !== null && nowMs >= task.waitsUntilMs) throw await refused(task, caller, new Problem('not_claimable', 'its claim window has passed'), deps.ledger);
+  if (!showsTicket(task, ticket)) throw await refused(task, caller, new Problem('claim_refused', 'the claim_ticket is missing or not the one of this task'), deps.ledger);
 
   const agent = { issuer: caller.issuer, subject: caller.subject };
   const wanted = task.credentials.map((credential) => stillConfigured(credential, deps.catalog));
@@ -44,24 +43,26 @@ export async function claimTask(task: Task, ticket: string | undefined, caller: 
     }
     const claim = { expiresAtMs: addSeconds(nowMs, task.ttlSeconds), instance: caller.instance, decision: decision.summary };
     const claimed = await deps.ledger.claimTask(task, claim, intents, agent, decisionFacts(decision), slot);
-    if (claimed === null) throw await refused(task, caller, 'already_claimed', 'somebody else was quicker', deps.ledger);
+    if (claimed === null) throw await refused(task, caller, taken(), deps.ledger);
     await deps.ledger.releaseWaiting(task.declarer, 'pending_claim', task.id).catch(() => undefined);
     const granted = await mintLeases(task.id, mintable, { by: agent, endsTask: true }, deps);
     return { task: { ...claimed, state: 'active' as const }, granted };
   });
 }
 
-/** Puts a claim that came to nothing on the record, and answers the problem to throw. */
-export async function refused(task: Task, by: WorkloadId & { readonly instance: string | null }, code: ProblemCode, reason: string, ledger: Pick<Ledger, 'recordEvent'>): Promise<Problem> {
+const taken = (): Problem => new Problem('already_claimed', 'the task was claimed already');
+
+/** Puts a claim that came to nothing on the record, with who tried, and answers its problem. */
+export async function refused(task: Task, by: WorkloadId & { readonly instance: string | null }, problem: Problem, ledger: Pick<Ledger, 'recordEvent'>): Promise<Problem> {
   await ledger.recordEvent({
     shard: shardOf(task.id),
     type: 'task.claim_refused',
     task: task.id,
     agent: task.agent,
     by: { issuer: by.issuer, subject: by.subject },
-    facts: { purpose: task.purpose, state: task.state, instance: by.instance, reason },
+    facts: { purpose: task.purpose, state: task.state, instance: by.instance, reason: problem.message },
   });
-  return new Problem(code, reason);
+  return problem;
 }
 
 function showsTicket(task: Task, ticket: string | undefined): boolean {

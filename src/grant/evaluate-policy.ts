@@ -15,7 +15,7 @@ import { decideCredentials, type JointDecision } from './decide-credentials.ts';
 const evidence = z.enum(['self_declared', 'orchestrator_signed', 'user_consented', 'approved']);
 
 /** A declaration as somebody else would make it, and what policy could know besides. */
-const evaluation = declaration.extend({
+export const evaluation = declaration.extend({
   agent: z.string().min(1).max(2_048),
   /** Who declares, where that is not the agent: then `declare_for` is asked too. */
   declarer: z.strictObject({ issuer: z.string().min(1).max(2_048), subject: z.string().min(1).max(2_048) }).optional(),

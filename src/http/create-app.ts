@@ -1,6 +1,7 @@
 import express, { type Express, type RequestHandler } from 'express';
 import { Problem } from '../core/problem.ts';
 import type { TamperedRecord } from '../ledger/record-seal.ts';
+import { methodNotAllowed } from './method-not-allowed.ts';
 import { notFound, problemResponse, type ErrorLog } from './problem-response.ts';
 import { readBody } from './read-json.ts';
 import { requestId } from './request-id.ts';
@@ -10,6 +11,7 @@ import { healthRoutes, type HealthRoutesDeps } from './routes/health.ts';
 import { leaseRoutes, type LeaseRoutesDeps } from './routes/leases.ts';
 import { oauthRoutes, type OAuthRoutesDeps } from './routes/oauth.ts';
 import { policyRoutes, type PolicyRoutesDeps } from './routes/policy.ts';
+import { referenceRoutes } from './routes/reference.ts';
 import { revocationRoutes, type RevocationRoutesDeps } from './routes/revocations.ts';
 import { statusPageRoutes } from './routes/status-page.ts';
 import { taskRoutes, type TaskRoutesDeps } from './routes/tasks.ts';
@@ -24,6 +26,7 @@ export interface AppDeps {
   readonly revocations: RevocationRoutesDeps;
   readonly oauth: OAuthRoutesDeps;
   readonly events: EventRoutesDeps;
+  readonly version: string;
   readonly log: ErrorLog;
   readonly onTampered: (error: TamperedRecord) => void;
   readonly observeRequest: (observation: { route: string; method: string; status: number; seconds: number }) => void;
@@ -37,6 +40,7 @@ export function createApp(deps: AppDeps): Express {
   app.disable('etag');
   app.use(requestId, observeRequests(deps.observeRequest), noStore);
   app.use(healthRoutes(deps.health));
+  app.use(referenceRoutes(deps.version));
   app.use(refuseWhenStopping(deps.health.stopping), readBody);
   app.use(taskRoutes(deps.tasks));
   app.use(leaseRoutes(deps.leases));
@@ -47,7 +51,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(eventRoutes(deps.events));
   app.use(whoamiRoutes(deps.events));
   app.use(statusPageRoutes());
-  app.use(notFound);
+  app.use(methodNotAllowed(), notFound);
   app.use(problemResponse(deps.log, deps.onTampered));
   return app;
 }

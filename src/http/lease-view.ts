@@ -2,11 +2,13 @@ import { toRfc3339, type EpochMs } from '../core/time.ts';
 import { isFinal, type Lease } from '../ledger/lease.ts';
 import { deadlineOf } from '../ledger/lease-transitions.ts';
 import type { RevocationRecord } from '../ledger/ledger.ts';
+import type { Answer } from './answer-schemas.ts';
+import type { dryRunSchema, leaseSchema, revocationResultSchema, revocationSchema } from './lease-schemas.ts';
 
 const instant = (ms: EpochMs | null): string | null => (ms === null ? null : toRfc3339(ms));
 
 /** A lease as operators see it. */
-export const leaseView = (lease: Lease): Record<string, unknown> => ({
+export const leaseView = (lease: Lease): Answer<typeof leaseSchema> => ({
   id: lease.id,
   task_id: lease.taskId,
   agent: lease.agent.subject,
@@ -33,7 +35,7 @@ export const leaseView = (lease: Lease): Record<string, unknown> => ({
 });
 
 /** What became of one lease of a revocation. Until it is final, it says how long the credential may still live. */
-const resultView = (lease: Lease): Record<string, unknown> => ({
+const resultView = (lease: Lease): Answer<typeof revocationResultSchema> => ({
   lease_id: lease.id,
   task_id: lease.taskId,
   credential: lease.credential,
@@ -44,7 +46,7 @@ const resultView = (lease: Lease): Record<string, unknown> => ({
 });
 
 /** A revocation with its progress, read from the leases as they now are. */
-export function revocationView(record: RevocationRecord, leases: readonly Lease[]): Record<string, unknown> {
+export function revocationView(record: RevocationRecord, leases: readonly Lease[]): Answer<typeof revocationSchema> {
   const ended = leases.filter((lease) => isFinal(lease.state)).length;
   return {
     id: record.id,
@@ -60,7 +62,7 @@ export function revocationView(record: RevocationRecord, leases: readonly Lease[
 }
 
 /** What a revocation would do. */
-export const dryRunView = (selector: Readonly<Record<string, unknown>>, reason: string, leases: readonly Lease[], tasks: number): Record<string, unknown> => ({
+export const dryRunView = (selector: Readonly<Record<string, unknown>>, reason: string, leases: readonly Lease[], tasks: number): Answer<typeof dryRunSchema> => ({
   id: null,
   state: 'dry_run',
   selector,

@@ -3,9 +3,11 @@ import type { ExtendedTask } from '../grant/extend-task.ts';
 import type { Granted } from '../grant/mint-leases.ts';
 import type { Lease } from '../ledger/lease.ts';
 import type { Task } from '../task/task.ts';
+import type { Answer } from './answer-schemas.ts';
+import type { credentialSchema, extensionSchema, handoverSchema, taskSchema } from './task-schemas.ts';
 
 /** A task as callers see it. The agent is shown by its subject; the issuer that vouched for it stands beside it. */
-export const taskView = (task: Task): Record<string, unknown> => ({
+export const taskView = (task: Task): Answer<typeof taskSchema> => ({
   id: task.id,
   state: task.state,
   end_reason: task.endReason,
@@ -38,7 +40,7 @@ export const taskView = (task: Task): Record<string, unknown> => ({
 });
 
 /** A lease inside its task's answer; never a secret. */
-export const credentialView = (lease: Lease): Record<string, unknown> => ({
+export const credentialView = (lease: Lease): Answer<typeof credentialSchema> => ({
   name: lease.credential,
   lease_id: lease.id,
   kind: lease.kind,
@@ -49,10 +51,10 @@ export const credentialView = (lease: Lease): Record<string, unknown> => ({
 });
 
 /** A lease after an extension of its task. */
-export const extensionView = ({ lease, extension }: ExtendedTask['leases'][number]): Record<string, unknown> => ({ ...credentialView(lease), extension });
+export const extensionView = ({ lease, extension }: ExtendedTask['leases'][number]): Answer<typeof extensionSchema> => ({ ...credentialView(lease), extension });
 
 /** A credential at the moment it is handed over. The one place where a secret is written into an answer. */
-export const handoverView = ({ intent, secret, targetExpiresAtMs }: Granted): Record<string, unknown> => ({
+export const handoverView = ({ intent, secret, targetExpiresAtMs }: Granted): Answer<typeof handoverSchema> => ({
   name: intent.credential,
   lease_id: intent.id,
   kind: intent.kind,

@@ -4,20 +4,22 @@ import { isLeaseId, isTaskId, newRevocationId, type LeaseId, type TaskId } from 
 import type { WorkloadId } from '../identity/caller.ts';
 import { isFinal, type Lease } from '../ledger/lease.ts';
 import type { Ledger, RevocationRecord } from '../ledger/ledger.ts';
-import { parse } from '../task/declaration.ts';
+import { freeText, parse } from '../task/declaration.ts';
 
 const selector = z
   .strictObject({
-    lease: z.string().refine(isLeaseId, 'the id of a lease').optional(),
-    task: z.string().refine(isTaskId, 'the id of a task').optional(),
+    lease: z.string().refine(isLeaseId, 'the id of a lease').meta({ pattern: '^lse_[0-9a-f]{32}$' }).optional(),
+    task: z.string().refine(isTaskId, 'the id of a task').meta({ pattern: '^tsk_[0-9a-f]{32}$' }).optional(),
     agent: z.string().min(1).max(2_048).optional(),
     credential: z.string().min(1).max(64).optional(),
   })
-  .refine((value) => Object.keys(value).length > 0, 'a selector with at least one of lease, task, agent, credential');
+  .refine((value) => Object.keys(value).length > 0, 'a selector with at least one of lease, task, agent, credential')
+  .meta({ minProperties: 1 });
 
-const revocationRequest = z.strictObject({
+/** What `POST /v1/revocations` takes. */
+export const revocationRequest = z.strictObject({
   selector,
-  reason: z.string().min(1).max(500).regex(/^\P{Cc}*$/u, 'no control characters'),
+  reason: freeText.min(1),
   dry_run: z.boolean().default(false),
 });
 

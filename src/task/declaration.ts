@@ -3,7 +3,7 @@ import { isLeaseId } from '../core/ids.ts';
 import { Problem, type FieldFault } from '../core/problem.ts';
 
 /** A declaration's free text: 500 characters, no control characters, so that it cannot forge lines where it is read. */
-const freeText = z.string().max(500).regex(/^\P{Cc}*$/u, 'no control characters');
+export const freeText = z.string().max(500).regex(/^[^\u0000-\u001f\u007f-\u009f]*$/u, 'no control characters');
 /** A word of one of the operator's closed lists. Which words exist is policy's to say. */
 const word = z.string().regex(/^[a-z][a-z0-9_.-]{0,63}$/, 'lower-case letters, digits, `-`, `_` and `.`, at most 64, starting with a letter');
 const credentialName = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'the name of a configured credential');
@@ -18,7 +18,7 @@ const context = z
 const params = z.record(z.string().max(64), scalar);
 
 const unique = (items: readonly unknown[]): boolean => new Set(items).size === items.length;
-const words = (max: number) => z.array(word).max(max).refine(unique, 'no word twice');
+const words = (max: number) => z.array(word).max(max).refine(unique, 'no word twice').meta({ uniqueItems: true });
 
 const toolCall = z.strictObject({
   id: z.string().regex(/^[\w.:-]{1,128}$/, 'letters, digits, `_`, `.`, `:` and `-`, at most 128'),
@@ -26,51 +26,52 @@ const toolCall = z.strictObject({
 });
 
 const credentialRequest = z.strictObject({
-  name: credentialName,
-  ttl_seconds: ttlSeconds.optional(),
-  params: params.default({}),
+  name: credentialName.describe('a configured credential'),
+  ttl_seconds: ttlSeconds.optional().describe("defaults to the task's"),
+  params: params.default({}).describe('what the credential lets one choose'),
 });
 
 export const declaration = z.strictObject({
-  purpose: word,
-  justification: freeText.optional(),
-  ticket: z.string().regex(/^[\w.:/#-]{1,64}$/, 'letters, digits, `_`, `.`, `:`, `/`, `#` and `-`, at most 64').optional(),
-  agent: z.string().min(1).max(2_048).optional(),
-  agent_issuer: z.string().min(1).max(2_048).optional(),
-  actions: words(16).min(1),
-  data_classes: words(16).default([]),
-  context: context.default({}),
-  ttl_seconds: ttlSeconds.optional(),
-  start: z.enum(['now', 'claim']).optional(),
-  claim_ticket: z.boolean().default(false),
-  heartbeat_seconds: z.int().min(5).max(3_600).optional(),
+  purpose: word.describe("one of the operator's purposes"),
+  justification: freeText.optional().describe('for the record; decides nothing'),
+  ticket: z.string().regex(/^[\w.:/#-]{1,64}$/, 'letters, digits, `_`, `.`, `:`, `/`, `#` and `-`, at most 64').optional().describe('of the request that this work is for'),
+  agent: z.string().min(1).max(2_048).optional().describe('who will act; the caller where not given'),
+  agent_issuer: z.string().min(1).max(2_048).optional().describe("who vouches for that agent; the caller's issuer, or the trust domain of a SPIFFE ID, where not given"),
+  actions: words(16).min(1).describe("out of the operator's actions"),
+  data_classes: words(16).default([]).describe("out of the operator's data classes"),
+  context: context.default({}).describe('at most 4 KiB'),
+  ttl_seconds: ttlSeconds.optional().describe('of the task; too long is refused, never shortened'),
+  start: z.enum(['now', 'claim']).optional().describe('`claim`: it waits until the agent picks it up, as it always does for another agent'),
+  claim_ticket: z.boolean().default(false).describe('ask for a ticket that the claim must show'),
+  heartbeat_seconds: z.int().min(5).max(3_600).optional().describe('how often the agent promises to be heard; not at all where not given'),
   credentials: z
     .array(credentialRequest)
     .min(1)
     .max(64)
-    .refine((items) => unique(items.map((item) => item.name)), 'no credential twice'),
+    .refine((items) => unique(items.map((item) => item.name)), 'no credential twice')
+    .describe('all are minted, or none'),
 });
 
-const extraCredential = credentialRequest.extend({ tool_call: toolCall.optional() });
+const extraCredential = credentialRequest.extend({ tool_call: toolCall.optional().describe('the tool call it is for') });
 
-const claim = z.strictObject({ claim_ticket: z.string().regex(/^[\w-]{43}$/, 'the ticket of 43 characters that the declaration was answered with').optional() });
+const claim = z.strictObject({ claim_ticket: z.string().regex(/^[\w-]{43}$/, 'the ticket of 43 characters that the declaration was answered with').optional().describe('where the declaration asked for one') });
 
-const reissue = z.strictObject({ name: credentialName });
+const reissue = z.strictObject({ name: credentialName.describe('a credential that the task holds or held') });
 
-const extension = z.strictObject({ ttl_seconds: ttlSeconds });
+const extension = z.strictObject({ ttl_seconds: ttlSeconds.describe('the new total, from now') });
 
 const instant = z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' });
 const toolCallReport = toolCall.extend({
-  outcome: z.enum(['succeeded', 'failed', 'refused']),
-  lease_id: z.string().refine(isLeaseId, 'a lease id').optional(),
-  started_at: instant.optional(),
-  ended_at: instant.optional(),
-  note: freeText.optional(),
+  outcome: z.enum(['succeeded', 'failed', 'refused']).describe('as the agent saw it'),
+  lease_id: z.string().refine(isLeaseId, 'a lease id').optional().describe('the credential it used'),
+  started_at: instant.optional().describe('when it began'),
+  ended_at: instant.optional().describe('when it ended'),
+  note: freeText.optional().describe('for the record'),
 });
 
 const completion = z.strictObject({
-  outcome: z.enum(['succeeded', 'failed', 'cancelled']).default('succeeded'),
-  note: freeText.optional(),
+  outcome: z.enum(['succeeded', 'failed', 'cancelled']).default('succeeded').describe('as the caller saw it'),
+  note: freeText.optional().describe('for the record'),
 });
 
 /** What a caller asks for, as parsed: every field has its type and its bounds; what it names may still not exist. */
@@ -86,6 +87,9 @@ export const parseReissue = (body: unknown): { name: string } => parse(reissue, 
 export const parseExtension = (body: unknown): { ttl_seconds: number } => parse(extension, body);
 export const parseToolCallReport = (body: unknown): ToolCallReport => parse(toolCallReport, body);
 export const parseCompletion = (body: unknown): Completion => parse(completion, body);
+
+/** The schemas themselves, for the description of the interface. */
+export const REQUEST_SCHEMAS = { declaration, claim, extraCredential, reissue, extension, toolCallReport, completion };
 
 /** Parses untyped input. Throws `invalid_request` with a JSON Pointer for each fault. */
 export function parse<T>(schema: z.ZodType<T>, body: unknown): T {

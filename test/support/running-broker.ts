@@ -7,6 +7,7 @@ import { AGENT } from '../../dev/dev-identities.ts';
 import { freePort } from '../../dev/run-server.ts';
 import { rootClient, type RootClient } from '../../dev/seed-openbao.ts';
 import { startStack, type Stack } from '../../dev/stack.ts';
+import { undescribed } from './described-answer.ts';
 
 export interface HttpAnswer {
   readonly status: number;
@@ -73,6 +74,7 @@ export class RunningBroker {
     return this.stack.operators.sign({ subject: 'olga', claims: { roles: [`mayfly-${role}`] } });
   }
 
+  /** Calls the broker. Throws when the answer is not one that src/http/openapi describes. */
   async call(method: string, path: string, token: string | null, body?: unknown, headers: Readonly<Record<string, string>> = {}): Promise<HttpAnswer> {
     const response = await fetch(`${this.url}${path}`, {
       method,
@@ -80,7 +82,11 @@ export class RunningBroker {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();
-    return { status: response.status, headers: response.headers, body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>) };
+    const answer = { status: response.status, headers: response.headers, body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>) };
+    // Each test that calls the broker also checks that the interface is as it is described.
+    const fault = undescribed(method, path, answer);
+    if (fault !== null) throw new Error(fault);
+    return answer;
   }
 
   /** Declares a task and expects its credentials. */

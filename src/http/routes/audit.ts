@@ -17,7 +17,7 @@ export interface AuditRoutesDeps {
 
 const instant = z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' });
 const text = z.string().min(1).max(2_048);
-const auditQuery = {
+export const auditQuery = {
   task: text.optional(),
   lease: text.optional(),
   agent: text.optional(),

@@ -20,11 +20,12 @@ export interface LeaseRoutesDeps {
   readonly nudge: () => void;
 }
 
-const listQuery = {
+/** What `GET /v1/leases` can be asked. */
+export const leaseListQuery = {
   ...pageQuery,
   state: z.enum(LEASE_STATES).optional(),
   provider: z.string().optional(),
-  due_before: z.string().optional(),
+  due_before: z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' }).optional(),
 };
 
 /** `/v1/leases`: lifetimes, for operators. */
@@ -33,7 +34,7 @@ export function leaseRoutes(deps: LeaseRoutesDeps): Router {
 
   router.get('/v1/leases', async (request, response) => {
     await authenticateOperator(request, deps.authenticator, 'viewer');
-    const { state, provider, due_before: dueBefore, cursor, limit } = parseQuery(request, listQuery);
+    const { state, provider, due_before: dueBefore, cursor, limit } = parseQuery(request, leaseListQuery);
     const dueBeforeMs = dueBefore === undefined ? undefined : fromRfc3339(dueBefore);
     if (dueBefore !== undefined && dueBeforeMs === undefined) {
       throw invalidRequest([{ pointer: '/due_before', detail: 'must be an RFC 3339 instant' }]);

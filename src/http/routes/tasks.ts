@@ -27,7 +27,8 @@ export interface TaskRoutesDeps {
   readonly complete: CompleteTaskDeps;
 }
 
-const listQuery = { ...pageQuery, state: z.enum(TASK_STATES).optional(), agent: z.string().optional(), purpose: z.string().optional() };
+/** What `GET /v1/tasks` can be asked. */
+export const taskListQuery = { ...pageQuery, state: z.enum(TASK_STATES).optional(), agent: z.string().optional(), purpose: z.string().optional() };
 
 /** `/v1/tasks`: declare, claim, look, add or replace a credential, stay alive, complete. Each route is a list of named steps. */
 export function taskRoutes(deps: TaskRoutesDeps): Router {
@@ -47,7 +48,7 @@ export function taskRoutes(deps: TaskRoutesDeps): Router {
 
   router.get('/v1/tasks', async (request, response) => {
     const caller = await authenticateWorkload(request, deps.authenticator);
-    const { state, purpose, agent, cursor, limit } = parseQuery(request, listQuery);
+    const { state, purpose, agent, cursor, limit } = parseQuery(request, taskListQuery);
     // Lists hold only one's own: the agent filter narrows that, it never widens it.
     const page = await deps.ledger.listTasks({ agent: caller, limit, ...given({ state, purpose, cursor }) });
     const visible = page.items.filter((task) => mayOnTask('get', task, caller) && (agent === undefined || task.agent.subject === agent));
@@ -71,7 +72,7 @@ export function taskRoutes(deps: TaskRoutesDeps): Router {
   });
 
   router.post('/v1/tasks/:id/claim', async (request, response) => {
-    const { task, caller } = await ownTask(request, 'claim', deps, (stranger, found) => refused(found, stranger, 'not_found', 'it is not for this caller', deps.ledger));
+    const { task, caller } = await ownTask(request, 'claim', deps, (stranger, found) => refused(found, stranger, new Problem('not_found', 'it is not for this caller'), deps.ledger));
     const body = jsonBody(request);
     const { claim_ticket: ticket } = parseClaim(body);
     await once(request, response, { caller, call: `claim of ${task.id}`, body, shard: shardOf(task.id) }, deps.ledger, async (slot) => {

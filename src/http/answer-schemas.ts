@@ -1,0 +1,34 @@
+import { z } from 'zod';
+
+/** What a view returns for a schema: exactly its fields, which nobody changes any more. */
+export type Answer<S extends z.ZodType> = ReadonlyDeep<z.infer<S>>;
+
+type ReadonlyDeep<T> = T extends readonly (infer Item)[]
+  ? readonly ReadonlyDeep<Item>[]
+  : T extends object
+    ? { readonly [K in keyof T]: ReadonlyDeep<T[K]> }
+    : T;
+
+/** RFC 3339 in UTC, as `core/time.ts` writes it. */
+export const instant = z.iso.datetime();
+export const instantOrNull = instant.nullable();
+
+const idOf = (prefix: string, what: string) =>
+  z.string().regex(new RegExp(`^${prefix}_[0-9a-f]{32}$`)).describe(`the id of a ${what}`);
+
+export const taskIdSchema = idOf('tsk', 'task');
+export const leaseIdSchema = idOf('lse', 'lease');
+export const revocationIdSchema = idOf('rev', 'revocation');
+export const decisionIdSchema = idOf('dec', 'decision');
+
+export const revocabilitySchema = z
+  .enum(['exact', 'eventual', 'none'])
+  .describe('`exact`: this credential dies at once; `eventual`: the target needs time; `none`: only its expiry ends it');
+
+export const credentialKindSchema = z.enum(['vault.token', 'vault.dynamic', 'vault.kv', 'aws.sts', 'jwt']).describe('provider type and kind');
+
+export const toolCallSchema = z.strictObject({ id: z.string(), tool: z.string() }).describe('the tool call the credential was asked for');
+
+/** A page of a list. */
+export const pageOf = <Item extends z.ZodType>(item: Item) =>
+  z.strictObject({ items: z.array(item), next_cursor: z.string().nullable().describe('for `cursor` of the next call; null at the end') });

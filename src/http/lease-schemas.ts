@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import { LEASE_STATES } from '../ledger/lease.ts';
+import {
+  credentialKindSchema,
+  instant,
+  instantOrNull,
+  leaseIdSchema,
+  pageOf,
+  revocabilitySchema,
+  revocationIdSchema,
+  taskIdSchema,
+  toolCallSchema,
+} from './answer-schemas.ts';
+
+/** What `leaseView` answers. */
+export const leaseSchema = z
+  .strictObject({
+    id: leaseIdSchema,
+    task_id: taskIdSchema,
+    agent: z.string(),
+    agent_issuer: z.string(),
+    purpose: z.string(),
+    credential: z.string(),
+    kind: credentialKindSchema,
+    provider: z.string(),
+    state: z.enum(LEASE_STATES),
+    revocability: revocabilitySchema,
+    created_at: instant,
+    activated_at: instantOrNull,
+    expires_at: instant,
+    target_expires_at: instantOrNull,
+    revocation_reason: z.enum(['completed', 'expired', 'revoked', 'mint_failed', 'mint_interrupted', 'parent_ended', 'reissued', 'orphaned']).nullable(),
+    revocation_due_at: instantOrNull.describe('since when it should be dead'),
+    attempts: z.int().min(0).describe('to revoke it'),
+    next_try_at: instantOrNull,
+    last_failure: z.string().nullable(),
+    ended_at: instantOrNull,
+    exposure_seconds: z.number().min(0).nullable().describe('how long it stayed usable after it should have ended'),
+    exposure_unbounded: z.boolean().describe('a static secret was opened: only a rotation ends it'),
+    tool_call: toolCallSchema.nullable(),
+  })
+  .meta({ id: 'Lease', description: 'the lifetime record of one minted credential; never a secret' });
+
+export const leaseAnswer = z.strictObject({ lease: leaseSchema }).meta({ id: 'LeaseAnswer' });
+export const leasePage = pageOf(leaseSchema).meta({ id: 'LeasePage' });
+
+/** What became of one lease of a revocation. */
+export const revocationResultSchema = z.strictObject({
+  lease_id: leaseIdSchema,
+  task_id: taskIdSchema,
+  credential: z.string(),
+  agent: z.string(),
+  state: z.enum(LEASE_STATES),
+  revocability: revocabilitySchema,
+  may_live_until: instantOrNull.describe('null once it has ended'),
+});
+
+const revocationFields = {
+  selector: z.record(z.string(), z.unknown()),
+  reason: z.string(),
+  progress: z.strictObject({ total: z.int(), ended: z.int(), pending: z.int(), tasks: z.int() }),
+  results: z.array(revocationResultSchema),
+};
+
+/** What `revocationView` answers. */
+export const revocationSchema = z
+  .strictObject({
+    id: revocationIdSchema,
+    state: z.enum(['running', 'done']),
+    dry_run: z.literal(false),
+    requested_by: z.string(),
+    created_at: instant,
+    ...revocationFields,
+  })
+  .meta({ id: 'Revocation', description: 'a revocation with its progress' });
+
+/** What `dryRunView` answers. */
+export const dryRunSchema = z
+  .strictObject({ id: z.null(), state: z.literal('dry_run'), dry_run: z.literal(true), ...revocationFields })
+  .meta({ id: 'DryRun', description: 'what a revocation would do' });
+
+export const revocationAnswer = z.strictObject({ revocation: revocationSchema }).meta({ id: 'RevocationAnswer' });
+export const dryRunAnswer = z.strictObject({ revocation: dryRunSchema }).meta({ id: 'DryRunAnswer' });

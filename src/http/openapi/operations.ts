@@ -1,0 +1,23 @@
+import { AUDIT_OPERATIONS } from './audit-operations.ts';
+import { HEALTH_OPERATIONS } from './health-operations.ts';
+import { LEASE_OPERATIONS } from './lease-operations.ts';
+import { OAUTH_OPERATIONS } from './oauth-operations.ts';
+import type { OperationArea } from './operation.ts';
+import { POLICY_OPERATIONS } from './policy-operations.ts';
+import { REVOCATION_OPERATIONS } from './revocation-operations.ts';
+import { TASK_OPERATIONS } from './task-operations.ts';
+import { WATCH_OPERATIONS } from './watch-operations.ts';
+
+/** The whole interface. A new route is described in the file of its area; a test compares this with what express routes. */
+export const OPERATION_AREAS: readonly OperationArea[] = [
+  TASK_OPERATIONS,
+  LEASE_OPERATIONS,
+  REVOCATION_OPERATIONS,
+  POLICY_OPERATIONS,
+  AUDIT_OPERATIONS,
+  WATCH_OPERATIONS,
+  OAUTH_OPERATIONS,
+  HEALTH_OPERATIONS,
+];
+
+export const OPERATIONS = OPERATION_AREAS.flatMap((area) => area.operations);

@@ -1,0 +1,28 @@
+import { z } from 'zod';
+import { PROBLEMS, type ProblemCode } from '../../core/problem.ts';
+
+const decision = z.strictObject({
+  id: z.string(),
+  result: z.enum(['deny', 'approval_required']),
+  policies: z.array(z.string()),
+  policy_version: z.string(),
+  reasons: z.array(z.string()).describe('what the author of a policy chose to publish'),
+});
+
+/** An RFC 9457 document as `problemResponse` writes it. */
+export const problemSchema = z
+  .strictObject({
+    type: z.string().regex(/^urn:mayfly:problem:[a-z_]+$/),
+    title: z.string(),
+    status: z.int().min(400).max(599),
+    detail: z.string(),
+    instance: z.string(),
+    code: z.enum(Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]]),
+    request_id: z.string(),
+    errors: z
+      .array(z.strictObject({ pointer: z.string().describe('JSON Pointer to the field, in the body or the query'), detail: z.string() }))
+      .optional(),
+    decision: decision.optional().describe('with `policy_denied`'),
+    provider: z.string().optional().describe('with `provider_refused` and `provider_unavailable`'),
+  })
+  .meta({ id: 'Problem', description: 'an error (RFC 9457); `code` is stable, see docs/problems.md' });

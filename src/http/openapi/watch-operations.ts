@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { OPERATOR_ROLES } from '../../identity/caller.ts';
+import type { Operation, OperationArea } from './operation.ts';
+
+const file = (path: string, id: string, summary: string, mediaType: string): Operation => ({
+  method: 'get',
+  path,
+  id,
+  summary,
+  caller: 'anyone',
+  answers: { 200: { description: 'the file', mediaType } },
+});
+
+const script = (name: string, id: string): Operation => file(`/status-page/${name}.js`, id, 'A script of the status page', 'text/javascript');
+
+export const WATCH_OPERATIONS: OperationArea = {
+  name: 'watching',
+  description: 'For whoever looks on: what happens as it happens, and a page.',
+  operations: [
+    {
+      method: 'get',
+      path: '/v1/events',
+      id: 'watchEvents',
+      summary: 'What happens, as it happens',
+      description: 'Server-sent events. `resync` says that some are missing: read what you show anew.',
+      caller: 'viewer',
+      headers: { 'Last-Event-ID': z.string().optional().describe('go on after this event, at any replica') },
+      answers: { 200: { description: 'a stream that does not end by itself', mediaType: 'text/event-stream' } },
+      problems: ['limit_exceeded'],
+    },
+    {
+      method: 'get',
+      path: '/v1/whoami',
+      id: 'whoAmI',
+      summary: 'For whom the broker takes the caller',
+      caller: 'workload_or_operator',
+      answers: {
+        200: {
+          description: "the caller, and the broker's clock",
+          schema: z
+            .strictObject({
+              caller: z.strictObject({ kind: z.enum(['workload', 'operator']), subject: z.string(), issuer: z.string(), role: z.enum(OPERATOR_ROLES).nullable(), token_expires_at: z.iso.datetime() }),
+              now: z.iso.datetime(),
+            })
+            .meta({ id: 'WhoAmI' }),
+        },
+      },
+    },
+    file('/', 'getStatusPage', 'A page of live leases', 'text/html'),
+    file('/status-page/page.css', 'getStatusPageStyle', 'The style of the status page', 'text/css'),
+    file('/status-page/icon.svg', 'getStatusPageIcon', 'The icon of the status page', 'image/svg+xml'),
+    script('page', 'getStatusPageScript'),
+    script('broker', 'getStatusPageBroker'),
+    script('event-source', 'getStatusPageEventSource'),
+    script('lease-table', 'getStatusPageLeaseTable'),
+  ],
+};

@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { OPERATIONS } from '../../src/http/openapi/operations.ts';
+import { at } from '../support/at.ts';
+import { operationOf, undescribed } from '../support/described-answer.ts';
+import { RunningBroker } from '../support/running-broker.ts';
+import { until } from '../support/until.ts';
+
+let broker: RunningBroker;
+const answered = new Set<string>();
+
+beforeAll(async () => {
+  broker = await RunningBroker.start();
+}, 60_000);
+
+afterAll(() => broker.stop(), 30_000);
+
+/** Answers the status; `broker.call` throws when the answer is not as described. */
+async function call(method: string, path: string, token: string | null, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }> {
+  const answer = await broker.call(method, path, token, body);
+  note(method, path, answer.status);
+  return answer;
+}
+
+function note(method: string, path: string, status: number): void {
+  const id = operationOf(method, path)?.id;
+  if (id !== undefined && status < 300) answered.add(id);
+}
+
+/** Asks by plain fetch: bodies that are not JSON, on either side. */
+async function ask(method: string, path: string, init: RequestInit = {}): Promise<number> {
+  const response = await fetch(`${broker.url}${path}`, { method, ...init });
+  const type = response.headers.get('content-type') ?? '';
+  const body: unknown = type.includes('json') ? await response.json() : await response.text();
+  expect(undescribed(method, path, { status: response.status, headers: response.headers, body })).toBeNull();
+  note(method, path, response.status);
+  return response.status;
+}
+
+describe('real answers are as described', () => {
+  it('for a task from its declaration to its end, and for its leases', async () => {
+    const viewer = await broker.operatorToken('viewer');
+    const operator = await broker.operatorToken('operator');
+    const grant = await broker.grant(['orders-db', 'vault-token', 'task-token', 'task-reference'], {
+      fields: { justification: 'order 99', ticket: 'OPS-12', data_classes: ['pii'], context: { tool: 'sql.query', rows: 3, dry: false }, heartbeat_seconds: 60 },
+    });
+    answered.add('declareTask');
+    const path = `/v1/tasks/${grant.id}`;
+    await call('GET', '/v1/tasks?limit=1', grant.token);
+    await call('GET', path, grant.token);
+    await call('POST', `${path}/heartbeat`, grant.token);
+    const second = await broker.grant(['vault-token']);
+    const extra = { name: 'task-reference', ttl_seconds: 60, tool_call: { id: 'c1', tool: 'sql.query' } };
+    expect((await call('POST', `/v1/tasks/${second.id}/credentials`, second.token, extra)).status).toBe(201);
+    expect((await call('POST', `/v1/tasks/${second.id}/credentials`, second.token, extra)).status).toBe(409);
+
+    await call('GET', '/v1/leases?state=active&limit=2', viewer);
+    const lease = at(grant.credentials, 0).lease_id;
+    await call('GET', `/v1/leases/${lease}`, viewer);
+    await call('POST', `/v1/leases/${lease}/retry`, operator);
+    const form = { headers: { Authorization: `Bearer ${grant.token}` }, body: new URLSearchParams({ token: at(grant.credentials, 3).secret['token'] ?? '' }) };
+    expect(await ask('POST', '/oauth2/introspect', form)).toBe(200);
+
+    await call('POST', '/v1/revocations', operator, { selector: { lease }, reason: 'a test', dry_run: true });
+    const revocation = await call('POST', '/v1/revocations', operator, { selector: { task: grant.id }, reason: 'a test' });
+    await call('GET', `/v1/revocations/${(revocation.body['revocation'] as { id: string }).id}`, viewer);
+    await call('POST', `${path}/complete`, grant.token, { outcome: 'cancelled' });
+    await call('POST', `/v1/tasks/${second.id}/complete`, second.token);
+    await call('GET', '/v1/leases?limit=500', viewer);
+  });
+
+  it('for a task that is claimed, extended and reissued, and for what is sent twice', async () => {
+    const token = await broker.agentToken();
+    const declaration = { purpose: 'refund-investigation', actions: ['read'], start: 'claim', claim_ticket: true, credentials: [{ name: 'task-reference' }] };
+    const key = { 'Idempotency-Key': 'described' };
+    const declared = await broker.call('POST', '/v1/tasks', token, declaration, key);
+    expect((await broker.call('POST', '/v1/tasks', token, declaration, key)).status).toBe(200);
+    expect((await broker.call('POST', '/v1/tasks', token, { ...declaration, claim_ticket: false }, key)).status).toBe(422);
+    const { id, claim_ticket: ticket } = declared.body['task'] as { id: string; claim_ticket: string };
+    const path = `/v1/tasks/${id}`;
+    expect((await call('POST', `${path}/claim`, token, {})).status).toBe(403);
+    expect((await call('POST', `${path}/claim`, token, { claim_ticket: ticket })).status).toBe(201);
+    expect((await call('POST', `${path}/claim`, token, { claim_ticket: ticket })).status).toBe(409);
+    expect((await call('POST', `${path}/extend`, token, { ttl_seconds: 600 })).status).toBe(200);
+    expect((await call('POST', `${path}/reissue`, token, { name: 'task-reference' })).status).toBe(201);
+    expect((await call('POST', `${path}/tool-calls`, token, { id: 'c1', tool: 'sql.query', outcome: 'succeeded', note: 'one row' })).status).toBe(201);
+    await call('POST', `${path}/complete`, token);
+  });
+
+  it('for those who watch and audit', async () => {
+    const viewer = await broker.operatorToken('viewer');
+    const evaluation = { agent: 'agent:refunds', purpose: 'refund-investigation', actions: ['read'], credentials: [{ name: 'task-reference' }] };
+    expect((await call('POST', '/v1/policy/evaluate', viewer, evaluation)).status).toBe(200);
+    expect((await call('GET', '/v1/whoami', viewer)).status).toBe(200);
+    await until(async () => (await call('GET', '/v1/audit?limit=5', viewer)).status === 200, { everyMs: 100 });
+    await until(async () => (await call('GET', '/v1/audit/checkpoint', viewer)).status === 200, { everyMs: 200 });
+    for (const { path, method, answers } of OPERATIONS) {
+      const type = answers[200]?.mediaType ?? '';
+      if (method === 'get' && (path === '/' || path.startsWith('/status-page/')) && type !== '') expect(await ask('GET', path)).toBe(200);
+    }
+    const stream = await fetch(`${broker.url}/v1/events`, { headers: { Authorization: `Bearer ${viewer}` } });
+    expect([stream.status, stream.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/event-stream')]);
+    note('GET', '/v1/events', stream.status);
+    await stream.body?.cancel();
+  }, 30_000);
+
+  it('for those who look after the broker', async () => {
+    for (const path of ['/livez', '/readyz', '/healthz', '/.well-known/jwks.json', '/openapi.json']) await call('GET', path, null);
+    expect(await ask('GET', '/docs')).toBe(200);
+  });
+
+  it('for a denial, an unknown credential and a task that has ended', async () => {
+    const token = await broker.agentToken();
+    const declaration = { purpose: 'refund-investigation', actions: ['read'], credentials: [{ name: 'task-token' }] };
+    expect((await call('POST', '/v1/tasks', token, { ...declaration, purpose: 'marketing' })).status).toBe(403);
+    expect((await call('POST', '/v1/tasks', token, { ...declaration, credentials: [{ name: 'nothing' }] })).status).toBe(422);
+    const { id } = await broker.grant(['task-token']);
+    await call('POST', `/v1/tasks/${id}/complete`, token);
+    expect((await call('POST', `/v1/tasks/${id}/heartbeat`, token)).status).toBe(409);
+    expect((await call('GET', '/v1/tasks/tsk_00000000000000000000000000000000', token)).status).toBe(404);
+  });
+
+  it('for bodies and paths that nobody can read', async () => {
+    const headers = { Authorization: `Bearer ${await broker.agentToken()}`, 'Content-Type': 'application/json' };
+    expect(await ask('POST', '/v1/tasks', { headers, body: '{' })).toBe(400);
+    expect(await ask('POST', '/v1/tasks', { headers, body: new Uint8Array([0xff]) })).toBe(400);
+    expect(await ask('POST', '/v1/tasks', { headers, body: ' '.repeat(65 * 1024) })).toBe(413);
+    expect(await ask('POST', '/v1/tasks', { headers: { ...headers, 'Content-Type': 'text/plain' }, body: 'x' })).toBe(415);
+    expect(await ask('POST', '/v1/tasks', { headers: { ...headers, 'Content-Encoding': 'gzip' }, body: 'x' })).toBe(415);
+    expect(await ask('GET', '/v1/tasks/%E0%A4%A', { headers })).toBe(400);
+    expect(await ask('GET', '/v1/tasks?limit=0&limit=1', { headers })).toBe(422);
+  });
+
+  it('for a method that a path does not take', async () => {
+    const response = await fetch(`${broker.url}/v1/tasks`, { method: 'DELETE' });
+    expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST, GET, HEAD']);
+    expect(await response.json()).toMatchObject({ code: 'method_not_allowed', instance: '/v1/tasks' });
+    expect((await fetch(`${broker.url}/v1/tasks/x/complete`, { method: 'PUT' })).headers.get('allow')).toBe('POST');
+    expect((await fetch(`${broker.url}/v1/nothing`, { method: 'DELETE' })).status).toBe(404);
+  });
+
+  it('for /openapi.json and /docs, whose page may run nothing', async () => {
+    const document = (await broker.call('GET', '/openapi.json', null)).body;
+    expect(document).toMatchObject({ openapi: '3.1.1', info: { version: expect.stringMatching(/^\d+\.\d+\.\d+/) } });
+    const page = await fetch(`${broker.url}/docs`);
+    expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-/);
+    expect(await page.text()).toContain('POST /v1/tasks');
+  });
+
+  it('has seen every operation answer well: add a call above for each that is missing', () => {
+    expect(OPERATIONS.map(({ id }) => id).filter((id) => !answered.has(id))).toEqual([]);
+  });
+});
+
