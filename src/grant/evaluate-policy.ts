@@ -12,6 +12,9 @@ import { checkDeclaration, declaredAgent } from './check-request.ts';
 import type { CredentialCatalog } from './credential-catalog.ts';
 import { decideCredentials, type JointDecision } from './decide-credentials.ts';
 
+/** Of one file of a draft: half of what a body may hold. */
+const DRAFT_CHARACTERS = 32_768;
+
 const evidence = z.enum(['self_declared', 'orchestrator_signed', 'user_consented', 'approved']);
 
 /** A declaration as somebody else would make it, and what policy could know besides. */
@@ -24,8 +27,8 @@ export const evaluation = declaration.extend({
   approvals: z.int().min(0).max(16).default(0),
   at: z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' }).optional(),
   /** A draft set, by file name, to ask in place of the one in force. */
-  policies: z.record(z.string().regex(/^[\w.-]{1,64}\.cedar$/, 'a file name that ends in .cedar'), z.string().max(65_536)).optional(),
-  schema: z.string().max(65_536).optional(),
+  policies: z.record(z.string().regex(/^[\w.-]{1,64}\.cedar$/, 'a file name that ends in .cedar'), z.string().max(DRAFT_CHARACTERS)).optional(),
+  schema: z.string().max(DRAFT_CHARACTERS).optional(),
 });
 
 export type Evaluation = z.infer<typeof evaluation>;
