@@ -191,7 +191,7 @@ describe('what was handed over', () => {
     secrets.push(grant.token);
     const waiting = await broker.call('POST', '/v1/tasks', grant.token, { purpose: 'refund-investigation', actions: ['read'], start: 'claim', claim_ticket: true, credentials: [{ name: 'task-reference' }] });
     secrets.push((waiting.body['task'] as { claim_ticket: string }).claim_ticket);
-    expect(secrets.filter((secret) => secret.length > 20)).toHaveLength(7);
+    expect(secrets).toHaveLength(7);
 
     const redis = new Redis(broker.stack.redis.url);
     const planted = `planted-${grant.id}`;
