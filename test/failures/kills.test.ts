@@ -31,7 +31,7 @@ describe('killed -9 while minting', () => {
     }
   }
 
-  it(`${KILLS} times: after the restarts no live token or login is without a live lease; right after the kills there are some (control)`, async () => {
+  it(`${KILLS} times: after the restarts nothing that OpenBao knows of is without a live lease; right after the kills there are some (control)`, async () => {
     const token = await broker.agentToken();
     const delay = delays();
     const handedOver = new Set<string>();
@@ -59,7 +59,14 @@ describe('killed -9 while minting', () => {
       return (await broker.mintedLogins()).filter((login) => !live.some((lease) => login.includes(lease)));
     };
     await until(async () => (await unaccounted()).length === 0, { timeoutMs: 40_000, everyMs: 500, what: 'every live token has an active lease' });
-    // A token is gone a moment before the login that hung on it.
-    await until(async () => (await loginsWithoutToken()).length === 0, { timeoutMs: 20_000, everyMs: 500, what: 'every login has a live token' });
+    // A token is gone a moment before the login that hung on it. Where its request was cut off between the database and
+    // its own record, OpenBao forgets a login that it made; then it was handed to nobody, and the database ends it.
+    const known = async (): Promise<number> => ((await broker.bao('LIST', 'sys/leases/lookup/database/creds/orders-reader').catch(() => ({}))) as { keys?: string[] }).keys?.length ?? 0;
+    const unknown = async (): Promise<number> => (await broker.mintedLogins()).length - (await known());
+    await until(async () => (await loginsWithoutToken()).length === (await unknown()), { timeoutMs: 30_000, everyMs: 500, what: 'every login that OpenBao knows of has a live token' });
+    for (const login of await loginsWithoutToken()) {
+      expect([...handedOver].filter((lease) => login.includes(lease.replace('_', '-')))).toEqual([]);
+      expect(await broker.loginEndsInSeconds(login)).toBeLessThanOrEqual(3_605);
+    }
   }, 400_000);
 });

@@ -146,6 +146,18 @@ export class RunningBroker {
     }
   }
 
+  /** How long the database lets a minted login live, by its VALID UNTIL. */
+  async loginEndsInSeconds(login: string): Promise<number> {
+    const client = new pg.Client({ connectionString: this.stack.postgres?.adminUrl });
+    await client.connect();
+    try {
+      const { rows } = await client.query<{ seconds: number }>('select extract(epoch from rolvaliduntil - now())::float as seconds from pg_roles where rolname = $1', [login]);
+      return rows[0]?.seconds ?? 0;
+    } finally {
+      await client.end();
+    }
+  }
+
   /** OpenBao as seen by root, from outside. */
   get bao(): RootClient {
     const { openbao } = this.stack;
