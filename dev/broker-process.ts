@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -57,7 +57,7 @@ export async function startBrokerProcess(options: BrokerProcessOptions): Promise
   while (!(await isReady(options.url))) {
     if (hasEnded(child) || performance.now() > deadline) {
       await broker.kill();
-      throw new Error(`the broker did not start; see ${options.logFile}`);
+      throw new Error(`the broker did not start; the last lines of ${options.logFile}:\n${readFileSync(options.logFile, 'utf8').slice(-1_000)}`);
     }
     await sleep(30);
   }

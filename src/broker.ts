@@ -5,10 +5,10 @@ import { once } from 'node:events';
 import { Redis } from 'ioredis';
 import { AuditSealer, type AuditSealerDeps } from './audit/audit-sealer.ts';
 import { auditOrigin } from './audit/checkpoint.ts';
+import { loadCheckpointSigners } from './audit/checkpoint-signers.ts';
 import { createFeedSeal, createFeedWriter } from './audit/event-feed.ts';
 import { BLOCK_MS, FeedReader } from './audit/feed-reader.ts';
 import { createEventSealer } from './audit/seal-event.ts';
-import { loadNoteSigner } from './audit/signed-note.ts';
 import type { Config } from './config/config-schema.ts';
 import { redisUrlOf } from './config/redis-url.ts';
 import { systemClock } from './core/clock.ts';
@@ -280,10 +280,10 @@ function retryDelay(attempts: number): number {
 }
 
 /** How the audit log is signed, if it is. Signing needs the file: a stream keeps nothing to sign beside. */
-function checkpointSigning({ keys, audit, deployment_id: deploymentId }: Config): AuditSealerDeps['checkpoints'] {
-  const origin = auditOrigin(deploymentId);
-  const [first, ...others] = (keys.checkpoint_key_files ?? []).map((file) => loadNoteSigner(file, origin));
-  return first === undefined || audit.sink !== 'file' ? undefined : { origin, signers: [first, ...others], everyMs: audit.checkpoint_seconds * 1000 };
+function checkpointSigning(config: Config): AuditSealerDeps['checkpoints'] {
+  const [first, ...others] = loadCheckpointSigners(config);
+  if (first === undefined || config.audit.sink !== 'file') return undefined;
+  return { origin: auditOrigin(config.deployment_id), signers: [first, ...others], everyMs: config.audit.checkpoint_seconds * 1000 };
 }
 
 interface RouteParts {

@@ -12,7 +12,7 @@ import { ChainStream } from './chain-stream.ts';
 import { eventsKey, SEALER_LEASE_KEY, SEALER_TOKEN_KEY, sealerFenceKey } from './event-stream-keys.ts';
 import { appendRecord, type ChainHead, type ChainRecord, type SealerNotice } from './hash-chain.ts';
 import type { EventSealer } from './seal-event.ts';
-import { parseVerifierKey, type NoteSigner } from './signed-note.ts';
+import type { NoteSigner } from './signed-note.ts';
 import type { FeedWriter } from './event-feed.ts';
 import { compareStreamIds } from './stream-ids.ts';
 
@@ -170,8 +170,7 @@ export class AuditSealer {
   async #lastSigned(): Promise<Checkpoint | undefined> {
     const { file, checkpoints } = this.#deps;
     if (checkpoints === undefined) return undefined;
-    const verifiers = checkpoints.signers.map(({ verifierKey }) => parseVerifierKey(verifierKey));
-    const judged = await readCheckpoints(checkpointFileOf(file), verifiers);
+    const judged = await readCheckpoints(checkpointFileOf(file), checkpoints.signers.map(({ verifier }) => verifier));
     return judged.flatMap((one) => ('checkpoint' in one ? [one.checkpoint] : [])).at(-1);
   }
 

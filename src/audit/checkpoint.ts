@@ -1,5 +1,3 @@
-import { GENESIS, type ChainHead } from './hash-chain.ts';
-
 /** How far a chain had come when it was signed. */
 export interface Checkpoint {
   /** Names the log: one for each deployment. */
@@ -20,7 +18,3 @@ export function parseCheckpoint(text: string): Checkpoint | undefined {
   const [, origin, seq, hash] = /^([^\n]+)\n(0|[1-9]\d{0,15})\n([A-Za-z0-9+/]{43}=)\n$/.exec(text) ?? [];
   return origin === undefined || hash === undefined ? undefined : { origin, seq: Number(seq), hash: Buffer.from(hash, 'base64').toString('hex') };
 }
-
-/** Whether a chain that stands at `head` can have this checkpoint behind it, as far as the head alone tells. */
-export const isBehind = (checkpoint: Checkpoint, head: ChainHead): boolean =>
-  checkpoint.seq < head.seq || (checkpoint.seq === head.seq && checkpoint.hash === (head.seq === 0 ? GENESIS.hash : head.hash));

@@ -1,5 +1,5 @@
-import { createHash, createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createHash, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
+import { readPrivateKey } from '../core/private-key-file.ts';
 
 /**
  * Signed notes (c2sp.org/signed-note): a text, an empty line, and signature lines `— <name> <base64>`. Go's
@@ -8,10 +8,10 @@ import { readFileSync } from 'node:fs';
 
 /** A key that signs notes, under its name. */
 export interface NoteSigner {
-  readonly name: string;
   readonly privateKey: KeyObject;
   /** `<name>+<key id>+<base64>`: all that whoever verifies needs. */
   readonly verifierKey: string;
+  readonly verifier: NoteVerifier;
 }
 
 /** What opens notes of one signer. */
@@ -28,18 +28,14 @@ const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 
 const keyIdOf = (name: string, typed: Buffer): Buffer => createHash('sha256').update(`${name}\n`).update(typed).digest().subarray(0, KEY_ID_BYTES);
 
-/** Reads a PEM private key. Throws `TypeError` that names the file. */
+/** The signer of a PEM Ed25519 key file. Throws `TypeError` that names the file. */
 export function loadNoteSigner(file: string, name: string): NoteSigner {
-  let privateKey: KeyObject;
-  try {
-    privateKey = createPrivateKey(readFileSync(file));
-  } catch (cause) {
-    throw new TypeError(`${file} does not hold a PEM private key`, { cause });
-  }
+  const privateKey = readPrivateKey(file);
   if (privateKey.asymmetricKeyType !== 'ed25519') throw new TypeError(`${file} must hold an Ed25519 key`);
   const raw = createPublicKey(privateKey).export({ type: 'spki', format: 'der' }).subarray(SPKI_PREFIX.length);
   const typed = Buffer.concat([Buffer.of(ED25519), raw]);
-  return { name, privateKey, verifierKey: `${name}+${keyIdOf(name, typed).toString('hex')}+${typed.toString('base64')}` };
+  const verifierKey = `${name}+${keyIdOf(name, typed).toString('hex')}+${typed.toString('base64')}`;
+  return { privateKey, verifierKey, verifier: parseVerifierKey(verifierKey) };
 }
 
 /** Parses a verifier key. Throws `TypeError` for any other text. */
@@ -53,10 +49,9 @@ export function parseVerifierKey(text: string): NoteVerifier {
 }
 
 /** Signs a text that ends in a line feed. */
-export function signNote(text: string, signer: NoteSigner): string {
-  const { keyId } = parseVerifierKey(signer.verifierKey);
-  const signature = Buffer.concat([keyId, sign(null, Buffer.from(text), signer.privateKey)]);
-  return `${text}\n— ${signer.name} ${signature.toString('base64')}\n`;
+export function signNote(text: string, { privateKey, verifier }: NoteSigner): string {
+  const signature = Buffer.concat([verifier.keyId, sign(null, Buffer.from(text), privateKey)]);
+  return `${text}\n— ${verifier.name} ${signature.toString('base64')}\n`;
 }
 
 /** The text of a note that one of these keys signed; undefined for any other. Signatures of others are passed over. */

@@ -32,10 +32,10 @@ export type ChainVerdict =
  * also that its end was cut off, or that all of it was written anew; each of them must be signed by a known key.
  */
 export async function verifyChainFile(path: string, checkpoints: readonly JudgedCheckpoint[] = []): Promise<ChainVerdict> {
-  const vouched = new Map<number, { line: number; at: string; hash: string }>();
+  const vouched = new Map<number, { at: string; hash: string }>();
   for (const judged of checkpoints) {
     if ('problem' in judged) return { ok: false, line: judged.line, problem: judged.problem, detail: judged.problem === 'torn' ? 'the checkpoint cannot be read' : 'the checkpoint is not signed by any of the given keys' };
-    vouched.set(judged.checkpoint.seq, { line: judged.line, at: judged.at, hash: judged.checkpoint.hash });
+    vouched.set(judged.checkpoint.seq, { at: judged.at, hash: judged.checkpoint.hash });
   }
   let head: ChainHead = GENESIS;
   let line = 0;

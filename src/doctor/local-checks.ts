@@ -4,8 +4,7 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { dirname } from 'node:path';
 import { checkpointFileOf, readCheckpoints } from '../audit/checkpoint-file.ts';
-import { auditOrigin } from '../audit/checkpoint.ts';
-import { loadNoteSigner, parseVerifierKey } from '../audit/signed-note.ts';
+import { loadCheckpointSigners } from '../audit/checkpoint-signers.ts';
 import { verifyChainFile } from '../audit/verify-chain.ts';
 import type { Config } from '../config/config-schema.ts';
 import { keyStatus } from '../keys/rotate-keys.ts';
@@ -39,9 +38,10 @@ async function lookAtKeys(name: string, files: readonly string[]): Promise<Findi
 const LOW_SPACE_BYTES = 1024 ** 3;
 
 /** The audit file: can it be written, is it whole, is there room. */
-export const auditCheck = ({ audit, keys, deployment_id: deploymentId }: Config): Check => ({
+export const auditCheck = (config: Config): Check => ({
   area: 'audit',
   async look() {
+    const { audit } = config;
     const folder = dirname(audit.file);
     const findings: Finding[] = [];
     try {
@@ -55,7 +55,7 @@ export const auditCheck = ({ audit, keys, deployment_id: deploymentId }: Config)
     const gib = `${(free / LOW_SPACE_BYTES).toFixed(1)} GiB free`;
     findings.push(free < LOW_SPACE_BYTES ? warning('audit.space', gib, 'make room: when it is full, nothing is granted') : ok('audit.space', gib));
     if (audit.sink === 'stdout') return [...findings, skipped('audit.chain', 'records go to standard output; verify them where they are collected')];
-    const verifiers = (keys.checkpoint_key_files ?? []).map((file) => parseVerifierKey(loadNoteSigner(file, auditOrigin(deploymentId)).verifierKey));
+    const verifiers = loadCheckpointSigners(config).map(({ verifier }) => verifier);
     const verdict = await verifyChainFile(audit.file, verifiers.length === 0 ? [] : await readCheckpoints(checkpointFileOf(audit.file), verifiers)).catch(() => undefined);
     if (verdict === undefined) findings.push(skipped('audit.chain', 'there is no audit file yet'));
     // A broker that is writing leaves an unfinished last line for a moment.

@@ -1,6 +1,6 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readFile, rename, stat, writeFile } from 'node:fs/promises';
-import { canonicalJson } from '../core/canonical-json.ts';
+import { readPrivateKey, requiredMembers, thumbprintOf } from '../core/private-key-file.ts';
 
 /** One key file of a list, in its place: the first signs, the second is published ahead of use, the rest are retired. */
 export interface KeyStatus {
@@ -26,7 +26,7 @@ export async function keyStatus(files: readonly string[]): Promise<KeyStatus[]> 
     files.map(async (file, index) => ({
       file,
       place: index === 0 ? 'signs' : index === 1 ? 'next' : 'retired',
-      kid: thumbprint(await readKey(file)),
+      kid: thumbprintOf(requiredMembers(readPrivateKey(file))),
       sinceMs: (await stat(file)).mtimeMs,
     })),
   );
@@ -57,25 +57,12 @@ export async function rotateKeys(files: readonly string[], rules: RotationRules)
   const retired = rules.nowMs - (before.at(-1)?.sinceMs ?? 0);
   if (retired < rules.retiredMs) throw new TooEarly(`the oldest key retired ${seconds(retired)} s ago; what it signed can live for ${seconds(rules.retiredMs)} s`);
 
-  const kind = await readKey(signs);
+  const kind = readPrivateKey(signs);
   const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')));
   for (let place = files.length - 1; place >= 2; place -= 1) await replace(files[place] ?? '', texts[place === 2 ? 0 : place - 1] ?? '');
   await replace(signs, texts[1] ?? '');
   await replace(next, newKeyLike(kind));
   return keyStatus(files);
-}
-
-async function readKey(file: string): Promise<KeyObject> {
-  try {
-    return createPrivateKey(await readFile(file));
-  } catch (cause) {
-    throw new TypeError(`${file} does not hold a PEM private key`, { cause });
-  }
-}
-
-function thumbprint(key: KeyObject): string {
-  const { kty, crv, x, y } = createPublicKey(key).export({ format: 'jwk' });
-  return createHash('sha256').update(canonicalJson(y === undefined ? { crv, kty, x } : { crv, kty, x, y })).digest('base64url');
 }
 
 /** A fresh key of the same kind: P-256 or Ed25519. */

@@ -46,7 +46,12 @@ export class RunningBroker {
     const metricsPort = await freePort();
     const stack = await startStack({ directory, port, metricsPort, override });
     const running = new RunningBroker(stack, `http://127.0.0.1:${port}`, `http://127.0.0.1:${metricsPort}/metrics`, nodeOptions);
-    await running.startBroker();
+    try {
+      await running.startBroker();
+    } catch (error) {
+      await stack.stop();
+      throw error;
+    }
     return running;
   }
 

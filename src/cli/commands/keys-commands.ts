@@ -26,11 +26,10 @@ export function addKeysCommands(program: Command): void {
     .option('--json')
     .action(async (flags: { config: string; json?: boolean }) => {
       const { keyStatus } = await import('../../keys/rotate-keys.ts');
-      const { loadNoteSigner } = await import('../../audit/signed-note.ts');
-      const { auditOrigin } = await import('../../audit/checkpoint.ts');
+      const { loadCheckpointSigners } = await import('../../audit/checkpoint-signers.ts');
       const config = await configuration(flags.config);
       const lists = await Promise.all(listsOf(config).map(async ({ name, files }) => ({ name, keys: await keyStatus(files) })));
-      const verifierKeys = (config.keys.checkpoint_key_files ?? []).map((file) => loadNoteSigner(file, auditOrigin(config.deployment_id)).verifierKey);
+      const verifierKeys = loadCheckpointSigners(config).map(({ verifierKey }) => verifierKey);
       if (flags.json === true) {
         printJson({ keys: lists.flatMap(({ name, keys: own }) => own.map((key) => view(name, key))), checkpoint_verifier_keys: verifierKeys });
         return;

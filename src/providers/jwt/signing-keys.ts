@@ -1,6 +1,5 @@
-import { createHash, createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { canonicalJson } from '../../core/canonical-json.ts';
+import { createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
+import { readPrivateKey, requiredMembers, thumbprintOf } from '../../core/private-key-file.ts';
 
 /** A key that signs tokens, under the name that its public half is published with. */
 export interface SigningKey {
@@ -23,20 +22,12 @@ export function loadSigningKeys(files: readonly string[]): SigningKeys {
 }
 
 function loadSigningKey(file: string): SigningKey {
-  let privateKey: KeyObject;
-  try {
-    privateKey = createPrivateKey(readFileSync(file));
-  } catch (cause) {
-    throw new TypeError(`${file} does not hold a PEM private key`, { cause });
-  }
+  const privateKey = readPrivateKey(file);
   const publicKey = createPublicKey(privateKey);
-  const { kty, crv, x, y } = publicKey.export({ format: 'jwk' });
-  if (x === undefined || !((kty === 'EC' && crv === 'P-256') || (kty === 'OKP' && crv === 'Ed25519'))) {
-    throw new TypeError(`${file} must hold a P-256 or an Ed25519 key`);
-  }
-  // RFC 7638: the required members alone, in lexicographic order.
-  const required = kty === 'EC' ? { crv, kty, x, y: y ?? '' } : { crv, kty, x };
-  const kid = createHash('sha256').update(canonicalJson(required)).digest('base64url');
+  const required = requiredMembers(privateKey);
+  const { kty, crv } = required;
+  if (!((kty === 'EC' && crv === 'P-256') || (kty === 'OKP' && crv === 'Ed25519'))) throw new TypeError(`${file} must hold a P-256 or an Ed25519 key`);
+  const kid = thumbprintOf(required);
   const algorithm = kty === 'EC' ? 'ES256' : 'EdDSA';
   return { kid, algorithm, privateKey, publicKey, publicJwk: { ...required, kid, alg: algorithm, use: 'sig' } };
 }
