@@ -39,8 +39,8 @@ export async function extendTask(task: Task, ttlSeconds: number, deps: GrantDeps
 
   const renewable = leases.flatMap((lease) => {
     const dueAtMs = dueWithin(lease, endsAtMs, deps);
-    const provider = deps.catalog.get(lease.credential)?.provider;
-    const canRenew = provider !== undefined && 'renew' in provider;
+    // An intent to renew moves the time that a lease certainly lapses at: none is written for what cannot be renewed.
+    const canRenew = deps.catalog.get(lease.credential)?.capabilities.renewable === true;
     const longer = lease.state === 'active' && lease.handle !== null && dueAtMs > lease.dueAtMs;
     return canRenew && longer ? [{ lease, dueAtMs, lapsesAtMs: addMs(dueAtMs, TARGET_SLACK_MS) }] : [];
   });

@@ -13,6 +13,8 @@ export interface Capabilities {
   readonly endsOpenSessions: boolean;
   /** How long after an accepted revocation the credential may still work. */
   readonly propagationSeconds: number;
+  /** Whether `renew` can make a live one last longer. */
+  readonly renewable: boolean;
   /** Whether `list` can find live credentials at the target. */
   readonly canList: boolean;
 }
@@ -75,7 +77,7 @@ export interface CredentialProvider {
   mint(intent: LeaseIntent, signal: AbortSignal): Promise<Minted>;
   /**
    * Asks the target to keep a credential longer. Null where this credential cannot be renewed. Absent where none of this
-   * provider can. Throws `ProviderError`. What was revoked is never revived.
+   * provider is `renewable`. Throws `ProviderError`. What was revoked is never revived.
    */
   renew?(order: RenewalOrder, signal: AbortSignal): Promise<Renewed | null>;
   /** Ends credentials; revoking twice, or the missing, is a success. Yields one result for each order, in any order. */

@@ -52,6 +52,7 @@ export class JwtProvider implements CredentialProvider {
       minTtlSeconds: 1,
       endsOpenSessions: false,
       propagationSeconds: 0,
+      renewable: exact,
       canList: false,
     };
   }

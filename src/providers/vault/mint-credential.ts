@@ -14,6 +14,9 @@ import { kvPath, readWrapped, type KvCredential, type WrappedSecret } from './wr
 
 export type VaultCredential = Extract<CredentialConfig, { kind: 'vault.token' | 'vault.dynamic' | 'vault.kv' }>;
 
+/** Whether the broker may make it last longer while its task does. */
+export const isRenewable = (credential: VaultCredential): boolean => credential.kind !== 'vault.kv' && credential.renewable === true;
+
 export interface MintContext {
   readonly provider: string;
   readonly client: VaultClient;
@@ -172,7 +175,7 @@ async function createToken(mint: Mint, { uses, wrapAccessor }: { readonly uses: 
   const { intent, credential, context, signal } = mint;
   const { provider, session, config, deploymentId, clock } = context;
   const ttl = secondsAtTarget(intent.dueAtMs, context);
-  const renewable = credential.kind !== 'vault.kv' && credential.renewable === true;
+  const renewable = isRenewable(credential);
   const longest = renewable ? Math.max(ttl, (credential.max_ttl_seconds ?? 0) + config.target_margin_seconds) : ttl;
   const create = session.call({
     method: 'POST',

@@ -15,7 +15,7 @@ import {
 import { revokeToken, settle } from './end-at-target.ts';
 import { inParallel } from './in-parallel.ts';
 import { liveTokens } from './list-live.ts';
-import { mintCredential, type VaultCredential } from './mint-credential.ts';
+import { isRenewable, mintCredential, type VaultCredential } from './mint-credential.ts';
 import { renewCredential } from './renew-credential.ts';
 import { revokeCredentials } from './revoke-credentials.ts';
 import * as answers from './vault-answers.ts';
@@ -89,6 +89,7 @@ export class VaultProvider implements CredentialProvider {
       // Vault judges each request of a token afresh; of a database only its revocation statements know.
       endsOpenSessions: config.kind === 'vault.token' || (config.kind === 'vault.dynamic' && config.ends_open_sessions),
       propagationSeconds: 0,
+      renewable: isRenewable(config),
       canList: true,
     };
   }
@@ -101,7 +102,7 @@ export class VaultProvider implements CredentialProvider {
 
   async renew(order: RenewalOrder, signal: AbortSignal): Promise<Renewed | null> {
     const credential = this.#credential(order.intent.credential);
-    if (credential.kind === 'vault.kv' || credential.renewable !== true) return null;
+    if (!isRenewable(credential)) return null;
     const { name: provider, config, clock } = this.#deps;
     return renewCredential(order, { provider, session: this.#session('mint'), config, clock }, signal);
   }
