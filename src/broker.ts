@@ -23,8 +23,10 @@ import { createAuthenticator } from './identity/authenticate.ts';
 import { createIssuerFetch } from './identity/issuer-fetch.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { createRedisLedger } from './ledger/redis-ledger.ts';
+import { createRedisTurns } from './ledger/redis-turns.ts';
 import { createTamperReport, shardOfRecord } from './ledger/tamper-report.ts';
 import { LivePolicies, type PolicyChange } from './policy/live-policies.ts';
+import { createAwsStsProvider } from './providers/aws-sts/aws-sts-provider.ts';
 import type { CredentialProvider } from './providers/credential-provider.ts';
 import { guardProvider } from './providers/guarded-provider.ts';
 import { createJwtProvider, type JwtProvider } from './providers/jwt/jwt-provider.ts';
@@ -125,6 +127,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     policy.start();
   }
 
+  const turns = createRedisTurns(ledgerRedis);
   const rights = { mint: serves, revoke: works, list: works };
   const jwtProviders: JwtProvider[] = [];
   const providers = new Map<string, CredentialProvider>();
@@ -135,6 +138,9 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       const provider = createJwtProvider({ ...common, config: settings });
       jwtProviders.push(provider);
       providers.set(name, provider);
+    } else if (settings.type === 'aws-sts') {
+      const provider = createAwsStsProvider({ ...common, config: settings, clock, turns, rights, log });
+      providers.set(name, guardProvider(provider, { maxInFlight: settings.max_in_flight, mintTimeoutMs: config.minting.timeout_ms }));
     } else {
       const provider = createVaultProvider({ ...common, config: settings, clock, rights, logger: log });
       providers.set(name, guardProvider(provider, { maxInFlight: settings.max_in_flight, mintTimeoutMs: config.minting.timeout_ms }));

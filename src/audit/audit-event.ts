@@ -22,6 +22,7 @@ export type AuditEventType =
   | 'lease.revoked'
   | 'lease.lapsed'
   | 'lease.disclosed'
+  | 'lease.lapsing'
   | 'lease.revocation_failed'
   | 'lease.stuck'
   | 'tool_call.reported'

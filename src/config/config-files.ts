@@ -42,6 +42,15 @@ export function filesOf(config: Config): ConfigFile[] {
       for (const [index, file] of provider.signing_key_files.entries()) add('secret', [...key, 'signing_key_files', index], file);
       continue;
     }
+    if (provider.type === 'aws-sts') {
+      for (const [right, login] of Object.entries(provider.login)) {
+        const at = [...key, 'login', right];
+        if (login.method === 'credentials_file') add('secret', [...at, 'credentials_file'], login.credentials_file);
+        // Written by the kubelet, as below.
+        else if (login.method === 'web_identity') add('public', [...at, 'token_file'], login.token_file);
+      }
+      continue;
+    }
     add('public', [...key, 'ca_file'], provider.ca_file);
     for (const [right, login] of Object.entries(provider.login)) {
       const at = [...key, 'login', right];

@@ -35,6 +35,7 @@ export interface LeaseBasis {
   readonly taskId: TaskId;
   readonly agent: WorkloadId;
   readonly purpose: string;
+  readonly actions: readonly string[];
   readonly toolCall: ToolCall | null;
   readonly decisionId: DecisionId;
   readonly nowMs: EpochMs;
@@ -48,6 +49,7 @@ export function intendLease(wanted: WantedCredential, basis: LeaseBasis): Mintab
     taskId: basis.taskId,
     agent: basis.agent,
     purpose: basis.purpose,
+    actions: basis.actions,
     credential: entry.name,
     kind: entry.capabilities.kind,
     provider: entry.provider.name,

@@ -35,7 +35,10 @@ export const leaseSchema = z
     next_try_at: instantOrNull,
     last_failure: z.string().nullable(),
     ended_at: instantOrNull,
-    exposure_seconds: z.number().min(0).nullable().describe('how long it stayed usable after it should have ended'),
+    applied_at: instantOrNull.describe('when the target took the order to end it'),
+    verified_at: instantOrNull.describe('when the target was asked again and showed it ended'),
+    effective_by: instantOrNull.describe('where the target needs time: when its end holds everywhere'),
+    exposure_seconds: z.number().min(0).nullable().describe('how long it stayed usable after it should have ended, at most'),
     exposure_unbounded: z.boolean().describe('a static secret was opened: only a rotation ends it'),
     tool_call: toolCallSchema.nullable(),
   })

@@ -72,7 +72,7 @@ export function createEnding(steps: LedgerSteps, room: Pick<Ledger, 'release' | 
       nowMs,
       expect: [leaseAt(lease)],
       writes: leaseWrites(after, false, settings, claimUntilMs),
-      events: [settleEvent(after, change, by, nowMs, (input) => event(nowMs, input))],
+      events: [settleEvent(after, change, by, (input) => event(nowMs, input))],
       count: [taskLiveKey(lease.taskId)],
     });
     if (result.outcome !== 'ok') return 'conflict';

@@ -9,8 +9,7 @@ export type LeaseChange =
   | { readonly type: 'renewed'; readonly dueAtMs: EpochMs; readonly targetExpiresAtMs: EpochMs; readonly lapsesAtMs: EpochMs }
   | { readonly type: 'abandoned'; readonly atMs: EpochMs }
   | { readonly type: 'end_requested'; readonly atMs: EpochMs; readonly reason: RevocationReason; readonly minted?: MintedFacts }
-  /** `seenUnopenedAtMs`: of what is handed over wrapped, when the target last said that nobody had opened it. */
-  | { readonly type: 'revoked'; readonly atMs: EpochMs; readonly seenUnopenedAtMs?: EpochMs }
+  | ({ readonly type: 'revoked'; readonly atMs: EpochMs } & EndEvidence)
   | { readonly type: 'lapsed'; readonly atMs: EpochMs }
   /** A static secret was opened, or may have been: nothing ends it but a rotation. */
   | { readonly type: 'disclosed'; readonly atMs: EpochMs }
@@ -18,6 +17,15 @@ export type LeaseChange =
   | { readonly type: 'left_to_lapse'; readonly lapsesAtMs: EpochMs }
   | { readonly type: 'attempt_failed'; readonly nextTryAtMs: EpochMs; readonly failure: string; readonly stuck: boolean }
   | { readonly type: 'retry_requested'; readonly atMs: EpochMs };
+
+/** What the target said of a revocation, where it said it. */
+export interface EndEvidence {
+  readonly appliedAtMs?: EpochMs;
+  readonly verifiedAtMs?: EpochMs;
+  readonly effectiveByMs?: EpochMs;
+  /** Of what is handed over wrapped: when the target last said that nobody had opened it. */
+  readonly seenUnopenedAtMs?: EpochMs;
+}
 
 /** Known of a credential that was minted but never activated. */
 export interface MintedFacts {
@@ -64,6 +72,9 @@ export function intendedLease(intent: LeaseIntent): Lease {
     attempts: 0,
     nextTryAtMs: null,
     finalAtMs: null,
+    appliedAtMs: null,
+    verifiedAtMs: null,
+    effectiveByMs: null,
     lastFailure: null,
   };
 }
@@ -102,6 +113,15 @@ export function transition(lease: Lease, change: LeaseChange): Lease {
         revocationDueAtMs: Math.min(change.atMs, lease.dueAtMs) as EpochMs,
       };
     case 'revoked':
+      return {
+        ...next,
+        state: 'revoked',
+        finalAtMs: change.atMs,
+        nextTryAtMs: null,
+        appliedAtMs: change.appliedAtMs ?? change.atMs,
+        verifiedAtMs: change.verifiedAtMs ?? null,
+        effectiveByMs: change.effectiveByMs ?? null,
+      };
     case 'lapsed':
     case 'disclosed':
       return { ...next, state: change.type, finalAtMs: change.atMs, nextTryAtMs: null };

@@ -46,6 +46,8 @@ export const liveTasksOfSubjectKey = (shard: Shard, subject: string): string =>
 export const liveOfCredentialKey = (shard: Shard, credential: string): string => inShard(shard, `live:credential:${credential}`);
 /** String: a revocation requested by an operator. */
 export const revocationKey = (id: RevocationId): string => inShard(shardOf(id), `revocation:${id}`);
+/** String: who may do what only one process at a time may do. */
+export const turnKey = (name: string): string => inShard(shardOfName(name), `turn:${createHash('sha256').update(name).digest('hex').slice(0, 32)}`);
 /** Hash: what became of a request that may be repeated. */
 export const idempotencyKey = (shard: Shard, id: string): string => inShard(shard, `idempotency:${id}`);
 

@@ -78,6 +78,7 @@ export class Reconciler {
   }
 
   async #reconcileProvider(provider: CredentialProvider, signal: AbortSignal): Promise<number> {
+    await provider.tidy?.(signal);
     const startedAtMs = this.#deps.clock.now();
     const orphans: Orphan[] = [];
     let brokeOff: { readonly error: unknown } | undefined;
