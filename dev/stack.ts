@@ -125,6 +125,7 @@ interface SecretFiles {
   readonly sealKeyFile: string;
   readonly signingKeyFile: string;
   readonly checkpointKeyFile: string;
+  readonly receiptKeyFile: string;
   readonly redisUrlFile: string;
   readonly rootTokenFile: string;
   readonly adminUrlFile: string;
@@ -144,6 +145,7 @@ async function writeSecrets(directory: string, parts: Pick<Stack, 'redis' | 'pos
     sealKeyFile: await write('ledger-seal', randomBytes(32)),
     signingKeyFile: await write('token-signing.pem', privateKey.export({ type: 'pkcs8', format: 'pem' })),
     checkpointKeyFile: await write('checkpoint.pem', generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
+    receiptKeyFile: await write('receipt.pem', generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
     redisUrlFile: await write('redis-url', parts.redis.url),
     rootTokenFile: await write('openbao-root-token', parts.openbao?.rootToken ?? ''),
     adminUrlFile: await write('postgres-admin-url', parts.postgres?.adminUrl ?? ''),
@@ -176,7 +178,7 @@ function configOf({ options, deploymentId, openbao, logins, postgres, aws, workl
     redis: { url_file: secrets.redisUrlFile },
     policy: { directory: join(REPOSITORY, 'config/policies') },
     audit: { file: auditFile, checkpoint_seconds: 5 },
-    keys: { ledger_seal_file: secrets.sealKeyFile, checkpoint_key_files: [secrets.checkpointKeyFile] },
+    keys: { ledger_seal_file: secrets.sealKeyFile, checkpoint_key_files: [secrets.checkpointKeyFile], receipt_key_files: [secrets.receiptKeyFile] },
     providers: { ...vault?.providers, ...cloud?.providers, tokens: { type: 'jwt', issuer: ours, signing_key_files: [secrets.signingKeyFile] } },
     credentials: {
       ...vault?.credentials,

@@ -22,6 +22,7 @@ import type { HealthRoutesDeps } from './http/routes/health.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createIssuerFetch } from './identity/issuer-fetch.ts';
 import type { Ledger } from './ledger/ledger.ts';
+import { loadSigningKeys } from './keys/signing-keys.ts';
 import { createRedisLedger } from './ledger/redis-ledger.ts';
 import { createRedisTurns } from './ledger/redis-turns.ts';
 import { createTamperReport, shardOfRecord } from './ledger/tamper-report.ts';
@@ -327,7 +328,10 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
   return {
     tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
     audit: { authenticator, file: config.audit.sink === 'file' ? config.audit.file : null, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
-    leases: { authenticator, ledger, clock, nudge },
+    leases: {
+      ...{ authenticator, ledger, clock, nudge, deploymentId: config.deployment_id },
+      receiptKeys: config.keys.receipt_key_files === undefined ? undefined : loadSigningKeys(config.keys.receipt_key_files),
+    },
     policy: { authenticator, evaluate: { ...grant, policy, clock } },
     revocations: { authenticator, ledger, revocation: { ledger, clock, nudge } },
     oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers },

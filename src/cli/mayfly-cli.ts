@@ -6,6 +6,7 @@ import { addDoctorCommand } from './commands/doctor-command.ts';
 import { addKeysCommands } from './commands/keys-commands.ts';
 import { addLifetimeCommands } from './commands/lifetime-commands.ts';
 import { addOperatorCommands } from './commands/operator-commands.ts';
+import { addReceiptCommands } from './commands/receipt-commands.ts';
 import { addPolicyCommands } from './commands/policy-commands.ts';
 import { addTaskCommands } from './commands/task-commands.ts';
 import { CliError, EXIT } from './exit-codes.ts';
@@ -28,6 +29,7 @@ function createProgram(): Command {
   addTaskCommands(program, connection);
   addLifetimeCommands(program, connection);
   addOperatorCommands(program, connection);
+  addReceiptCommands(program, connection);
   addAuditCommands(program, connection);
   addBrokerCommands(program);
   addDoctorCommand(program);

@@ -30,6 +30,7 @@ export function filesOf(config: Config): ConfigFile[] {
   };
   add('secret', ['keys', 'ledger_seal_file'], config.keys.ledger_seal_file);
   for (const [index, file] of (config.keys.checkpoint_key_files ?? []).entries()) add('secret', ['keys', 'checkpoint_key_files', index], file);
+  for (const [index, file] of (config.keys.receipt_key_files ?? []).entries()) add('secret', ['keys', 'receipt_key_files', index], file);
   add('secret', ['redis', 'url_file'], config.redis.url_file);
   add('directory', ['policy', 'directory'], config.policy.directory);
   add('written', ['audit', 'file'], config.audit.file);

@@ -272,6 +272,11 @@ export const configSchema = z
         .min(1)
         .optional()
         .describe('PEM Ed25519 keys that sign checkpoints of the audit log; the first signs, all are accepted. None: nothing is signed'),
+      receipt_key_files: z
+        .array(filePath)
+        .min(1)
+        .optional()
+        .describe('PEM private keys (P-256 or Ed25519) that sign receipts of ended leases; the first signs, all are published. None: receipts are not signed'),
       ledger_seal_file: filePath.describe('32 bytes or more; seals records and events against a writer in Redis'),
     }).describe('keys of the broker itself'),
     limits: z

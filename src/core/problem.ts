@@ -11,6 +11,8 @@ export const PROBLEMS = {
   not_found: { status: 404, title: 'There is no such thing here', retryable: false },
   method_not_allowed: { status: 405, title: 'This path does not take the method', retryable: false },
   task_not_active: { status: 409, title: 'The task is not active', retryable: false },
+  lease_not_ended: { status: 409, title: 'The lease has not ended', retryable: false },
+  lease_not_stuck: { status: 409, title: 'The lease is not stuck', retryable: false },
   not_claimable: { status: 409, title: 'The task cannot be claimed', retryable: false },
   already_claimed: { status: 409, title: 'The task was claimed already', retryable: false },
   idempotency_in_progress: { status: 409, title: 'The first request with this Idempotency-Key is still running', retryable: true },

@@ -36,6 +36,7 @@ export const leaseView = (lease: Lease): Answer<typeof leaseSchema> => ({
   effective_by: instant(lease.effectiveByMs),
   exposure_seconds: inSeconds(exposureMs(lease)),
   exposure_unbounded: lease.state === 'disclosed',
+  acknowledged: lease.acknowledged === null ? null : { by: lease.acknowledged.by, at: toRfc3339(lease.acknowledged.atMs), reason: lease.acknowledged.reason },
   tool_call: lease.toolCall,
 });
 

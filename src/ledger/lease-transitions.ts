@@ -16,7 +16,9 @@ export type LeaseChange =
   /** The target cannot end it early: wait for its own clock. */
   | { readonly type: 'left_to_lapse'; readonly lapsesAtMs: EpochMs }
   | { readonly type: 'attempt_failed'; readonly nextTryAtMs: EpochMs; readonly failure: string; readonly stuck: boolean }
-  | { readonly type: 'retry_requested'; readonly atMs: EpochMs };
+  | { readonly type: 'retry_requested'; readonly atMs: EpochMs }
+  /** A person has seen that it is overdue. It stays so, is counted so, and is tried as before. */
+  | { readonly type: 'acknowledged'; readonly atMs: EpochMs; readonly by: string; readonly reason: string };
 
 /** What the target said of a revocation, where it said it. */
 export interface EndEvidence {
@@ -47,6 +49,7 @@ const ALLOWED_FROM: Readonly<Record<LeaseChange['type'], readonly LeaseState[]>>
   left_to_lapse: ['revoking', 'stuck'],
   attempt_failed: ['revoking', 'stuck'],
   retry_requested: ['stuck'],
+  acknowledged: ['stuck'],
 };
 
 /** A change that the lease's state does not allow; the caller worked on an old picture. */
@@ -75,6 +78,7 @@ export function intendedLease(intent: LeaseIntent): Lease {
     appliedAtMs: null,
     verifiedAtMs: null,
     effectiveByMs: null,
+    acknowledged: null,
     lastFailure: null,
   };
 }
@@ -137,6 +141,8 @@ export function transition(lease: Lease, change: LeaseChange): Lease {
       };
     case 'retry_requested':
       return { ...next, state: 'revoking', nextTryAtMs: change.atMs };
+    case 'acknowledged':
+      return { ...next, acknowledged: { by: change.by, atMs: change.atMs, reason: change.reason } };
     default:
       return change satisfies never;
   }

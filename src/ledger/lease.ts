@@ -89,6 +89,8 @@ export interface Lease extends LeaseIntent {
   readonly appliedAtMs: EpochMs | null;
   readonly verifiedAtMs: EpochMs | null;
   readonly effectiveByMs: EpochMs | null;
+  /** Who took note of an overdue end, when and why; nothing else changes by it. */
+  readonly acknowledged: { readonly by: string; readonly atMs: EpochMs; readonly reason: string } | null;
   /** The last failure in our own words; never the target's text, which could hold a secret. */
   readonly lastFailure: string | null;
 }

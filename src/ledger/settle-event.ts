@@ -30,6 +30,7 @@ const TYPE_OF = {
   left_to_lapse: 'lease.lapsing',
   attempt_failed: 'lease.revocation_failed',
   retry_requested: 'lease.revoking',
+  acknowledged: 'lease.acknowledged',
 } as const satisfies Record<LeaseChange['type'], AuditEvent['type']>;
 
 const evidenceFacts = ({ appliedAtMs, verifiedAtMs, effectiveByMs, seenUnopenedAtMs }: EndEvidence): Record<string, string> => {
@@ -48,7 +49,7 @@ export function settleEvent(
 ): SealedEvent {
   const ended = change.type === 'revoked' || change.type === 'lapsed';
   return seal({
-    type: after.state === 'stuck' ? 'lease.stuck' : TYPE_OF[change.type],
+    type: after.state === 'stuck' && change.type !== 'acknowledged' ? 'lease.stuck' : TYPE_OF[change.type],
     task: after.taskId,
     leases: [after.id],
     agent: after.agent,
@@ -61,6 +62,7 @@ export function settleEvent(
       ...(change.type === 'revoked' ? evidenceFacts(change) : {}),
       ...(change.type === 'disclosed' ? { exposure: 'unbounded', attempts: after.attempts } : {}),
       ...(change.type === 'attempt_failed' ? { failure: change.failure, next_try_at: toRfc3339(change.nextTryAtMs) } : {}),
+      ...(change.type === 'acknowledged' ? { acknowledged: change.reason } : {}),
       ...(change.type === 'left_to_lapse' ? { lapses_at: toRfc3339(change.lapsesAtMs) } : {}),
     },
   });
