@@ -246,7 +246,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   server.keepAliveTimeout = 75_000;
   const closeServer = gracefulClose(server, STOP_GRACE_MS);
   const url = await listen(server, config.http.host, config.http.port);
-  const snapshot = metricsSnapshot({ ledger, queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
+  const snapshot = metricsSnapshot({ ledger, forecastOf: [...providers.keys()], queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
   const metricsServer = await serveMetrics(metrics, { host: config.http.host, port: config.http.metrics_port }, async () => metrics.setSnapshot(await snapshot()));
   const closeMetrics = gracefulClose(metricsServer, STOP_GRACE_MS);
   const recordLife = (type: 'broker.started' | 'broker.stopped'): Promise<void> =>
@@ -319,6 +319,10 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
     limits: config.limits,
     environment: config.environment,
     issuers: new Set([...config.identity.issuers.map(({ issuer }) => issuer), ...config.identity.trust_domains.map(({ name }) => `spiffe://${name}`)]),
+    revocationsPerSecond: (provider) => {
+      const settings = config.providers[provider];
+      return settings?.type === 'vault' ? settings.revocations_per_second : Number.MAX_SAFE_INTEGER;
+    },
     nudge,
     mintTimeoutMs: config.minting.timeout_ms,
     observeMint: (observation) => metrics.observeMint(observation),

@@ -75,6 +75,7 @@ const vaultProvider = z.strictObject({
     .describe('one login for each right: minting, revoking, listing'),
   timeout_ms: z.int().min(100).max(30_000).default(2_500).describe('for each request to the target'),
   max_in_flight: z.int().min(1).max(256).default(16).describe('mints at once'),
+  revocations_per_second: z.int().min(1).max(100_000).default(1_000).describe('how many credentials it can end in a second. A grant that would fall due with more than that is refused for now'),
   revoke_concurrency: z.int().min(1).max(256).default(16).describe('revocations at once, for each batch'),
   target_margin_seconds: seconds(1, 60)
     .default(5)
@@ -285,6 +286,7 @@ export const configSchema = z
         max_ttl_seconds: seconds(1, 86_400).default(3_600).describe('the longest a task may live in all'),
         live_leases_per_agent: z.int().min(1).default(1_000).describe('leases an agent may hold at once'),
         waiting_approvals_per_agent: z.int().min(1).default(20).describe('tasks of one declarer that may wait for approval at once'),
+        expiry_jitter_percent: z.number().min(0).max(50).default(0).describe('by how much a credential may live shorter than asked for, at random, so that what is granted together does not fall due together'),
         credentials_per_task: z.int().min(1).max(64).default(16).describe('credentials a declaration may ask for'),
         waiting_claims_per_agent: z.int().min(1).default(200).describe('tasks of one declarer that may wait for their agent at once'),
         claim_window_seconds: seconds(5, 86_400).default(300).describe('how long a task waits for its agent to claim it'),

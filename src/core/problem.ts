@@ -21,6 +21,7 @@ export const PROBLEMS = {
   unsupported_media_type: { status: 415, title: 'The body must be JSON', retryable: false },
   invalid_request: { status: 422, title: 'The request is not valid', retryable: false },
   idempotency_mismatch: { status: 422, title: 'This Idempotency-Key was used for another request', retryable: false },
+  revocation_capacity: { status: 503, title: 'It could not be revoked in time', retryable: true },
   limit_exceeded: { status: 429, title: 'A limit was reached', retryable: true },
   internal: { status: 500, title: 'Something went wrong on our side', retryable: false },
   record_tampered: { status: 500, title: 'A stored record fails its seal', retryable: false },

@@ -31,7 +31,7 @@ export async function claimTask(task: Task, ticket: string | undefined, caller: 
   const wanted = task.credentials.map((credential) => stillConfigured(credential, deps.catalog));
   const decisionId = newDecisionId();
   const basis = { taskId: task.id, agent, purpose: task.purpose, actions: task.actions, toolCall: null, decisionId, nowMs };
-  const mintable = wanted.map((credential) => intendLease(credential, basis));
+  const mintable = wanted.map((credential) => intendLease(credential, basis, deps));
   const intents = mintable.map(({ intent }) => intent);
 
   return withReservedRoom(agent, intents, deps, async (counters) => {

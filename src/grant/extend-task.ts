@@ -53,6 +53,8 @@ export async function extendTask(task: Task, ttlSeconds: number, deps: GrantDeps
   const renewed = new Map(extended.leases.map((lease) => [lease.id, lease]));
   // Room that is given back too early is no more than a limit that holds a little less.
   await deps.ledger.prolong(task.agent, extended.leases).catch(() => undefined);
+  // They fall due later now; whether there is room for that, admission asked before their first mint.
+  for (const [provider, own] of Map.groupBy(extended.leases, (lease) => lease.provider)) await deps.ledger.reserveDue(provider, own, Number.MAX_SAFE_INTEGER).catch(() => undefined);
   return {
     task: extended.task,
     leases: leases.map((lease) => {

@@ -60,7 +60,7 @@ function grant(task: Task, wanted: WantedCredential, { toolCall, replaces, slot 
   const nowMs = deps.clock.now();
   const { agent, purpose, actions } = task;
   const decisionId = newDecisionId();
-  const mintable = intendLease(wanted, { taskId: task.id, agent, purpose, actions, toolCall, decisionId, nowMs });
+  const mintable = intendLease(wanted, { taskId: task.id, agent, purpose, actions, toolCall, decisionId, nowMs }, deps);
 
   return withReservedRoom(agent, [mintable.intent], deps, async (counters) => {
     const basis = { ...task, ...counters, environment: deps.environment, nowMs };

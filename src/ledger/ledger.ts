@@ -87,6 +87,11 @@ export interface Ledger {
   release(agent: WorkloadId, leases: readonly LeaseId[]): Promise<void>;
   /** Leases that live longer keep their room as long. */
   prolong(agent: WorkloadId, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[]): Promise<void>;
+  /** Room among what falls due at a provider; false where more would fall due at once than `perSecond` can end. */
+  reserveDue(provider: string, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[], perSecond: number): Promise<boolean>;
+  releaseDue(provider: string, leases: readonly LeaseId[]): Promise<void>;
+  /** How many leases of a provider fall due in each of the next sixty minutes. */
+  dueForecast(provider: string, nowMs: EpochMs): Promise<readonly number[]>;
   /** Room for a task that waits, with its declarer; false when there is none. */
   reserveWaiting(declarer: WorkloadId, state: WaitingState, task: TaskId, untilMs: EpochMs, limit: number): Promise<boolean>;
   releaseWaiting(declarer: WorkloadId, state: WaitingState, task: TaskId): Promise<void>;

@@ -51,6 +51,9 @@ export const turnKey = (name: string): string => inShard(shardOfName(name), `tur
 /** Hash: what became of a request that may be repeated. */
 export const idempotencyKey = (shard: Shard, id: string): string => inShard(shard, `idempotency:${id}`);
 
+/** Sorted set in the provider's own shard: its live leases by due time, for admission and forecast. Expires by itself. */
+export const providerDueKey = (provider: string): string => inShard(shardOfName(provider), `provider:${provider}:due`);
+
 /** Sorted set in a declarer's own shard: its tasks in a waiting state by the instant they stop waiting. Expires by itself. */
 export const agentWaitingKey = (declarer: WorkloadId, state: WaitingState): string =>
   inShard(shardOfName(workloadDigest(declarer)), `quota:${workloadDigest(declarer)}:${state}`);

@@ -57,6 +57,7 @@ export const GRANT_PROBLEMS: readonly ProblemCode[] = [
   'policy_denied',
   'task_not_active',
   'limit_exceeded',
+  'revocation_capacity',
   'provider_refused',
   'provider_unavailable',
   'audit_behind',

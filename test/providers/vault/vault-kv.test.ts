@@ -54,6 +54,7 @@ beforeAll(async () => {
     login: { api: login('api'), worker: login('worker'), reconciler: login('reconciler') },
     timeout_ms: 2_500,
     max_in_flight: 16,
+    revocations_per_second: 1_000,
     revoke_concurrency: 8,
     target_margin_seconds: 5,
   };
