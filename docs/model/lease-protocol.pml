@@ -42,7 +42,7 @@ inline remember() { skip }
 #endif
 
 active [WORKERS] proctype Worker() {
-  byte me = 1 << _pid;
+  byte me = 1 << _pid; /* the first processes of the model, so 1 and 2 */
   bool ended;
 working:
   {
