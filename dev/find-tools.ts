@@ -45,6 +45,12 @@ export function findAwsCli(): string | undefined {
   return [process.env['MAYFLY_TEST_AWS_CLI'] ?? ''].find(isExecutable);
 }
 
+/** The model checker Spin and the C compiler that it needs; undefined where one of them cannot be had. */
+export function findSpin(): { readonly spin: string; readonly gcc: string } | undefined {
+  const [spin, gcc] = ['spin', 'gcc'].map((name) => onPath(name).find(isExecutable));
+  return spin === undefined || gcc === undefined ? undefined : { spin, gcc };
+}
+
 const onPath = (name: string): string[] =>
   (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '').map((folder) => join(folder, name));
 

@@ -130,7 +130,10 @@ export interface Ledger {
   intendCredential(task: Task, intent: LeaseIntent, by: WorkloadId, slot?: HeldSlot): Promise<Task>;
   /** Records the handles; `refused` when the task ended meanwhile: the minter must then revoke. */
   activate(taskId: TaskId, minted: readonly MintedLease[], by: WorkloadId): Promise<'active' | 'refused'>;
-  /** Records how each lease of a failed grant ended, and ends the task where the grant was all it had. */
+  /**
+   * Records how each lease of a failed grant ended, and ends the task where the grant was all it had. Answers the leases that
+   * nobody will end any more, being recorded as ended already or not at all: what was minted for them, the minter must end.
+   */
   failGrant(grant: {
     readonly taskId: TaskId;
     readonly leases: readonly FailedLease[];
@@ -138,7 +141,7 @@ export interface Ledger {
     readonly by: WorkloadId;
     /** In our own words; goes on the record. */
     readonly failure: string;
-  }): Promise<void>;
+  }): Promise<readonly LeaseId[]>;
   /**
    * Records how long each target may be made to keep a credential, before it is asked to. Answers the leases as they
    * then are, or null when one changed meanwhile: it is being revoked, and must not be renewed.
