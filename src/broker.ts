@@ -318,12 +318,14 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
     observeDecision: ({ summary }) => metrics.countDecision(summary.result, summary.policies),
     log,
   };
+  const revocation = { ledger, clock, nudge };
   return {
     tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
     audit: { authenticator, file: config.audit.sink === 'file' ? config.audit.file : null, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
     leases: { authenticator, ledger, clock, nudge },
     policy: { authenticator, evaluate: { ...grant, policy, clock } },
-    revocations: { authenticator, ledger, revocation: { ledger, clock, nudge } },
+    revocations: { authenticator, ledger, revocation },
+    locks: { authenticator, ledger, locks: { ledger, clock, revocation } },
     oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers },
     events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },
   };

@@ -5,6 +5,7 @@ import { addBrokerCommands } from './commands/broker-commands.ts';
 import { addDoctorCommand } from './commands/doctor-command.ts';
 import { addKeysCommands } from './commands/keys-commands.ts';
 import { addLifetimeCommands } from './commands/lifetime-commands.ts';
+import { addLockCommands } from './commands/lock-commands.ts';
 import { addOperatorCommands } from './commands/operator-commands.ts';
 import { addPolicyCommands } from './commands/policy-commands.ts';
 import { addTaskCommands } from './commands/task-commands.ts';
@@ -28,6 +29,7 @@ function createProgram(): Command {
   addTaskCommands(program, connection);
   addLifetimeCommands(program, connection);
   addOperatorCommands(program, connection);
+  addLockCommands(program, connection);
   addAuditCommands(program, connection);
   addBrokerCommands(program);
   addDoctorCommand(program);

@@ -46,6 +46,8 @@ export const liveTasksOfSubjectKey = (shard: Shard, subject: string): string =>
 export const liveOfCredentialKey = (shard: Shard, credential: string): string => inShard(shard, `live:credential:${credential}`);
 /** String: a revocation requested by an operator. */
 export const revocationKey = (id: RevocationId): string => inShard(shardOf(id), `revocation:${id}`);
+/** Hash: every lock, in this shard's copy. Grants name its generation, so that none slips past a lock written meanwhile. */
+export const locksKey = (shard: Shard): string => inShard(shard, 'locks');
 /** Hash: what became of a request that may be repeated. */
 export const idempotencyKey = (shard: Shard, id: string): string => inShard(shard, `idempotency:${id}`);
 

@@ -5,6 +5,7 @@ import { createGranting } from './granting.ts';
 import { createIdempotency } from './idempotency.ts';
 import type { Ledger } from './ledger.ts';
 import { createLedgerSteps, type RedisLedgerDeps } from './ledger-steps.ts';
+import { createLocks } from './locks.ts';
 import { unavailableOnFailure } from './lost-redis.ts';
 import { disclosedKey, leasesKey, revocationKey, tasksKey, wakeKey } from './redis-keys.ts';
 import { createRoom } from './room.ts';
@@ -15,6 +16,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
   const { redis, clock, seal, event, commit } = steps;
   const runClaim = defineScript(redis, 'mayflyClaim', new URL('./scripts/claim.lua', import.meta.url));
   const room = createRoom(steps);
+  const locks = createLocks(steps);
   const ending = createEnding(steps, room);
 
   return {
@@ -23,6 +25,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
     ...ending,
     ...createGranting(steps, (id) => ending.finishTask(id)),
     ...createIdempotency(steps),
+    ...locks,
 
     async claim(shard, leases, nowMs, untilMs) {
       if (leases.length === 0) return [];
@@ -59,6 +62,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
     },
 
     async prune(nowMs) {
+      await locks.pruneLocks(nowMs);
       const oldest = nowMs - deps.retentionSeconds * 1000;
       await unavailableOnFailure(() =>
         Promise.all(SHARDS.flatMap((shard) => [tasksKey(shard), leasesKey(shard), disclosedKey(shard)].map((key) => redis.zremrangebyscore(key, '-inf', oldest)))),

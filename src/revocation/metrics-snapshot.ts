@@ -6,7 +6,7 @@ import type { MetricsSnapshot } from '../telemetry/metrics.ts';
 import type { RevocationQueues } from './revocation-queues.ts';
 
 export interface SnapshotSources {
-  readonly ledger: Pick<Ledger, 'snapshot'>;
+  readonly ledger: Pick<Ledger, 'snapshot' | 'listLocks'>;
   readonly queues: Pick<RevocationQueues, 'depths'> | undefined;
   readonly providers: Pick<ProviderWatch, 'states'>;
   readonly redisTimeMs: () => Promise<number>;
@@ -20,8 +20,9 @@ const WITHIN: readonly (readonly [label: string, ms: number])[] = [['1m', 60_000
 export function metricsSnapshot(sources: SnapshotSources): () => Promise<MetricsSnapshot> {
   return async () => {
     const nowMs = sources.clock.now();
-    const [snapshot, queues, redisMs] = await Promise.all([
+    const [snapshot, locks, queues, redisMs] = await Promise.all([
       sources.ledger.snapshot(nowMs),
+      sources.ledger.listLocks(),
       sources.queues?.depths() ?? [],
       sources.redisTimeMs(),
     ]);
@@ -34,6 +35,7 @@ export function metricsSnapshot(sources: SnapshotSources): () => Promise<Metrics
       overdue: snapshot.overdue,
       oldestOverdueSeconds: snapshot.oldestOverdueMs / 1000,
       disclosed: snapshot.disclosed,
+      locks: locks.length,
       stuck: live.filter((lease) => lease.state === 'stuck').length,
       tasks: snapshot.tasks,
       queues,

@@ -86,6 +86,21 @@ describe('real answers are as described', () => {
     await call('POST', `${path}/complete`, token);
   });
 
+  it('for a lock from its placing to its lifting, and for whom it refuses', async () => {
+    const operator = await broker.operatorToken('operator');
+    const until = new Date(Date.now() + 60_000).toISOString();
+    const placed = await call('POST', '/v1/locks', operator, { selector: { agent: 'agent:payouts', credential: 'task-token' }, reason: 'a test', until, revoke: true });
+    expect(placed.status).toBe(201);
+    const path = `/v1/locks/${(placed.body['lock'] as { id: string }).id}`;
+    expect((await call('GET', '/v1/locks', operator)).status).toBe(200);
+    expect((await call('GET', path, operator)).status).toBe(200);
+    const declaration = { purpose: 'refund-investigation', actions: ['read'], credentials: [{ name: 'task-token' }] };
+    expect((await call('POST', '/v1/tasks', await broker.agentToken('agent:payouts'), declaration)).status).toBe(403);
+    expect((await call('DELETE', path, operator)).status).toBe(200);
+    expect((await call('DELETE', path, operator)).status).toBe(404);
+    expect((await call('POST', '/v1/locks', operator, { selector: { all: true }, reason: 'a test' })).status).toBe(422);
+  });
+
   it('for those who watch and audit', async () => {
     const viewer = await broker.operatorToken('viewer');
     const evaluation = { agent: 'agent:refunds', purpose: 'refund-investigation', actions: ['read'], credentials: [{ name: 'task-reference' }] };

@@ -10,6 +10,7 @@ const SNAPSHOT: MetricsSnapshot = {
   expiring: [{ provider: 'vault-main', within: '5m', count: 2 }],
   overdue: 1,
   oldestOverdueSeconds: 7.5,
+  locks: 2,
   disclosed: 2,
   stuck: 1,
   queues: [{ queue: 'vault-main', state: 'waiting', jobs: 9 }],

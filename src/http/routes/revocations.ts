@@ -3,7 +3,8 @@ import { isRevocationId } from '../../core/ids.ts';
 import { Problem } from '../../core/problem.ts';
 import type { Authenticator } from '../../identity/caller.ts';
 import type { Ledger, RevocationRecord } from '../../ledger/ledger.ts';
-import { parseRevocationRequest, requestRevocation, select, type RequestRevocationDeps } from '../../revocation/request-revocation.ts';
+import { parseRevocationRequest, requestRevocation, type RequestRevocationDeps } from '../../revocation/request-revocation.ts';
+import { selectLive } from '../../revocation/select-live.ts';
 import { authenticateOperator } from '../authenticate.ts';
 import { dryRunView, revocationView } from '../lease-view.ts';
 import { jsonBody } from '../read-json.ts';
@@ -26,7 +27,7 @@ export function revocationRoutes(deps: RevocationRoutesDeps): Router {
   router.post('/v1/revocations', async (request, response) => {
     const operator = await authenticateOperator(request, deps.authenticator, 'operator');
     const wanted = parseRevocationRequest(jsonBody(request));
-    const selected = await select(wanted.selector, deps.revocation.ledger);
+    const selected = await selectLive(wanted.selector, deps.revocation.ledger);
     if (wanted.dry_run) {
       response.json({ revocation: dryRunView(wanted.selector, wanted.reason, selected.leases, selected.tasks.length) });
       return;
