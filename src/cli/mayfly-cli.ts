@@ -8,6 +8,7 @@ import { addLifetimeCommands } from './commands/lifetime-commands.ts';
 import { addLockCommands } from './commands/lock-commands.ts';
 import { addOperatorCommands } from './commands/operator-commands.ts';
 import { addPolicyCommands } from './commands/policy-commands.ts';
+import { addRevocationCommands } from './commands/revocation-commands.ts';
 import { addTaskCommands } from './commands/task-commands.ts';
 import { CliError, EXIT } from './exit-codes.ts';
 import { say } from './output.ts';
@@ -29,6 +30,7 @@ function createProgram(): Command {
   addTaskCommands(program, connection);
   addLifetimeCommands(program, connection);
   addOperatorCommands(program, connection);
+  addRevocationCommands(program, connection);
   addLockCommands(program, connection);
   addAuditCommands(program, connection);
   addBrokerCommands(program);

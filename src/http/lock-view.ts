@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { toRfc3339 } from '../core/time.ts';
 import type { LockStatus } from '../ledger/locks.ts';
 import { instant, lockIdSchema, type Answer } from './answer-schemas.ts';
-import { revocationSchema } from './lease-schemas.ts';
+import { revocationSchema } from './revocation-view.ts';
 
 /** What `lockView` answers. */
 export const lockSchema = z

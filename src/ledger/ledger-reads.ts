@@ -4,8 +4,9 @@ import { isLeaseId, isTaskId, SHARDS, type LeaseId, type RevocationId, type Shar
 import type { EpochMs } from '../core/time.ts';
 import type { Task } from '../task/task.ts';
 import { isFinal, type Lease } from './lease.ts';
-import type { DueItems, LeaseFilter, LedgerSnapshot, LiveIds, LiveIndex, Page, RevocationRecord, TaskFilter } from './ledger.ts';
+import type { DueItems, LeaseFilter, LedgerSnapshot, LiveIds, LiveIndex, Page, TaskFilter } from './ledger.ts';
 import { lockSetId, type LockSet } from './lock.ts';
+import type { RevocationRecord } from './revocation-records.ts';
 import { TamperedRecord, type RecordKind, type RecordSeal } from './record-seal.ts';
 import {
   agentTasksKey,
@@ -20,6 +21,7 @@ import {
   revocationKey,
   taskKey,
   taskLeasesKey,
+  taskLiveKey,
   wakeKey,
 } from './redis-keys.ts';
 
@@ -170,8 +172,9 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
       });
     },
 
-    /** Tasks that have not ended and leases that are not final, of one shard: those of an agent, those of a credential, or all, which are on the schedule. */
+    /** Tasks that have not ended and leases that are not final, of one shard: those of a task, of an agent, of a credential, or all, which are on the schedule. */
     async liveIn(shard: Shard, index: LiveIndex = {}): Promise<LiveIds> {
+      if (index.task !== undefined) return { leases: (await redis.smembers(taskLiveKey(index.task))).filter(isLeaseId).sort(), tasks: [index.task] };
       if (index.agent !== undefined) {
         const [leases, tasks] = await Promise.all([redis.smembers(liveOfSubjectKey(shard, index.agent)), redis.smembers(liveTasksOfSubjectKey(shard, index.agent))]);
         return { leases: leases.filter(isLeaseId).sort(), tasks: tasks.filter(isTaskId).sort() };
@@ -200,9 +203,7 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
     },
 
     async getRevocation(id: RevocationId): Promise<RevocationRecord | null> {
-      const [record, mac] = await redis.hmget(revocationKey(id), 'record', 'mac');
-      if (isAbsent(record)) return null;
-      return seal.open('revocation', id, record, mac ?? undefined) as RevocationRecord;
+      return (await read('revocation', id, revocationKey(id))) as RevocationRecord | null;
     },
 
     async snapshot(nowMs: EpochMs): Promise<LedgerSnapshot> {

@@ -8,6 +8,7 @@ import type { Lease, LeaseIntent, LeaseState, RevocationReason } from './lease.t
 import type { GrantScope, Lock } from './lock.ts';
 import type { LockStatus } from './locks.ts';
 import type { LeaseChange, MintedFacts } from './lease-transitions.ts';
+import type { RevocationRecord, RevocationRecords } from './revocation-records.ts';
 import type { Reservation } from './room.ts';
 
 export interface MintedLease extends MintedFacts {
@@ -51,22 +52,12 @@ export interface LeaseFilter {
 
 /** Whose live leases are looked for; by subject, whichever issuer vouched for it. A credential's have no tasks of their own. */
 export interface LiveIndex {
+  readonly task?: TaskId | undefined;
   readonly agent?: string | undefined;
   readonly credential?: string | undefined;
 }
 
 export interface LiveIds {
-  readonly leases: readonly LeaseId[];
-  readonly tasks: readonly TaskId[];
-}
-
-/** An operator's revocation, as it is kept. Progress is read from the leases themselves. */
-export interface RevocationRecord {
-  readonly id: RevocationId;
-  readonly selector: Readonly<Record<string, string | true | undefined>>;
-  readonly reason: string;
-  readonly by: WorkloadId;
-  readonly createdAtMs: EpochMs;
   readonly leases: readonly LeaseId[];
   readonly tasks: readonly TaskId[];
 }
@@ -95,7 +86,7 @@ export interface LedgerSnapshot {
  * `ledger_unavailable`, `clock_skewed`, `audit_behind`, `locked` or `task_not_active`, and have then written nothing.
  * A record that fails its seal throws `TamperedRecord`.
  */
-export interface Ledger {
+export interface Ledger extends RevocationRecords {
   reserve(agent: WorkloadId, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[], limit: number): Promise<Reservation>;
   release(agent: WorkloadId, leases: readonly LeaseId[]): Promise<void>;
   /** Leases that live longer keep their room as long. */
@@ -166,7 +157,7 @@ export interface Ledger {
   /** Ends a task and asks for the end of its leases. Repeating it changes nothing. Null when there is no such task. */
   endTask(id: TaskId, reason: EndReason, by: WorkloadId, facts?: Readonly<Record<string, unknown>>): Promise<Task | null>;
   /** Asks for the end of one lease. Repeating it changes nothing. Null when there is no such lease. */
-  endLease(id: LeaseId, reason: RevocationReason, by: WorkloadId): Promise<Lease | null>;
+  endLease(id: LeaseId, reason: RevocationReason, by: WorkloadId, facts?: Readonly<Record<string, unknown>>): Promise<Lease | null>;
   /** Applies a change to a lease as it was read; `conflict` when somebody was quicker. Ends the task after its last lease. */
   settle(lease: Lease, change: LeaseChange, by: WorkloadId, claimUntilMs?: EpochMs): Promise<'ok' | 'conflict'>;
   /** Ends `ending` tasks whose leases are all final. */
@@ -187,7 +178,7 @@ export interface Ledger {
   leasesOfTask(id: TaskId): Promise<readonly Lease[]>;
   listTasks(filter: TaskFilter): Promise<Page<Task>>;
   listLeases(filter: LeaseFilter): Promise<Page<Lease>>;
-  /** Tasks that have not ended and leases that are not final, of one shard: those of an agent, those of a credential, or all. */
+  /** Tasks that have not ended and leases that are not final, of one shard: those of a task, of an agent, of a credential, or all. */
   liveIn(shard: Shard, index?: LiveIndex): Promise<LiveIds>;
   snapshot(nowMs: EpochMs): Promise<LedgerSnapshot>;
 
@@ -200,7 +191,6 @@ export interface Ledger {
   /** Throws `locked` where a lock covers this now. Each granting step looks by itself, too. */
   refuseWhereLocked(scope: GrantScope, by: WorkloadId): Promise<void>;
 
-  saveRevocation(record: RevocationRecord): Promise<void>;
   getRevocation(id: RevocationId): Promise<RevocationRecord | null>;
 
   /** Appends an event that belongs to no transition, such as a denial. `guarded`: throws when the audit log is behind. */

@@ -7,13 +7,14 @@ import type { Ledger } from './ledger.ts';
 import { createLedgerSteps, type RedisLedgerDeps } from './ledger-steps.ts';
 import { createLocks } from './locks.ts';
 import { unavailableOnFailure } from './lost-redis.ts';
-import { disclosedKey, leasesKey, revocationKey, tasksKey, wakeKey } from './redis-keys.ts';
+import { disclosedKey, leasesKey, tasksKey, wakeKey } from './redis-keys.ts';
+import { createRevocationRecords } from './revocation-records.ts';
 import { createRoom } from './room.ts';
 
 /** The ledger on Redis. Every change is one run of `scripts/commit.lua`; what changes is decided by pure functions. */
 export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
   const steps = createLedgerSteps(deps);
-  const { redis, clock, seal, event, commit } = steps;
+  const { redis, clock, event, commit } = steps;
   const runClaim = defineScript(redis, 'mayflyClaim', new URL('./scripts/claim.lua', import.meta.url));
   const room = createRoom(steps);
   const locks = createLocks(steps);
@@ -26,6 +27,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
     ...createGranting(steps, (id) => ending.finishTask(id)),
     ...createIdempotency(steps),
     ...locks,
+    ...createRevocationRecords(steps, runClaim),
 
     async claim(shard, leases, nowMs, untilMs) {
       if (leases.length === 0) return [];
@@ -34,26 +36,6 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
 
     async wake(leases, atMs) {
       await unavailableOnFailure(() => Promise.all(leases.map((id) => redis.zadd(wakeKey(shardOf(id)), 'XX', atMs, id))));
-    },
-
-    async saveRevocation(record) {
-      const { json, mac } = seal.seal('revocation', record.id, record);
-      const key = revocationKey(record.id);
-      const nowMs = clock.now();
-      await commit({
-        shard: shardOf(record.id),
-        nowMs,
-        expect: [],
-        writes: [['HSET', key, 'record', json, 'mac', mac], ['EXPIRE', key, deps.retentionSeconds]],
-        events: [
-          event(nowMs, {
-            type: 'revocation.requested',
-            by: record.by,
-            leases: record.leases,
-            facts: { revocation: record.id, selector: record.selector, reason: record.reason, tasks: record.tasks },
-          }),
-        ],
-      });
     },
 
     async recordEvent({ shard, ...input }) {

@@ -3,11 +3,11 @@ import type { Clock } from '../core/clock.ts';
 import { newLockId } from '../core/ids.ts';
 import { addMs, fromRfc3339, type EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
-import type { Ledger, RevocationRecord } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Lock } from '../ledger/lock.ts';
+import type { RevocationRecord } from '../ledger/revocation-records.ts';
 import { freeText, invalidRequest, parse } from '../task/declaration.ts';
 import { requestRevocation, type RequestRevocationDeps } from './request-revocation.ts';
-import { selectLive } from './select-live.ts';
 import { lockSelector } from './selector.ts';
 
 /** A lock is for an incident. What must stay forbidden belongs into policy, where it is reviewed. */
@@ -25,7 +25,7 @@ export type LockRequest = z.infer<typeof lockRequest>;
 export const parseLockRequest = (body: unknown): LockRequest => parse(lockRequest, body);
 
 export interface PlaceLockDeps {
-  readonly ledger: Pick<Ledger, 'saveLock'> & RequestRevocationDeps['ledger'];
+  readonly ledger: Pick<Ledger, 'saveLock'>;
   readonly clock: Clock;
   readonly revocation: RequestRevocationDeps;
 }
@@ -39,9 +39,7 @@ export async function placeLock(request: LockRequest, by: WorkloadId, deps: Plac
   const { selector, reason } = request;
   const lock: Lock = { id: newLockId(), selector, reason, by, createdAtMs, untilMs: untilWithinBounds(request.until, createdAtMs) };
   await deps.ledger.saveLock(lock);
-  if (!request.revoke) return { lock, revocation: null };
-  const selected = await selectLive(selector, deps.revocation.ledger);
-  return { lock, revocation: await requestRevocation({ selector, reason, dry_run: false }, selected, by, deps.revocation) };
+  return { lock, revocation: request.revoke ? await requestRevocation({ selector, reason }, by, deps.revocation) : null };
 }
 
 function untilWithinBounds(text: string, nowMs: EpochMs): EpochMs {

@@ -2,10 +2,13 @@ import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
 import { newRevocationId } from '../core/ids.ts';
 import type { WorkloadId } from '../identity/caller.ts';
-import type { Ledger, RevocationRecord } from '../ledger/ledger.ts';
+import type { Lease } from '../ledger/lease.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { RevocationRecord } from '../ledger/revocation-records.ts';
 import { freeText, parse } from '../task/declaration.ts';
-import type { Selected, SelectionLedger } from './select-live.ts';
-import { revocationSelector } from './selector.ts';
+import type { RevocationJobs } from './revocation-jobs.ts';
+import { isThrough, selectSlice, START, type SelectionLedger } from './select-live.ts';
+import { revocationSelector, type Selector } from './selector.ts';
 
 /** What `POST /v1/revocations` takes. */
 export const revocationRequest = z.strictObject({
@@ -19,25 +22,37 @@ export type RevocationRequest = z.infer<typeof revocationRequest>;
 export const parseRevocationRequest = (body: unknown): RevocationRequest => parse(revocationRequest, body);
 
 export interface RequestRevocationDeps {
-  readonly ledger: SelectionLedger & Pick<Ledger, 'endTask' | 'endLease' | 'saveRevocation'>;
+  readonly ledger: SelectionLedger & Pick<Ledger, 'getRevocation'>;
+  readonly jobs: Pick<RevocationJobs, 'request'>;
   readonly clock: Clock;
-  readonly nudge: () => void;
 }
 
-/** Ends what the selector matches. The record is written first, so that what was asked is known even if this breaks off. */
-export async function requestRevocation(request: RevocationRequest, selected: Selected, by: WorkloadId, deps: RequestRevocationDeps): Promise<RevocationRecord> {
+/** Writes a revocation down, begins with it, and answers how far it is. What is left is done by workers. */
+export async function requestRevocation({ selector, reason }: Pick<RevocationRequest, 'selector' | 'reason'>, by: WorkloadId, { ledger, jobs, clock }: RequestRevocationDeps): Promise<RevocationRecord> {
   const record: RevocationRecord = {
-    id: newRevocationId(),
-    selector: request.selector,
-    reason: request.reason,
-    by,
-    createdAtMs: deps.clock.now(),
-    leases: selected.leases.map((lease) => lease.id),
-    tasks: selected.tasks.map((task) => task.id),
+    id: newRevocationId(), generation: 1, selector, reason, by, createdAtMs: clock.now(),
+    state: 'selecting', place: START, providers: [], total: 0, tasks: 0, failed: 0,
   };
-  await deps.ledger.saveRevocation(record);
-  await Promise.all(selected.tasks.map(({ id }) => deps.ledger.endTask(id, 'revoked', by, { revocation: record.id })));
-  await Promise.all(selected.leases.map((lease) => deps.ledger.endLease(lease.id, 'revoked', by)));
-  deps.nudge();
-  return record;
+  await jobs.request(record);
+  return (await ledger.getRevocation(record.id)) ?? record;
+}
+
+/** What a revocation would end. */
+export interface WouldEnd {
+  readonly leases: number;
+  readonly tasks: number;
+  /** The first of the leases, at most `shown`. */
+  readonly first: readonly Lease[];
+}
+
+/** Counts what a selector matches now; nothing is written. */
+export async function countLive(wanted: Selector, shown: number, ledger: SelectionLedger): Promise<WouldEnd> {
+  let found: WouldEnd = { leases: 0, tasks: 0, first: [] };
+  for (let place = START; !isThrough(place); ) {
+    const slice = await selectSlice(wanted, place, ledger);
+    const first = found.first.length < shown ? [...found.first, ...slice.leases].slice(0, shown) : found.first;
+    found = { leases: found.leases + slice.leases.length, tasks: found.tasks + slice.tasks.length, first };
+    place = slice.next;
+  }
+  return found;
 }

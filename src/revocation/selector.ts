@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isLeaseId, isTaskId } from '../core/ids.ts';
+import { parse } from '../task/declaration.ts';
 
 const taskId = z.string().refine(isTaskId, 'the id of a task').meta({ pattern: '^tsk_[0-9a-f]{32}$' });
 const configuredName = z.string().min(1).max(64);
@@ -25,9 +26,15 @@ const meaningful = <Shape extends z.ZodRawShape>(words: Shape) =>
 export const revocationSelector = meaningful({
   lease: z.string().refine(isLeaseId, 'the id of a lease').meta({ pattern: '^lse_[0-9a-f]{32}$' }).optional(),
   ...common,
+  subtree: taskId.optional().describe('the task and all that it delegated'),
+  policy: z.string().min(1).max(256).optional().describe("the id of a policy, or a version (`sha256:...`), in the decision that started the task: at its declaration or its claim"),
+  before: z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' }).optional().describe('leases created before this instant'),
 });
 
 /** What a lock can be about: every given word must match. */
 export const lockSelector = meaningful(common);
 
 export type Selector = z.infer<typeof revocationSelector>;
+
+/** A selector as it was kept in a sealed record. */
+export const parseSelector = (kept: unknown): Selector => parse(revocationSelector, kept);

@@ -62,7 +62,9 @@ describe('real answers are as described', () => {
 
     await call('POST', '/v1/revocations', operator, { selector: { lease }, reason: 'a test', dry_run: true });
     const revocation = await call('POST', '/v1/revocations', operator, { selector: { task: grant.id }, reason: 'a test' });
-    await call('GET', `/v1/revocations/${(revocation.body['revocation'] as { id: string }).id}`, viewer);
+    const revocationPath = `/v1/revocations/${(revocation.body['revocation'] as { id: string }).id}`;
+    await call('GET', `${revocationPath}?limit=1`, viewer);
+    await call('POST', `${revocationPath}/cancel`, operator);
     await call('POST', `${path}/complete`, grant.token, { outcome: 'cancelled' });
     await call('POST', `/v1/tasks/${second.id}/complete`, second.token);
     await call('GET', '/v1/leases?limit=500', viewer);

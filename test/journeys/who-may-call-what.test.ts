@@ -60,6 +60,7 @@ const TABLE: readonly (readonly [call: string, body: object | undefined, answers
   ['POST /v1/leases/:lease/retry', undefined, [403, 403, 403, 403, 202, 202, 401]],
   ['POST /v1/revocations', { selector: {} }, [403, 403, 403, 403, 422, 422, 401]],
   ['GET /v1/revocations/rev_00000000000000000000000000000000', undefined, [403, 403, 403, 404, 404, 404, 401]],
+  ['POST /v1/revocations/rev_00000000000000000000000000000000/cancel', undefined, [403, 403, 403, 403, 404, 404, 401]],
   ['POST /v1/locks', { selector: {} }, [403, 403, 403, 403, 422, 422, 401]],
   ['GET /v1/locks', undefined, [403, 403, 403, 200, 200, 200, 401]],
   ['GET /v1/locks/lck_00000000000000000000000000000000', undefined, [403, 403, 403, 404, 404, 404, 401]],

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { createBrokerClient, type ConnectionFlags } from '../broker-client.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { countdown, print, printJson, say, table } from '../output.ts';
+import { LOCK_WORDS, selectorOf, withSelector, type SelectorFlags } from '../selector-flags.ts';
 
 interface LockAnswer {
   readonly id: string;
@@ -12,27 +13,12 @@ interface LockAnswer {
   readonly everywhere: boolean;
 }
 
-interface SelectorFlags {
-  readonly agent?: string;
-  readonly credential?: string;
-  readonly provider?: string;
-  readonly purpose?: string;
-  readonly task?: string;
-  readonly all?: true;
-}
-
 /** Commands of the kill switch: lock create, ls, rm. */
 export function addLockCommands(program: Command, connection: (command: Command) => Command): void {
   const lock = program.command('lock').description('refuse new grants until a time, as an operator');
 
-  connection(lock.command('create'))
+  withSelector(connection(lock.command('create')), LOCK_WORDS)
     .description('refuse what all the given words match; answered when it is in force everywhere')
-    .option('--agent <subject>')
-    .option('--credential <name>')
-    .option('--provider <name>')
-    .option('--purpose <word>')
-    .option('--task <id>', 'the task and what is below it')
-    .option('--all', 'every grant there is')
     .requiredOption('--reason <text>', 'for the record; who is refused never sees it')
     .option('--until <instant>', 'RFC 3339, within 30 days')
     .option('--for <time>', 'as 30m, 4h or 2d, in place of --until')
@@ -40,9 +26,7 @@ export function addLockCommands(program: Command, connection: (command: Command)
     .option('--json')
     .addHelpText('before', 'Example:\n  mayfly lock create --agent agent:refunds --for 4h --revoke --reason "token seen in a log"\n')
     .action(async (flags: ConnectionFlags & SelectorFlags & { reason: string; until?: string; for?: string; revoke?: boolean; json?: boolean }) => {
-      const { agent, credential, provider, purpose, task, all } = flags;
-      const selector = Object.fromEntries(Object.entries({ agent, credential, provider, purpose, task, all }).filter((entry) => entry[1] !== undefined));
-      if (Object.keys(selector).length === 0) throw new CliError(EXIT.usage, 'say what to lock: --agent, --credential, --provider, --purpose, --task or --all');
+      const selector = selectorOf(flags, LOCK_WORDS, 'lock');
       const request = { selector, reason: flags.reason, until: endOf(flags), revoke: flags.revoke ?? false };
       const { body } = await createBrokerClient(flags, 'operator').call('POST', '/v1/locks', request);
       if (flags.json === true) {

@@ -5,16 +5,20 @@ import type { Authenticator } from '../../identity/caller.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { LockStatus } from '../../ledger/locks.ts';
 import { parseLockRequest, placeLock, type PlaceLockDeps } from '../../revocation/place-lock.ts';
+import { revocationProgress, type ProgressLedger } from '../../revocation/revocation-progress.ts';
 import { authenticateOperator } from '../authenticate.ts';
-import { revocationView } from '../lease-view.ts';
 import { lockView } from '../lock-view.ts';
 import { jsonBody } from '../read-json.ts';
+import { revocationView } from '../revocation-view.ts';
 
 export interface LockRoutesDeps {
   readonly authenticator: Authenticator;
-  readonly ledger: Pick<Ledger, 'listLocks' | 'liftLock' | 'getLeases'>;
+  readonly ledger: ProgressLedger & Pick<Ledger, 'listLocks' | 'liftLock'>;
   readonly locks: PlaceLockDeps;
 }
+
+/** Results of the revocation that are shown with a new lock; the others are with the revocation. */
+const FIRST_RESULTS = 500;
 
 /** `/v1/locks`: the kill switch. */
 export function lockRoutes(deps: LockRoutesDeps): Router {
@@ -24,13 +28,13 @@ export function lockRoutes(deps: LockRoutesDeps): Router {
     const { issuer, subject } = await authenticateOperator(request, deps.authenticator, 'operator');
     const wanted = parseLockRequest(jsonBody(request));
     const { lock, revocation } = await placeLock(wanted, { issuer, subject }, deps.locks);
-    const leases = revocation === null ? [] : await deps.ledger.getLeases(revocation.leases);
+    const progress = revocation === null ? null : await revocationProgress(revocation, { from: 0, limit: FIRST_RESULTS }, deps.ledger);
     response
       .status(201)
       .location(`/v1/locks/${lock.id}`)
       .json({
         lock: lockView({ lock, everywhere: true }),
-        revocation: revocation === null ? null : revocationView(revocation, leases.filter((lease) => lease !== null)),
+        revocation: progress === null ? null : revocationView(progress),
       });
   });
 
