@@ -97,7 +97,8 @@ export function createLocks(steps: LedgerSteps) {
     async saveLock(lock: Lock): Promise<void> {
       const withLock = (locks: readonly Lock[]): readonly Lock[] => [...locks.filter(({ id }) => id !== lock.id), lock];
       const withinBounds = (locks: readonly Lock[]): readonly Lock[] => {
-        if (locks.length >= MAX_LOCKS) throw new Problem('limit_exceeded', `there are ${locks.length} locks; lift some first`, { retryAfterSeconds: 30 });
+        const inForce = locks.filter((other) => isInForce(other, clock.now())).length;
+        if (inForce >= MAX_LOCKS) throw new Problem('limit_exceeded', `there are ${inForce} locks; lift some first`, { retryAfterSeconds: 30 });
         return withLock(locks);
       };
       await change(shardOf(lock.id), withinBounds, (_before, nowMs) => [lockEvent(nowMs, 'lock.created', lock, lock.by)]);

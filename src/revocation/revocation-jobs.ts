@@ -32,9 +32,10 @@ const CLAIM_MS = 10_000;
 const INTERVAL_MS = 500;
 /** How long one is worked on before others get their turn; a request that asked for one waits no longer than this. */
 const TURN_MS = 500;
-/** Tasks, and leases of one provider, asked for in one slice: what a cancellation can come too late for. */
+/** Tasks, leases of one provider and leases in all that are asked for in one slice: what a cancellation can come too late for. */
 const TASKS_AT_ONCE = 25;
 const LEASES_AT_ONCE = 200;
+const ALL_LEASES_AT_ONCE = 2_000;
 /** Leases looked at together while they are followed. */
 const FOLLOWED_AT_ONCE = 1_000;
 /** How soon a revocation is looked at again while its leases die, at least and at most, ms. */
@@ -177,7 +178,8 @@ export class RevocationJobs {
 
   async #askForLeasesOf(provider: string, record: RevocationRecord): Promise<readonly LeaseId[]> {
     const { ledger } = this.#deps;
-    const room = Math.min(this.#pace.room(provider), LEASES_AT_ONCE);
+    const share = Math.ceil(ALL_LEASES_AT_ONCE / record.providers.length);
+    const room = Math.min(this.#pace.room(provider), LEASES_AT_ONCE, share);
     if (room === 0) return [];
     const ids = await ledger.leasesToAsk(record, provider, room);
     const leases = (await ledger.getLeases(ids)).filter((lease) => lease !== null).filter(({ state }) => allows(state, 'end_requested'));

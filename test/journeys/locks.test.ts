@@ -122,7 +122,7 @@ describe('a lock', () => {
   });
 });
 
-describe('mayfly lock', () => {
+describe('the command line', () => {
   const ROOT = resolve(import.meta.dirname, '../..');
 
   async function mayfly(...args: readonly string[]): Promise<{ code: number | null; out: string; err: string }> {
@@ -141,6 +141,20 @@ describe('mayfly lock', () => {
     expect(await mayfly('lock', 'rm', id)).toMatchObject({ code: 0, out: `lock ${id} is lifted\n` });
     expect(await mayfly('lock', 'rm', id)).toMatchObject({ code: 4 });
     expect(await mayfly('lock', 'ls')).toMatchObject({ out: 'no locks\n' });
+  }, 20_000);
+
+  it('has a revocation beside it that asks first, follows, and can be looked at', async () => {
+    const grant = await broker.grant(['task-reference']);
+    const words = ['--task', grant.id, '--provider', 'tokens', '--reason', 'a drill'];
+    expect(await mayfly('revoke', ...words)).toMatchObject({ code: 2, err: expect.stringContaining('--dry-run') });
+    const lease = at(grant.credentials, 0).lease_id;
+    expect((await mayfly('revoke', ...words, '--dry-run')).out).toContain(lease);
+    const revoked = await mayfly('revoke', ...words, '--yes', '--json');
+    expect(revoked.code).toBe(0);
+    const { revocation } = JSON.parse(revoked.out) as { revocation: { id: string; state: string } };
+    expect(revocation.state).toBe('done');
+    expect(await mayfly('revocation', 'get', revocation.id)).toMatchObject({ code: 0, out: expect.stringMatching(new RegExp(`${lease} +revoked`)) });
+    expect(await mayfly('revocation', 'cancel', revocation.id)).toMatchObject({ code: 0, err: '1 of 1 leases have ended\n' });
   }, 20_000);
 
   it.each<[string, string[]]>([

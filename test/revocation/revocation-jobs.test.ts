@@ -266,6 +266,34 @@ describe('a revocation that breaks off', () => {
   });
 });
 
+describe('a revocation of more than one slice', () => {
+  const TASKS = 150;
+  const CREDENTIALS = Array.from({ length: 16 }, (_, index) => `credential-${index}`);
+  let leases: LeaseId[];
+
+  beforeEach(async () => {
+    leases = (await Promise.all(Array.from({ length: TASKS }, () => activeTask({ credentials: CREDENTIALS })))).flatMap((task) => task.leases);
+  });
+
+  it.each([0, 5, 14])('whose selection breaks off after %i shards selects each lease once, and ends them all', async (shards) => {
+    let left = shards;
+    const liveIn: Ledger['liveIn'] = async (...args) => {
+      left -= 1;
+      if (left < 0) throw new Error('the process was killed');
+      return ledger.liveIn(...args);
+    };
+    await expect(request({ before: toRfc3339(addMs(clock.now(), 1)) }, jobsOf({ ledger: { ...ledger, liveIn } }))).rejects.toThrow('killed');
+    clock.advance(10_001);
+    const jobs = jobsOf();
+    await until(async () => {
+      await jobs.workOnce();
+      return (await revoking(leases)) === leases.length;
+    });
+    const [requested] = (await events()).filter(({ type }) => type === 'revocation.selected');
+    expect(requested).toMatchObject({ facts: { leases: TASKS * CREDENTIALS.length, tasks: 0 } });
+  }, 20_000);
+});
+
 describe('the pace of a revocation', () => {
   it('asks for no more of a provider at once than its pace allows; others go on', async () => {
     const slow: LeaseId[] = [];
