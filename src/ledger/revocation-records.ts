@@ -143,12 +143,11 @@ export function createRevocationRecords({ redis, clock, seal, event, commit, rea
       return (await unavailableOnFailure(() => redis.zrangebyscore(revocationTodoKey(id), group, group, 'LIMIT', 0, limit))).filter(isLeaseId);
     },
 
-    /** The end of these was asked for: they are followed from here on. */
-    async markAsked(id: RevocationId, tasks: readonly TaskId[], leases: readonly LeaseId[]): Promise<void> {
-      if (tasks.length + leases.length === 0) return;
-      await untilSettled<undefined>(async () => {
+    /** The end of these was asked for: they are followed from here on. Answers the record as it is by now; null when it is gone. */
+    markAsked: (id: RevocationId, tasks: readonly TaskId[], leases: readonly LeaseId[]): Promise<RevocationRecord | null> =>
+      untilSettled<RevocationRecord | null>(async () => {
         const record = await reads.getRevocation(id);
-        if (record === null || record.state === 'done') return undefined;
+        if (record === null || record.state === 'done') return record;
         const result = await commit({
           shard: shardOf(id),
           nowMs: clock.now(),
@@ -159,9 +158,8 @@ export function createRevocationRecords({ redis, clock, seal, event, commit, rea
           ],
           events: [],
         });
-        return result.outcome === 'ok' ? undefined : 'conflict';
-      });
-    },
+        return result.outcome === 'ok' ? record : 'conflict';
+      }),
 
     async revocationCounts(id: RevocationId): Promise<RevocationCounts> {
       const [tasksToAsk, leasesToAsk, open] = await unavailableOnFailure(() =>

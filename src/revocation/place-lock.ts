@@ -27,7 +27,7 @@ export const parseLockRequest = (body: unknown): LockRequest => parse(lockReques
 export interface PlaceLockDeps {
   readonly ledger: Pick<Ledger, 'saveLock'>;
   readonly clock: Clock;
-  readonly revocation: RequestRevocationDeps;
+  readonly revocation: Pick<RequestRevocationDeps, 'jobs' | 'clock'>;
 }
 
 /**

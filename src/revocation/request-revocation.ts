@@ -3,7 +3,6 @@ import type { Clock } from '../core/clock.ts';
 import { newRevocationId } from '../core/ids.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { Lease } from '../ledger/lease.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import type { RevocationRecord } from '../ledger/revocation-records.ts';
 import { freeText, parse } from '../task/declaration.ts';
 import type { RevocationJobs } from './revocation-jobs.ts';
@@ -22,19 +21,18 @@ export type RevocationRequest = z.infer<typeof revocationRequest>;
 export const parseRevocationRequest = (body: unknown): RevocationRequest => parse(revocationRequest, body);
 
 export interface RequestRevocationDeps {
-  readonly ledger: SelectionLedger & Pick<Ledger, 'getRevocation'>;
+  readonly ledger: SelectionLedger;
   readonly jobs: Pick<RevocationJobs, 'request'>;
   readonly clock: Clock;
 }
 
 /** Writes a revocation down, begins with it, and answers how far it is. What is left is done by workers. */
-export async function requestRevocation({ selector, reason }: Pick<RevocationRequest, 'selector' | 'reason'>, by: WorkloadId, { ledger, jobs, clock }: RequestRevocationDeps): Promise<RevocationRecord> {
+export async function requestRevocation({ selector, reason }: Pick<RevocationRequest, 'selector' | 'reason'>, by: WorkloadId, { jobs, clock }: Omit<RequestRevocationDeps, 'ledger'>): Promise<RevocationRecord> {
   const record: RevocationRecord = {
     id: newRevocationId(), generation: 1, selector, reason, by, createdAtMs: clock.now(),
     state: 'selecting', place: START, providers: [], total: 0, tasks: 0, failed: 0,
   };
-  await jobs.request(record);
-  return (await ledger.getRevocation(record.id)) ?? record;
+  return jobs.request(record);
 }
 
 /** What a revocation would end. */

@@ -42,9 +42,11 @@ const FOLLOWED_AT_ONCE = 1_000;
 const FOLLOW_MIN_MS = 250;
 const FOLLOW_MAX_MS = 30_000;
 
-/** What a slice of work leaves: more at once, more after a pause, or nothing. */
-type Left = { readonly afterMs: number } | 'nothing';
-const AT_ONCE: Left = { afterMs: 0 };
+/** What a slice of work leaves: the record as it then is, and when there is more to do; null: never. */
+interface Left {
+  readonly record: RevocationRecord;
+  readonly afterMs: number | null;
+}
 
 /**
  * Works on revocations in slices, each written down before the next begins: any process can go on where another was
@@ -72,10 +74,10 @@ export class RevocationJobs {
     await this.#running;
   }
 
-  /** Writes a revocation down and begins with it. */
-  async request(record: RevocationRecord): Promise<void> {
+  /** Writes a revocation down and gives it its first turn; answers it as it then is. */
+  async request(record: RevocationRecord): Promise<RevocationRecord> {
     await this.#deps.ledger.saveRevocation(record, this.#claimUntil());
-    await this.#work(record.id);
+    return (await this.#work(record)).record;
   }
 
   /** Gives each revocation that is due a turn. True when one has more to do at once. */
@@ -83,7 +85,7 @@ export class RevocationJobs {
     const due = await this.#deps.ledger.claimRevocations(this.#deps.clock.now(), this.#claimUntil());
     const more = await Promise.all(
       due.map((id) =>
-        this.#work(id).catch((error: unknown) => {
+        this.#workOn(id).catch((error: unknown) => {
           this.#deps.log.warn({ revocation: id, err: error }, 'a revocation could not be worked on; it is taken up again');
           return false;
         }),
@@ -107,30 +109,32 @@ export class RevocationJobs {
     return addMs(this.#deps.clock.now(), CLAIM_MS);
   }
 
-  /** Slice after slice, until nothing is left to do at once, the turn is over or this process stops. True when there is more to do at once. */
-  async #work(id: RevocationId): Promise<boolean> {
-    const { ledger, clock, nudge } = this.#deps;
-    const untilMonotonicMs = clock.monotonicMs() + TURN_MS;
-    let left: Left = AT_ONCE;
-    while (left !== 'nothing' && left.afterMs === 0 && clock.monotonicMs() < untilMonotonicMs && !this.#stop.signal.aborted) {
-      await ledger.lookAtRevocation(id, this.#claimUntil());
-      left = await this.#slice(id);
-      nudge();
-    }
-    if (left === 'nothing') return false;
-    await ledger.lookAtRevocation(id, addMs(clock.now(), left.afterMs));
-    return left.afterMs === 0;
+  /** Gives a turn to a revocation by its id. True when there is more to do at once. */
+  async #workOn(id: RevocationId): Promise<boolean> {
+    const record = await this.#readable(id);
+    return record !== null && (await this.#work(record)).afterMs === 0;
   }
 
-  async #slice(id: RevocationId): Promise<Left> {
-    const record = await this.#readable(id);
-    if (record === null) return 'nothing';
-    if (record.state === 'done') return 'nothing';
+  /** Slice after slice, until nothing is left to do at once, the turn is over or this process stops. */
+  async #work(record: RevocationRecord): Promise<Left> {
+    const { ledger, clock, nudge } = this.#deps;
+    const startedMs = clock.monotonicMs();
+    let left: Left = { record, afterMs: 0 };
+    // A turn is far shorter than a claim: it need not be renewed in between.
+    while (left.afterMs === 0 && clock.monotonicMs() - startedMs < TURN_MS && !this.#stop.signal.aborted) {
+      left = await this.#slice(left.record);
+      nudge();
+    }
+    if (left.afterMs !== null) await ledger.lookAtRevocation(record.id, addMs(clock.now(), left.afterMs));
+    return left;
+  }
+
+  async #slice(record: RevocationRecord): Promise<Left> {
+    if (record.state === 'done') return { record, afterMs: null };
     if (record.state === 'selecting') return this.#select(record);
-    const { tasksToAsk, leasesToAsk } = await this.#deps.ledger.revocationCounts(id);
+    const { tasksToAsk, leasesToAsk } = await this.#deps.ledger.revocationCounts(record.id);
     if (record.state === 'cancelled' || tasksToAsk + leasesToAsk === 0) return this.#follow(record);
-    const asked = tasksToAsk > 0 ? await this.#askForTasks(record) : await this.#askForLeases(record);
-    return asked > 0 ? AT_ONCE : { afterMs: this.#pace.pauseMs };
+    return tasksToAsk > 0 ? this.#askForTasks(record) : this.#askForLeases(record);
   }
 
   /** The record; null where it is gone or fails its seal, which is told: its leases still end when they are due. */
@@ -145,15 +149,28 @@ export class RevocationJobs {
     return null;
   }
 
-  async #select(record: RevocationRecord): Promise<Left> {
-    const { leases, tasks, next } = await selectSlice(parseSelector(record.selector), record.place, this.#deps.ledger);
-    await this.#deps.ledger.addSelected(record, { leases, tasks: tasks.map((task) => task.id), next });
-    return AT_ONCE;
+  /** Goes on with the record as changed or, where somebody else was quicker, as it is by now. */
+  async #afresh({ id }: RevocationRecord, changed: RevocationRecord | null): Promise<Left> {
+    const record = changed ?? (await this.#deps.ledger.getRevocation(id));
+    if (record === null) throw new TamperedRecord('revocation', id);
+    return { record, afterMs: 0 };
   }
 
-  /** Ends tasks, with all their leases, as far as the pace of their providers allows; answers how many. */
-  async #askForTasks({ id, by }: RevocationRecord): Promise<number> {
+  async #select(record: RevocationRecord): Promise<Left> {
+    const { leases, tasks, next } = await selectSlice(parseSelector(record.selector), record.place, this.#deps.ledger);
+    return this.#afresh(record, await this.#deps.ledger.addSelected(record, { leases, tasks: tasks.map((task) => task.id), next }));
+  }
+
+  /** Writes down what was asked for; where the pace allowed nothing, there is more after a pause. */
+  async #asked(record: RevocationRecord, tasks: readonly TaskId[], leases: readonly LeaseId[]): Promise<Left> {
+    if (tasks.length + leases.length === 0) return { record, afterMs: this.#pace.pauseMs };
+    return this.#afresh(record, await this.#deps.ledger.markAsked(record.id, tasks, leases));
+  }
+
+  /** Ends tasks, with all their leases, as far as the pace of their providers allows. */
+  async #askForTasks(record: RevocationRecord): Promise<Left> {
     const { ledger } = this.#deps;
+    const { id, by } = record;
     const tasks = await ledger.tasksToAsk(id, TASKS_AT_ONCE);
     const asked = await Promise.all(
       tasks.map(async (task): Promise<TaskId[]> => {
@@ -166,14 +183,13 @@ export class RevocationJobs {
         return ended ? [task] : [];
       }),
     );
-    await ledger.markAsked(id, asked.flat(), []);
-    return asked.flat().length;
+    // Where these must wait for a provider, leases of others need not.
+    return asked.flat().length === 0 ? this.#askForLeases(record) : this.#asked(record, asked.flat(), []);
   }
 
-  async #askForLeases(record: RevocationRecord): Promise<number> {
+  async #askForLeases(record: RevocationRecord): Promise<Left> {
     const asked = await Promise.all(record.providers.map((provider) => this.#askForLeasesOf(provider, record)));
-    await this.#deps.ledger.markAsked(record.id, [], asked.flat());
-    return asked.flat().length;
+    return this.#asked(record, [], asked.flat());
   }
 
   async #askForLeasesOf(provider: string, record: RevocationRecord): Promise<readonly LeaseId[]> {
@@ -202,17 +218,21 @@ export class RevocationJobs {
   /** Looks which leases have ended; when all have, the revocation is done. */
   async #follow(record: RevocationRecord): Promise<Left> {
     const { ledger, clock } = this.#deps;
-    let current: RevocationRecord | null = record;
+    const ageMs = clock.now() - record.createdAtMs;
+    if (record.total > 0 && ageMs < FOLLOW_MIN_MS) return { record, afterMs: FOLLOW_MIN_MS };
+    let current = record;
     let open = 0;
-    for (let ids = await ledger.openLeases(record.id, 0, FOLLOWED_AT_ONCE); ids.length > 0 && current !== null; ids = await ledger.openLeases(record.id, open, FOLLOWED_AT_ONCE)) {
+    for (let ids = await ledger.openLeases(record.id, 0, FOLLOWED_AT_ONCE); ids.length > 0; ids = await ledger.openLeases(record.id, open, FOLLOWED_AT_ONCE)) {
       const leases = await ledger.getLeases(ids);
       const final = ids.filter((_, index) => isFinal(leases[index]?.state ?? 'intended'));
       const failed = ids.filter((_, index) => (leases[index] ?? null) === null);
-      current = await ledger.markFollowed(current, final, failed);
+      const followed = await ledger.markFollowed(current, final, failed);
+      if (followed === null) return this.#afresh(record, null);
+      current = followed;
       open += ids.length - final.length - failed.length;
     }
-    if (current === null) return AT_ONCE;
-    if (open > 0) return { afterMs: Math.min(FOLLOW_MAX_MS, Math.max(FOLLOW_MIN_MS, open, (clock.now() - record.createdAtMs) / 20)) };
-    return (await ledger.finishRevocation(current)) === null ? AT_ONCE : 'nothing';
+    if (open > 0) return { record: current, afterMs: Math.min(FOLLOW_MAX_MS, Math.max(FOLLOW_MIN_MS, open, ageMs / 20)) };
+    const done = await ledger.finishRevocation(current);
+    return done === null ? this.#afresh(record, null) : { record: done, afterMs: null };
   }
 }

@@ -46,7 +46,7 @@ beforeEach(async () => {
 const jobsOf = (options: Partial<RevocationJobsDeps> = {}): RevocationJobs =>
   new RevocationJobs({ ledger, clock, leasesPerSecond: 10_000, nudge: () => undefined, log: { warn: () => undefined }, ...options });
 
-const request = (selector: Selector, jobs = jobsOf()): Promise<RevocationRecord> => requestRevocation({ selector, reason: 'drill' }, OPERATOR, { ledger, jobs, clock });
+const request = (selector: Selector, jobs = jobsOf()): Promise<RevocationRecord> => requestRevocation({ selector, reason: 'drill' }, OPERATOR, { jobs, clock });
 
 type Draft = Parameters<typeof draftTask>[1] & { readonly provider?: string; readonly envelope?: Partial<ReturnType<typeof draftTask>['envelope']> };
 
