@@ -35,6 +35,7 @@ import { createVaultProvider } from './providers/vault/vault-provider.ts';
 import { ProviderWatch } from './providers/provider-watch.ts';
 import { DueSweep } from './revocation/due-sweep.ts';
 import { Reconciler } from './revocation/reconciler.ts';
+import { RevocationJobs } from './revocation/revocation-jobs.ts';
 import { RevocationQueues } from './revocation/revocation-queues.ts';
 import { SweepClock } from './revocation/sweep-clock.ts';
 import type { Logger } from './telemetry/logger.ts';
@@ -153,6 +154,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const stops: (() => Promise<void>)[] = [];
   let queues: RevocationQueues | undefined;
   let nudge = (): void => undefined;
+  const jobs = new RevocationJobs({ ledger, clock, leasesPerSecond: config.revocation.bulk_leases_per_second, nudge: () => nudge(), log });
   if (works) {
     const sealerRedis = connect(false);
     const sealer = new AuditSealer({
@@ -214,9 +216,10 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     workers.start();
     sweep.start();
     reconciler.start();
+    jobs.start();
     sealer.start();
     stops.push(
-      () => Promise.all([sweep.stop(), reconciler.stop()]).then(() => undefined),
+      () => Promise.all([sweep.stop(), reconciler.stop(), jobs.stop()]).then(() => undefined),
       () => workers.stop(STOP_GRACE_MS),
       () => sealer.stop(),
     );
@@ -236,7 +239,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       : createApp({
           health,
           version,
-          ...routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, checkpoints, feed }),
+          ...routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed }),
           log,
           onTampered: (error) => tampered.report(error, shardOfRecord(error), ledger),
           observeRequest: (observation) => metrics.observeRequest(observation),
@@ -302,12 +305,13 @@ interface RouteParts {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly nudge: () => void;
+  readonly jobs: RevocationJobs;
   readonly checkpoints: AuditSealerDeps['checkpoints'];
   readonly feed: FeedReader;
 }
 
 /** What each group of routes needs. */
-function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, checkpoints, feed }: RouteParts) {
+function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed }: RouteParts) {
   const clock = systemClock;
   const outboundFetch = createIssuerFetch(config);
   const authenticator = createAuthenticator({ identity: config.identity, operators: config.operators, outboundFetch, clock, log });
@@ -329,6 +333,7 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
     observeDecision: ({ summary }) => metrics.countDecision(summary.result, summary.policies),
     log,
   };
+  const revocation = { ledger, jobs, clock };
   return {
     tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
     audit: { authenticator, file: config.audit.sink === 'file' ? config.audit.file : null, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
@@ -337,7 +342,8 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
       receiptKeys: config.keys.receipt_key_files === undefined ? undefined : loadSigningKeys(config.keys.receipt_key_files),
     },
     policy: { authenticator, evaluate: { ...grant, policy, clock } },
-    revocations: { authenticator, ledger, revocation: { ledger, clock, nudge } },
+    revocations: { authenticator, ledger, revocation },
+    locks: { authenticator, ledger, locks: { ledger, clock, revocation } },
     oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers },
     events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },
   };

@@ -8,7 +8,7 @@ import type { SealerNotice } from './hash-chain.ts';
 const FACTS = [
   'purpose', 'state', 'outcome', 'actions', 'data_classes', 'evidence', 'expires_at', 'reason', 'revocation', 'selector', 'tasks',
   'lease', 'credential', 'credentials', 'provider', 'kind', 'revocability', 'decision', 'due_at', 'target_expires_at',
-  'exposure_ms', 'attempts', 'failure', 'next_try_at', 'lapses_at', 'role', 'version', 'policy_version',
+  'lock', 'until', 'exposure_ms', 'attempts', 'failure', 'next_try_at', 'lapses_at', 'role', 'version', 'policy_version',
 ] as const;
 const DECISION = ['id', 'result', 'policies', 'policy_version'] as const;
 
@@ -20,7 +20,7 @@ export function feedEvent(event: AuditEvent | SealerNotice): Facts {
   const { id, at, type, task, leases, agent, by } = event;
   const facts = pick(event.facts, FACTS);
   // Elsewhere a code; here what an operator typed.
-  if (type === 'revocation.requested') delete facts['reason'];
+  if (type === 'revocation.requested' || type.startsWith('lock.')) delete facts['reason'];
   return { id, at, type, task, leases, agent: agent && name(agent), by: name(by), facts };
 }
 

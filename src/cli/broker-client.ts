@@ -19,7 +19,7 @@ export interface Answer {
 
 export interface BrokerClient {
   /** `idempotencyKey`: sent with a call that grants, so that sending it again grants nothing more. */
-  call(method: 'GET' | 'POST', path: string, body?: object, idempotencyKey?: string): Promise<Answer>;
+  call(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object, idempotencyKey?: string): Promise<Answer>;
 }
 
 interface DevStack {

@@ -308,6 +308,7 @@ export const configSchema = z
         retry_first_ms: z.int().min(10).default(500).describe('the delay before the first retry of a failed revocation'),
         retry_max_ms: z.int().min(100).default(30_000).describe('the longest delay between retries'),
         stuck_after_seconds: seconds(1, 86_400).default(300).describe('an overdue revocation is called stuck after this; it is still retried'),
+        bulk_leases_per_second: z.int().min(1).max(100_000).default(1_000).describe('how many leases of one provider a bulk revocation asks to end in a second'),
         reconcile_interval_seconds: seconds(1, 3_600).default(60).describe('how often to compare what is live at the targets with the records'),
         orphan_grace_seconds: seconds(0, 3_600).default(30).describe('added to the mint timeout before an unknown credential counts as orphan'),
       })

@@ -8,10 +8,11 @@ export type LeaseId = Id<'lease'>;
 export type DecisionId = Id<'decision'>;
 export type EventId = Id<'event'>;
 export type RevocationId = Id<'revocation'>;
+export type LockId = Id<'lock'>;
 
 /**
- * One of sixteen slices of the ledger, a lower-case hexadecimal digit. It is the first digit of every task, lease and
- * revocation id, so that an id alone tells where its record lives.
+ * One of sixteen slices of the ledger, a lower-case hexadecimal digit. It is the first digit of every task, lease,
+ * revocation and lock id, so that an id alone tells where its record lives.
  */
 export type Shard = string & { readonly [kind]: 'shard' };
 
@@ -32,16 +33,18 @@ export const newLeaseIdIn = (shard: Shard): LeaseId => `lse_${inShard(shard)}` a
 export const newDecisionId = (): DecisionId => `dec_${randomHex()}` as DecisionId;
 export const newEventId = (): EventId => `evt_${randomHex()}` as EventId;
 export const newRevocationId = (): RevocationId => `rev_${randomHex()}` as RevocationId;
+export const newLockId = (): LockId => `lck_${randomHex()}` as LockId;
 
-const ID = /^(tsk|lse|dec|evt|rev)_[0-9a-f]{32}$/;
+const ID = /^(tsk|lse|dec|evt|rev|lck)_[0-9a-f]{32}$/;
 const hasPrefix = (text: string, prefix: string): boolean => ID.test(text) && text.startsWith(`${prefix}_`);
 
 export const isTaskId = (text: string): text is TaskId => hasPrefix(text, 'tsk');
 export const isLeaseId = (text: string): text is LeaseId => hasPrefix(text, 'lse');
 export const isRevocationId = (text: string): text is RevocationId => hasPrefix(text, 'rev');
+export const isLockId = (text: string): text is LockId => hasPrefix(text, 'lck');
 
-/** The shard of a task, lease or revocation id. */
-export function shardOf(id: TaskId | LeaseId | RevocationId): Shard {
+/** The shard of a task, lease, revocation or lock id. */
+export function shardOf(id: TaskId | LeaseId | RevocationId | LockId): Shard {
   return id.charAt(4) as Shard;
 }
 

@@ -7,6 +7,7 @@ export const PROBLEMS = {
   invalid_token: { status: 401, title: 'The bearer token was not accepted', retryable: false },
   forbidden: { status: 403, title: 'This caller may not do this', retryable: false },
   claim_refused: { status: 403, title: 'The claim was refused', retryable: false },
+  locked: { status: 403, title: 'An operator has locked this', retryable: false },
   policy_denied: { status: 403, title: 'Policy denied the request', retryable: false },
   not_found: { status: 404, title: 'There is no such thing here', retryable: false },
   method_not_allowed: { status: 405, title: 'This path does not take the method', retryable: false },

@@ -69,7 +69,11 @@ function grant(task: Task, wanted: WantedCredential, { toolCall, replaces, slot 
     if (decision.summary.result !== 'permit') {
       return deny({ type: 'credential.denied', taskId: task.id, by: agent, basis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
     }
-    if (replaces !== undefined) await endFirst(replaces, task, deps);
+    if (replaces !== undefined) {
+      // A refusal must not cost the agent what it has.
+      await deps.ledger.refuseWhereLocked({ task, credentials: [mintable.intent] }, agent);
+      await endFirst(replaces, task, deps);
+    }
     const next = await deps.ledger.intendCredential(task, mintable.intent, agent, slot);
     const granted = await mintLeases(task.id, [mintable], { by: agent, endsTask: false }, deps);
     return { task: next, granted };

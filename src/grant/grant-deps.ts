@@ -18,7 +18,7 @@ export interface GrantDeps extends MintLeasesDeps {
       Ledger,
       | 'reserve' | 'release' | 'prolong' | 'reserveDue' | 'releaseDue' | 'reserveWaiting' | 'releaseWaiting'
       | 'declareTask' | 'parkTask' | 'claimTask' | 'intendCredential' | 'intendRenewal' | 'extendTask'
-      | 'getTask' | 'leasesOfTask' | 'endLease' | 'recordEvent'
+      | 'getTask' | 'leasesOfTask' | 'endLease' | 'recordEvent' | 'refuseWhereLocked'
     >;
   readonly policy: PolicyEngine;
   readonly catalog: CredentialCatalog;

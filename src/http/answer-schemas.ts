@@ -19,6 +19,7 @@ const idOf = (prefix: string, what: string) =>
 export const taskIdSchema = idOf('tsk', 'task');
 export const leaseIdSchema = idOf('lse', 'lease');
 export const revocationIdSchema = idOf('rev', 'revocation');
+export const lockIdSchema = idOf('lck', 'lock');
 export const decisionIdSchema = idOf('dec', 'decision');
 
 export const revocabilitySchema = z

@@ -9,6 +9,7 @@ import { auditRoutes, type AuditRoutesDeps } from './routes/audit.ts';
 import { eventRoutes, type EventRoutesDeps } from './routes/events.ts';
 import { healthRoutes, type HealthRoutesDeps } from './routes/health.ts';
 import { leaseRoutes, type LeaseRoutesDeps } from './routes/leases.ts';
+import { lockRoutes, type LockRoutesDeps } from './routes/locks.ts';
 import { oauthRoutes, type OAuthRoutesDeps } from './routes/oauth.ts';
 import { policyRoutes, type PolicyRoutesDeps } from './routes/policy.ts';
 import { referenceRoutes } from './routes/reference.ts';
@@ -24,6 +25,7 @@ export interface AppDeps {
   readonly leases: LeaseRoutesDeps;
   readonly policy: PolicyRoutesDeps;
   readonly revocations: RevocationRoutesDeps;
+  readonly locks: LockRoutesDeps;
   readonly oauth: OAuthRoutesDeps;
   readonly events: EventRoutesDeps;
   readonly version: string;
@@ -46,6 +48,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(leaseRoutes(deps.leases));
   app.use(auditRoutes(deps.audit));
   app.use(revocationRoutes(deps.revocations));
+  app.use(lockRoutes(deps.locks));
   app.use(policyRoutes(deps.policy));
   app.use(oauthRoutes(deps.oauth));
   app.use(eventRoutes(deps.events));

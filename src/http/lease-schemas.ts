@@ -7,7 +7,6 @@ import {
   leaseIdSchema,
   pageOf,
   revocabilitySchema,
-  revocationIdSchema,
   taskIdSchema,
   toolCallSchema,
 } from './answer-schemas.ts';
@@ -84,41 +83,3 @@ export const receiptAnswer = z
 
 export const leaseAnswer = z.strictObject({ lease: leaseSchema }).meta({ id: 'LeaseAnswer' });
 export const leasePage = pageOf(leaseSchema).meta({ id: 'LeasePage' });
-
-/** What became of one lease of a revocation. */
-export const revocationResultSchema = z.strictObject({
-  lease_id: leaseIdSchema,
-  task_id: taskIdSchema,
-  credential: z.string(),
-  agent: z.string(),
-  state: z.enum(LEASE_STATES),
-  revocability: revocabilitySchema,
-  may_live_until: instantOrNull.describe('null once it has ended'),
-});
-
-const revocationFields = {
-  selector: z.record(z.string(), z.unknown()),
-  reason: z.string(),
-  progress: z.strictObject({ total: z.int(), ended: z.int(), pending: z.int(), tasks: z.int() }),
-  results: z.array(revocationResultSchema),
-};
-
-/** What `revocationView` answers. */
-export const revocationSchema = z
-  .strictObject({
-    id: revocationIdSchema,
-    state: z.enum(['running', 'done']),
-    dry_run: z.literal(false),
-    requested_by: z.string(),
-    created_at: instant,
-    ...revocationFields,
-  })
-  .meta({ id: 'Revocation', description: 'a revocation with its progress' });
-
-/** What `dryRunView` answers. */
-export const dryRunSchema = z
-  .strictObject({ id: z.null(), state: z.literal('dry_run'), dry_run: z.literal(true), ...revocationFields })
-  .meta({ id: 'DryRun', description: 'what a revocation would do' });
-
-export const revocationAnswer = z.strictObject({ revocation: revocationSchema }).meta({ id: 'RevocationAnswer' });
-export const dryRunAnswer = z.strictObject({ revocation: dryRunSchema }).meta({ id: 'DryRunAnswer' });

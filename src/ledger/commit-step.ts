@@ -29,7 +29,8 @@ export interface Step {
 
 export type StepResult =
   | { readonly outcome: 'ok'; readonly counts: readonly number[] }
-  | { readonly outcome: 'conflict' }
+  /** `key`: the first record that was not as expected. */
+  | { readonly outcome: 'conflict'; readonly key: string }
   | { readonly outcome: 'clock_skewed'; readonly ms: number }
   | { readonly outcome: 'audit_behind'; readonly ms: number };
 
@@ -68,7 +69,7 @@ export function createCommitter(redis: Redis, guards: StepGuards): (step: Step) 
       case 'ok':
         return { outcome, counts: rest.map(Number) };
       case 'conflict':
-        return { outcome };
+        return { outcome, key: keys[Number(rest[0]) - 1] ?? '' };
       case 'clock_skewed':
       case 'audit_behind':
         return { outcome, ms: Number(rest[0]) };

@@ -64,7 +64,7 @@ export function createEnding(steps: LedgerSteps, room: Pick<Ledger, 'release' | 
       return result.outcome === 'ok' ? undefined : 'conflict';
     });
 
-  const settle: Ledger['settle'] = async (lease, change, by, claimUntilMs) => {
+  const settleWith = async (...[lease, change, by, claimUntilMs, facts]: [...Parameters<Ledger['settle']>, facts?: Readonly<Record<string, unknown>>]): Promise<'ok' | 'conflict'> => {
     const nowMs = clock.now();
     const after = transition(lease, change);
     const result = await commit({
@@ -72,7 +72,7 @@ export function createEnding(steps: LedgerSteps, room: Pick<Ledger, 'release' | 
       nowMs,
       expect: [leaseAt(lease)],
       writes: leaseWrites(after, false, settings, claimUntilMs),
-      events: [settleEvent(after, change, by, (input) => event(nowMs, input))],
+      events: [settleEvent(after, change, by, (input) => event(nowMs, { ...input, facts: { ...input.facts, ...facts } }))],
       count: [taskLiveKey(lease.taskId)],
     });
     if (result.outcome !== 'ok') return 'conflict';
@@ -86,15 +86,15 @@ export function createEnding(steps: LedgerSteps, room: Pick<Ledger, 'release' | 
 
   return {
     finishTask,
-    settle,
+    settle: settleWith,
     endTask: (...args) => untilSettled(() => endTaskOnce(...args)),
-    endLease: (id, reason, by) =>
+    endLease: (id, reason, by, facts) =>
       untilSettled(async () => {
         const nowMs = clock.now();
         const lease = await reads.getLease(id);
         if (lease === null || !allows(lease.state, 'end_requested')) return lease;
         const change = { type: 'end_requested', atMs: nowMs, reason } as const;
-        return (await settle(lease, change, by)) === 'ok' ? transition(lease, change) : 'conflict';
+        return (await settleWith(lease, change, by, undefined, facts)) === 'ok' ? transition(lease, change) : 'conflict';
       }),
   };
 }

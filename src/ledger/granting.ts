@@ -30,6 +30,9 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
     const outcome = await commitGrant({
       shard: shardOf(task.id),
       nowMs,
+      by,
+      scope: { task, credentials: leases.length > 0 ? leases : task.credentials.map(({ name }) => ({ credential: name })) },
+      isNew: true,
       expect: [absent(taskKey(task.id)), ...leases.map((lease) => absent(leaseKey(lease.id))), ...filled.expect],
       writes: [...taskWrites(task, true, nowMs, settings), ...leases.flatMap((lease) => leaseWrites(lease, true, settings)), ...filled.writes],
       events: [
@@ -69,6 +72,8 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
       const outcome = await commitGrant({
         shard: shardOf(task.id),
         nowMs,
+        by,
+        scope: { task, credentials: leases },
         expect: [taskAt(task), ...leases.map((lease) => absent(leaseKey(lease.id))), ...filled.expect],
         writes: [...taskWrites(next, false, nowMs, settings), ...leases.flatMap((lease) => leaseWrites(lease, true, settings)), ...filled.writes],
         events: [
@@ -86,6 +91,8 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
       const outcome = await commitGrant({
         shard: shardOf(task.id),
         nowMs,
+        by,
+        scope: { task, credentials: [lease] },
         expect: [taskAt(task), absent(leaseKey(lease.id)), ...filled.expect],
         writes: [...taskWrites(next, false, nowMs, settings), ...leaseWrites(lease, true, settings), ...filled.writes],
         events: [taskEvent(nowMs, 'lease.intended', next, by, [lease.id], leaseFacts(lease))],
@@ -110,6 +117,8 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
         const outcome = await commitGrant({
           shard: shardOf(taskId),
           nowMs,
+          by,
+          scope: { task, credentials: changes.map(({ after }) => after) },
           expect: [taskAt(task), ...changes.map(({ before }) => leaseAt(before))],
           writes: [...taskWrites(next, false, nowMs, settings), ...changes.flatMap(({ after }) => leaseWrites(after, false, settings))],
           events: [
@@ -168,6 +177,8 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
       const outcome = await commitGrant({
         shard: shardOf(task.id),
         nowMs,
+        by,
+        scope: { task, credentials: changes.map(({ after }) => after) },
         expect: changes.map(({ before }) => leaseAt(before)),
         writes: changes.flatMap(({ after }) => leaseWrites(after, false, settings)),
         events: [taskEvent(nowMs, 'lease.renewing', task, by, changes.map(({ after }) => after.id), { credentials: changes.map(({ after }) => leaseFacts(after)) })],
@@ -182,6 +193,8 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
       const outcome = await commitGrant({
         shard: shardOf(task.id),
         nowMs,
+        by,
+        scope: { task, credentials: changes.map(({ after }) => after) },
         expect: [taskAt(task), ...changes.map(({ before }) => leaseAt(before))],
         writes: [...taskWrites(next, false, nowMs, settings), ...changes.flatMap(({ after }) => leaseWrites(after, false, settings))],
         events: [

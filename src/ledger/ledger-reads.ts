@@ -4,7 +4,9 @@ import { isLeaseId, isTaskId, SHARDS, type LeaseId, type RevocationId, type Shar
 import type { EpochMs } from '../core/time.ts';
 import type { Task } from '../task/task.ts';
 import { isFinal, type Lease } from './lease.ts';
-import type { DueItems, LeaseFilter, LedgerSnapshot, Page, RevocationRecord, TaskFilter } from './ledger.ts';
+import type { DueItems, LeaseFilter, LedgerSnapshot, LiveIds, LiveIndex, Page, TaskFilter } from './ledger.ts';
+import { lockSetId, type LockSet } from './lock.ts';
+import type { RevocationRecord } from './revocation-records.ts';
 import { TamperedRecord, type RecordKind, type RecordSeal } from './record-seal.ts';
 import {
   agentTasksKey,
@@ -15,9 +17,11 @@ import {
   liveOfCredentialKey,
   liveOfSubjectKey,
   liveTasksOfSubjectKey,
+  locksKey,
   revocationKey,
   taskKey,
   taskLeasesKey,
+  taskLiveKey,
   wakeKey,
 } from './redis-keys.ts';
 
@@ -36,6 +40,10 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
     if (String((opened as { generation: number }).generation) !== generation) throw new TamperedRecord(kind, id);
     return opened;
   }
+
+  /** The locks as one shard has them. Throws `TamperedRecord` where they fail their seal: nothing is granted there then. */
+  const lockSet = async (shard: Shard): Promise<LockSet> =>
+    ((await read('locks', lockSetId(shard), locksKey(shard))) as LockSet | null) ?? { generation: 0, locks: [] };
 
   const getTask = async (id: TaskId): Promise<Task | null> => (await read('task', id, taskKey(id))) as Task | null;
   const getLease = async (id: LeaseId): Promise<Lease | null> => (await read('lease', id, leaseKey(id))) as Lease | null;
@@ -56,6 +64,8 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
   }
 
   const getLeases = (ids: readonly LeaseId[]): Promise<(Lease | null)[]> => readAll(ids, getLease);
+
+  const getTasks = (ids: readonly TaskId[]): Promise<(Task | null)[]> => readAll(ids, getTask);
 
   async function leasesOfTask(id: TaskId): Promise<Lease[]> {
     const ids = await redis.smembers(taskLeasesKey(id));
@@ -122,7 +132,9 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
   }
 
   return {
+    lockSet,
     getTask,
+    getTasks,
     getLease,
     getLeases,
     leasesOfTask,
@@ -160,16 +172,16 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
       });
     },
 
-    async liveLeasesOf(selector: { readonly subject: string } | { readonly credential: string }): Promise<LeaseId[]> {
-      const keyOf = (shard: Shard): string =>
-        'subject' in selector ? liveOfSubjectKey(shard, selector.subject) : liveOfCredentialKey(shard, selector.credential);
-      const sets = await Promise.all(SHARDS.map((shard) => redis.smembers(keyOf(shard))));
-      return sets.flat().filter(isLeaseId).sort();
-    },
-
-    async liveTasksOf(subject: string): Promise<TaskId[]> {
-      const sets = await Promise.all(SHARDS.map((shard) => redis.smembers(liveTasksOfSubjectKey(shard, subject))));
-      return sets.flat().filter(isTaskId).sort();
+    /** Tasks that have not ended and leases that are not final, of one shard: those of a task, of an agent, of a credential, or all, which are on the schedule. */
+    async liveIn(shard: Shard, index: LiveIndex = {}): Promise<LiveIds> {
+      if (index.task !== undefined) return { leases: (await redis.smembers(taskLiveKey(index.task))).filter(isLeaseId).sort(), tasks: [index.task] };
+      if (index.agent !== undefined) {
+        const [leases, tasks] = await Promise.all([redis.smembers(liveOfSubjectKey(shard, index.agent)), redis.smembers(liveTasksOfSubjectKey(shard, index.agent))]);
+        return { leases: leases.filter(isLeaseId).sort(), tasks: tasks.filter(isTaskId).sort() };
+      }
+      if (index.credential !== undefined) return { leases: (await redis.smembers(liveOfCredentialKey(shard, index.credential))).filter(isLeaseId).sort(), tasks: [] };
+      const ids = await redis.zrange(wakeKey(shard), '0', '-1');
+      return { leases: ids.filter(isLeaseId), tasks: ids.filter(isTaskId) };
     },
 
     async due(shard: Shard, nowMs: EpochMs, limit: number): Promise<DueItems> {
@@ -191,9 +203,7 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
     },
 
     async getRevocation(id: RevocationId): Promise<RevocationRecord | null> {
-      const [record, mac] = await redis.hmget(revocationKey(id), 'record', 'mac');
-      if (isAbsent(record)) return null;
-      return seal.open('revocation', id, record, mac ?? undefined) as RevocationRecord;
+      return (await read('revocation', id, revocationKey(id))) as RevocationRecord | null;
     },
 
     async snapshot(nowMs: EpochMs): Promise<LedgerSnapshot> {

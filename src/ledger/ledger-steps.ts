@@ -8,11 +8,12 @@ import type { WorkloadId } from '../identity/caller.ts';
 import type { Task } from '../task/task.ts';
 import { createCommitter, type Expectation, type Step, type StepGuards, type StepResult } from './commit-step.ts';
 import type { Lease } from './lease.ts';
+import { lockAgainst, type GrantScope, type LockSet } from './lock.ts';
 import { createLedgerReads, type LedgerReads, type OnTampered } from './ledger-reads.ts';
 import { onFailureUnavailable, unavailableOnFailure } from './lost-redis.ts';
 import { createRecordSeal, type RecordSeal } from './record-seal.ts';
 import type { WriteSettings } from './record-writes.ts';
-import { leaseKey, taskKey } from './redis-keys.ts';
+import { leaseKey, locksKey, taskKey } from './redis-keys.ts';
 
 export interface RedisLedgerDeps {
   /** A connection of the ledger's own: no offline queue and a command time-out, so that a lost Redis is an error, not a wait. */
@@ -32,6 +33,14 @@ export interface RedisLedgerDeps {
 
 type EventInput = Pick<AuditEvent, 'type' | 'by' | 'facts'> & Partial<Pick<AuditEvent, 'task' | 'leases' | 'agent'>>;
 
+/** A step that grants, or lets something live longer. */
+export interface GrantStep extends Omit<Step, 'guarded'> {
+  readonly scope: GrantScope;
+  readonly by: WorkloadId;
+  /** Whether the task is written by this very step: where it is refused, there is no such task. */
+  readonly isNew?: boolean | undefined;
+}
+
 /** What every part of the ledger builds its steps with. */
 export interface LedgerSteps {
   readonly redis: Redis;
@@ -42,8 +51,16 @@ export interface LedgerSteps {
   readonly event: (nowMs: EpochMs, input: EventInput) => SealedEvent;
   readonly taskEvent: (nowMs: EpochMs, type: AuditEvent['type'], task: Task, by: WorkloadId, leases: readonly LeaseId[], facts: AuditEvent['facts']) => SealedEvent;
   readonly commit: (step: Step) => Promise<StepResult>;
-  /** A step that grants: anything but success is a problem for the caller, and nothing was written. */
-  readonly commitGrant: (step: Omit<Step, 'guarded'>) => Promise<'ok' | 'conflict'>;
+  /**
+   * A step that grants: anything but success is a problem for the caller, and nothing was written. Locks are compared in
+   * the step itself, so that a lock which every shard has lets no later step pass.
+   */
+  readonly commitGrant: (step: GrantStep) => Promise<'ok' | 'conflict'>;
+  /** Throws `locked`, on the record, where a lock covers the grant; else the locks that do not. */
+  readonly refuseLocked: (grant: Pick<GrantStep, 'scope' | 'by' | 'shard' | 'nowMs' | 'isNew'>) => Promise<LockSet>;
+  /** Throws `ledger_unavailable` unless enough replicas have what was written. */
+  readonly awaitReplicas: () => Promise<void>;
+  readonly onTampered: OnTampered;
   /** Runs `attempt` until no one else was quicker. */
   readonly untilSettled: <T>(attempt: () => Promise<T | 'conflict'>) => Promise<T>;
 }
@@ -69,11 +86,42 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
     }
   }
 
+  const reads = onFailureUnavailable(createLedgerReads(redis, seal, deps.onTampered));
+
+  const refuseLocked: LedgerSteps['refuseLocked'] = async ({ scope, by, shard, nowMs, isNew }) => {
+    const locks = await reads.lockSet(shard);
+    const lock = lockAgainst(locks, scope, nowMs);
+    if (lock === undefined) return locks;
+    const until = toRfc3339(lock.untilMs);
+    const { id, agent, purpose } = scope.task;
+    const credentials = scope.credentials.map(({ credential, provider = null }) => ({ credential, provider }));
+    const refusal = event(nowMs, { type: 'grant.locked', task: isNew === true ? null : id, agent, by, facts: { lock: lock.id, until, purpose, credentials } });
+    await commit({ shard, nowMs, expect: [], writes: [], events: [refusal] });
+    throw new Problem('locked', `an operator has locked this until ${until}`, { members: { lock: { id: lock.id, until } } });
+  };
+
+  async function untilSettled<T>(attempt: () => Promise<T | 'conflict'>): Promise<T> {
+    for (let round = 0; round < MAX_CONFLICTS; round += 1) {
+      const result = await attempt();
+      if (result !== 'conflict') return result;
+    }
+    throw new Problem('ledger_unavailable', 'the record keeps changing; try again', { retryAfterSeconds: 1 });
+  }
+
+  /** One attempt; `conflict` when the locks changed meanwhile and have to be looked at again. */
+  async function attemptGrant({ scope, by, isNew, ...step }: GrantStep): Promise<StepResult | 'conflict'> {
+    const { shard, nowMs, expect } = step;
+    const { generation } = await refuseLocked({ scope, by, shard, nowMs, isNew });
+    const key = locksKey(shard);
+    const result = await commit({ ...step, expect: [{ key, generation }, ...expect], guarded: true });
+    return result.outcome === 'conflict' && result.key === key ? 'conflict' : result;
+  }
+
   return {
     redis,
     clock,
     seal,
-    reads: onFailureUnavailable(createLedgerReads(redis, seal, deps.onTampered)),
+    reads,
     settings: { seal, mintDeadlineMs: deps.mintDeadlineMs, retentionSeconds: deps.retentionSeconds },
     event,
     taskEvent: (nowMs, type, task, by, leases, facts) =>
@@ -81,7 +129,7 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
     commit,
 
     async commitGrant(step) {
-      const result = await commit({ ...step, guarded: true });
+      const result = await untilSettled(() => attemptGrant(step));
       if (result.outcome === 'clock_skewed') {
         throw new Problem('clock_skewed', `the broker's clock and the ledger's differ by ${result.ms} ms; nothing is granted until they agree`, { retryAfterSeconds: 5 });
       }
@@ -92,13 +140,10 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
       return result.outcome;
     },
 
-    async untilSettled(attempt) {
-      for (let round = 0; round < MAX_CONFLICTS; round += 1) {
-        const result = await attempt();
-        if (result !== 'conflict') return result;
-      }
-      throw new Problem('ledger_unavailable', 'the record keeps changing; try again', { retryAfterSeconds: 1 });
-    },
+    untilSettled,
+    refuseLocked,
+    awaitReplicas,
+    onTampered: deps.onTampered,
   };
 }
 

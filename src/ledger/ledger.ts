@@ -1,11 +1,14 @@
-import type { LeaseId, RevocationId, Shard, TaskId } from '../core/ids.ts';
+import type { LeaseId, LockId, RevocationId, Shard, TaskId } from '../core/ids.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { AuditEventType } from '../audit/audit-event.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { DecisionSummary, EndReason, Task, TaskEnvelope, TaskState, WaitingState } from '../task/task.ts';
 import type { HeldSlot, IdempotencySlot, IdempotencyState } from './idempotency.ts';
 import type { Lease, LeaseIntent, LeaseState, RevocationReason } from './lease.ts';
+import type { GrantScope, Lock } from './lock.ts';
+import type { LockStatus } from './locks.ts';
 import type { LeaseChange, MintedFacts } from './lease-transitions.ts';
+import type { RevocationRecord, RevocationRecords } from './revocation-records.ts';
 import type { Reservation } from './room.ts';
 
 export interface MintedLease extends MintedFacts {
@@ -47,13 +50,14 @@ export interface LeaseFilter {
   readonly limit: number;
 }
 
-/** An operator's revocation, as it is kept. Progress is read from the leases themselves. */
-export interface RevocationRecord {
-  readonly id: RevocationId;
-  readonly selector: Readonly<Record<string, string | undefined>>;
-  readonly reason: string;
-  readonly by: WorkloadId;
-  readonly createdAtMs: EpochMs;
+/** Whose live leases are looked for; by subject, whichever issuer vouched for it. A credential's have no tasks of their own. */
+export interface LiveIndex {
+  readonly task?: TaskId | undefined;
+  readonly agent?: string | undefined;
+  readonly credential?: string | undefined;
+}
+
+export interface LiveIds {
   readonly leases: readonly LeaseId[];
   readonly tasks: readonly TaskId[];
 }
@@ -79,10 +83,10 @@ export interface LedgerSnapshot {
 
 /**
  * The record of every task and lease. Each method is one atomic step or a read. Methods that grant throw
- * `ledger_unavailable`, `clock_skewed`, `audit_behind` or `task_not_active`, and have then written nothing.
+ * `ledger_unavailable`, `clock_skewed`, `audit_behind`, `locked` or `task_not_active`, and have then written nothing.
  * A record that fails its seal throws `TamperedRecord`.
  */
-export interface Ledger {
+export interface Ledger extends RevocationRecords {
   reserve(agent: WorkloadId, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[], limit: number): Promise<Reservation>;
   release(agent: WorkloadId, leases: readonly LeaseId[]): Promise<void>;
   /** Leases that live longer keep their room as long. */
@@ -161,7 +165,7 @@ export interface Ledger {
   /** Ends a task and asks for the end of its leases. Repeating it changes nothing. Null when there is no such task. */
   endTask(id: TaskId, reason: EndReason, by: WorkloadId, facts?: Readonly<Record<string, unknown>>): Promise<Task | null>;
   /** Asks for the end of one lease. Repeating it changes nothing. Null when there is no such lease. */
-  endLease(id: LeaseId, reason: RevocationReason, by: WorkloadId): Promise<Lease | null>;
+  endLease(id: LeaseId, reason: RevocationReason, by: WorkloadId, facts?: Readonly<Record<string, unknown>>): Promise<Lease | null>;
   /** Applies a change to a lease as it was read; `conflict` when somebody was quicker. Ends the task after its last lease. */
   settle(lease: Lease, change: LeaseChange, by: WorkloadId, claimUntilMs?: EpochMs): Promise<'ok' | 'conflict'>;
   /** Ends `ending` tasks whose leases are all final. */
@@ -175,17 +179,26 @@ export interface Ledger {
   wake(leases: readonly LeaseId[], atMs: EpochMs): Promise<void>;
 
   getTask(id: TaskId): Promise<Task | null>;
+  /** Null for what is missing, and for what fails its seal, which is told. */
+  getTasks(ids: readonly TaskId[]): Promise<readonly (Task | null)[]>;
   getLease(id: LeaseId): Promise<Lease | null>;
   getLeases(ids: readonly LeaseId[]): Promise<readonly (Lease | null)[]>;
   leasesOfTask(id: TaskId): Promise<readonly Lease[]>;
   listTasks(filter: TaskFilter): Promise<Page<Task>>;
   listLeases(filter: LeaseFilter): Promise<Page<Lease>>;
-  liveLeasesOf(selector: { readonly subject: string } | { readonly credential: string }): Promise<readonly LeaseId[]>;
-  /** Tasks of a subject that have not ended. */
-  liveTasksOf(subject: string): Promise<readonly TaskId[]>;
+  /** Tasks that have not ended and leases that are not final, of one shard: those of a task, of an agent, of a credential, or all. */
+  liveIn(shard: Shard, index?: LiveIndex): Promise<LiveIds>;
   snapshot(nowMs: EpochMs): Promise<LedgerSnapshot>;
 
-  saveRevocation(record: RevocationRecord): Promise<void>;
+  /** Writes a lock to every shard; once it answers, nothing it covers is granted or activated. Throws `limit_exceeded`. */
+  saveLock(lock: Lock): Promise<void>;
+  /** Lifts a lock everywhere; null when there is none. */
+  liftLock(id: LockId, by: WorkloadId): Promise<Lock | null>;
+  /** Locks in force, oldest first. */
+  listLocks(): Promise<readonly LockStatus[]>;
+  /** Throws `locked` where a lock covers this now. Each granting step looks by itself, too. */
+  refuseWhereLocked(scope: GrantScope, by: WorkloadId): Promise<void>;
+
   getRevocation(id: RevocationId): Promise<RevocationRecord | null>;
 
   /** Appends an event that belongs to no transition, such as a denial. `guarded`: throws when the audit log is behind. */

@@ -44,10 +44,20 @@ export const liveTasksOfSubjectKey = (shard: Shard, subject: string): string =>
   inShard(shard, `live-tasks:subject:${createHash('sha256').update(subject).digest('hex').slice(0, 32)}`);
 /** Set of live leases of one credential. */
 export const liveOfCredentialKey = (shard: Shard, credential: string): string => inShard(shard, `live:credential:${credential}`);
-/** String: a revocation requested by an operator. */
+/** Hash: a revocation requested by an operator. */
 export const revocationKey = (id: RevocationId): string => inShard(shardOf(id), `revocation:${id}`);
 /** String: who may do what only one process at a time may do. */
 export const turnKey = (name: string): string => inShard(shardOfName(name), `turn:${createHash('sha256').update(name).digest('hex').slice(0, 32)}`);
+/** Sorted set of the leases it selected, in the order of their selection. */
+export const revocationLeasesKey = (id: RevocationId): string => inShard(shardOf(id), `revocation:${id}:leases`);
+/** Sorted set of the tasks and leases whose end is still to be asked for: by provider, tasks first. */
+export const revocationTodoKey = (id: RevocationId): string => inShard(shardOf(id), `revocation:${id}:todo`);
+/** Set, sorted by nothing, of the leases whose end was asked for and that are not known to be final. */
+export const revocationOpenKey = (id: RevocationId): string => inShard(shardOf(id), `revocation:${id}:open`);
+/** Sorted set of revocations with work left, by when each is next looked at. */
+export const openRevocationsKey = (shard: Shard): string => inShard(shard, 'revocations');
+/** Hash: every lock, in this shard's copy. Grants name its generation, so that none slips past a lock written meanwhile. */
+export const locksKey = (shard: Shard): string => inShard(shard, 'locks');
 /** Hash: what became of a request that may be repeated. */
 export const idempotencyKey = (shard: Shard, id: string): string => inShard(shard, `idempotency:${id}`);
 

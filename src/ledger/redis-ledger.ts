@@ -6,17 +6,20 @@ import { createGranting } from './granting.ts';
 import { createIdempotency } from './idempotency.ts';
 import type { Ledger } from './ledger.ts';
 import { createLedgerSteps, type RedisLedgerDeps } from './ledger-steps.ts';
+import { createLocks } from './locks.ts';
 import { unavailableOnFailure } from './lost-redis.ts';
-import { disclosedKey, leasesKey, revocationKey, tasksKey, wakeKey } from './redis-keys.ts';
+import { disclosedKey, leasesKey, tasksKey, wakeKey } from './redis-keys.ts';
+import { createRevocationRecords } from './revocation-records.ts';
 import { createRoom } from './room.ts';
 
 /** The ledger on Redis. Every change is one run of `scripts/commit.lua`; what changes is decided by pure functions. */
 export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
   const steps = createLedgerSteps(deps);
-  const { redis, clock, seal, event, commit } = steps;
+  const { redis, clock, event, commit } = steps;
   const runClaim = defineScript(redis, 'mayflyClaim', new URL('./scripts/claim.lua', import.meta.url));
   const room = createRoom(steps);
   const dueRoom = createDueRoom(steps);
+  const locks = createLocks(steps);
   const ending = createEnding(steps, { ...room, ...dueRoom });
 
   return {
@@ -26,6 +29,8 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
     ...ending,
     ...createGranting(steps, (id) => ending.finishTask(id)),
     ...createIdempotency(steps),
+    ...locks,
+    ...createRevocationRecords(steps, runClaim),
 
     async claim(shard, leases, nowMs, untilMs) {
       if (leases.length === 0) return [];
@@ -36,32 +41,13 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
       await unavailableOnFailure(() => Promise.all(leases.map((id) => redis.zadd(wakeKey(shardOf(id)), 'XX', atMs, id))));
     },
 
-    async saveRevocation(record) {
-      const { json, mac } = seal.seal('revocation', record.id, record);
-      const key = revocationKey(record.id);
-      const nowMs = clock.now();
-      await commit({
-        shard: shardOf(record.id),
-        nowMs,
-        expect: [],
-        writes: [['HSET', key, 'record', json, 'mac', mac], ['EXPIRE', key, deps.retentionSeconds]],
-        events: [
-          event(nowMs, {
-            type: 'revocation.requested',
-            by: record.by,
-            leases: record.leases,
-            facts: { revocation: record.id, selector: record.selector, reason: record.reason, tasks: record.tasks },
-          }),
-        ],
-      });
-    },
-
     async recordEvent({ shard, ...input }) {
       const nowMs = clock.now();
       await commit({ shard, nowMs, expect: [], writes: [], events: [event(nowMs, input)] });
     },
 
     async prune(nowMs) {
+      await locks.pruneLocks(nowMs);
       const oldest = nowMs - deps.retentionSeconds * 1000;
       await unavailableOnFailure(() =>
         Promise.all(SHARDS.flatMap((shard) => [tasksKey(shard), leasesKey(shard), disclosedKey(shard)].map((key) => redis.zremrangebyscore(key, '-inf', oldest)))),

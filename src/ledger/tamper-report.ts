@@ -7,10 +7,12 @@ import type { TamperedRecord } from './record-seal.ts';
 
 /** Ids remembered as told: whoever writes to Redis must not be able to fill our memory. */
 const REMEMBERED = 10_000;
+/** The locks of a shard have one name for ever: what is tampered with again, after it was put right, must be told again. */
+const AGAIN_AFTER_MS = 3_600_000;
 
-/** A tampered record is told once, in the log, the metrics and the audit, however often it is met. */
+/** A tampered record is told once an hour, in the log, the metrics and the audit, however often it is met. */
 export function createTamperReport(metrics: Pick<Metrics, 'countTampered'>, log: Pick<Logger, 'error'>) {
-  const told = new LRUCache<string, true>({ max: REMEMBERED });
+  const told = new LRUCache<string, true>({ max: REMEMBERED, ttl: AGAIN_AFTER_MS });
   return {
     report(error: TamperedRecord, shard: Shard, ledger: Ledger): void {
       if (told.has(error.id)) return;

@@ -6,7 +6,7 @@ import type { MetricsSnapshot } from '../telemetry/metrics.ts';
 import type { RevocationQueues } from './revocation-queues.ts';
 
 export interface SnapshotSources {
-  readonly ledger: Pick<Ledger, 'snapshot' | 'dueForecast'>;
+  readonly ledger: Pick<Ledger, 'snapshot' | 'dueForecast' | 'listLocks'>;
   /** Providers whose expiries are forecast. */
   readonly forecastOf: readonly string[];
   readonly queues: Pick<RevocationQueues, 'depths'> | undefined;
@@ -22,8 +22,9 @@ const WITHIN: readonly (readonly [label: string, ms: number])[] = [['1m', 60_000
 export function metricsSnapshot(sources: SnapshotSources): () => Promise<MetricsSnapshot> {
   return async () => {
     const nowMs = sources.clock.now();
-    const [snapshot, queues, redisMs, forecast] = await Promise.all([
+    const [snapshot, locks, queues, redisMs, forecast] = await Promise.all([
       sources.ledger.snapshot(nowMs),
+      sources.ledger.listLocks(),
       sources.queues?.depths() ?? [],
       sources.redisTimeMs(),
       Promise.all(sources.forecastOf.map(async (provider) => ({ provider, perMinute: await sources.ledger.dueForecast(provider, nowMs) }))),
@@ -38,6 +39,7 @@ export function metricsSnapshot(sources: SnapshotSources): () => Promise<Metrics
       overdue: snapshot.overdue,
       oldestOverdueSeconds: snapshot.oldestOverdueMs / 1000,
       disclosed: snapshot.disclosed,
+      locks: locks.length,
       stuck: live.filter((lease) => lease.state === 'stuck').length,
       tasks: snapshot.tasks,
       queues,

@@ -1,86 +1,56 @@
 import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
-import { isLeaseId, isTaskId, newRevocationId, type LeaseId, type TaskId } from '../core/ids.ts';
+import { newRevocationId } from '../core/ids.ts';
 import type { WorkloadId } from '../identity/caller.ts';
-import { isFinal, type Lease } from '../ledger/lease.ts';
-import type { Ledger, RevocationRecord } from '../ledger/ledger.ts';
+import type { Lease } from '../ledger/lease.ts';
+import type { RevocationRecord } from '../ledger/revocation-records.ts';
 import { freeText, parse } from '../task/declaration.ts';
-
-const selector = z
-  .strictObject({
-    lease: z.string().refine(isLeaseId, 'the id of a lease').meta({ pattern: '^lse_[0-9a-f]{32}$' }).optional(),
-    task: z.string().refine(isTaskId, 'the id of a task').meta({ pattern: '^tsk_[0-9a-f]{32}$' }).optional(),
-    agent: z.string().min(1).max(2_048).optional(),
-    credential: z.string().min(1).max(64).optional(),
-  })
-  .refine((value) => Object.keys(value).length > 0, 'a selector with at least one of lease, task, agent, credential')
-  .meta({ minProperties: 1 });
+import type { RevocationJobs } from './revocation-jobs.ts';
+import { isThrough, selectSlice, START, type SelectionLedger } from './select-live.ts';
+import { revocationSelector, type Selector } from './selector.ts';
 
 /** What `POST /v1/revocations` takes. */
 export const revocationRequest = z.strictObject({
-  selector,
+  selector: revocationSelector,
   reason: freeText.min(1),
   dry_run: z.boolean().default(false),
 });
 
-type Selector = z.infer<typeof selector>;
 export type RevocationRequest = z.infer<typeof revocationRequest>;
 
 export const parseRevocationRequest = (body: unknown): RevocationRequest => parse(revocationRequest, body);
 
 export interface RequestRevocationDeps {
-  readonly ledger: Pick<
-    Ledger,
-    'getLease' | 'getLeases' | 'leasesOfTask' | 'liveLeasesOf' | 'liveTasksOf' | 'endTask' | 'endLease' | 'saveRevocation'
-  >;
+  readonly ledger: SelectionLedger;
+  readonly jobs: Pick<RevocationJobs, 'request'>;
   readonly clock: Clock;
-  readonly nudge: () => void;
 }
 
-/** What a selector matches now: live leases, and the tasks that end with them. */
-export interface Selected {
-  readonly leases: readonly Lease[];
-  readonly tasks: readonly TaskId[];
-}
-
-/**
- * Live leases that match every given word of the selector. A selector of tasks or an agent alone also ends those tasks,
- * so that they cannot be given more; with a lease or a credential in it, only the leases end and their tasks go on.
- */
-export async function select(wanted: Selector, ledger: RequestRevocationDeps['ledger']): Promise<Selected> {
-  const sets: (readonly LeaseId[])[] = [];
-  if (wanted.lease !== undefined) sets.push([wanted.lease]);
-  if (wanted.task !== undefined) sets.push((await ledger.leasesOfTask(wanted.task)).map((lease) => lease.id));
-  if (wanted.agent !== undefined) sets.push(await ledger.liveLeasesOf({ subject: wanted.agent }));
-  if (wanted.credential !== undefined) sets.push(await ledger.liveLeasesOf({ credential: wanted.credential }));
-  const [first = [], ...others] = sets;
-  const ids = first.filter((id) => others.every((set) => set.includes(id)));
-  const found = await ledger.getLeases(ids);
-  const leases = found.filter((lease) => lease !== null).filter((lease) => !isFinal(lease.state));
-  return { leases, tasks: await selectTasks(wanted, ledger) };
-}
-
-async function selectTasks(wanted: Selector, ledger: RequestRevocationDeps['ledger']): Promise<readonly TaskId[]> {
-  if (wanted.lease !== undefined || wanted.credential !== undefined) return [];
-  const ofAgent = wanted.agent === undefined ? undefined : await ledger.liveTasksOf(wanted.agent);
-  if (wanted.task === undefined) return ofAgent ?? [];
-  return ofAgent === undefined || ofAgent.includes(wanted.task) ? [wanted.task] : [];
-}
-
-/** Ends what the selector matches. The record is written first, so that what was asked is known even if this breaks off. */
-export async function requestRevocation(request: RevocationRequest, selected: Selected, by: WorkloadId, deps: RequestRevocationDeps): Promise<RevocationRecord> {
+/** Writes a revocation down, begins with it, and answers how far it is. What is left is done by workers. */
+export async function requestRevocation({ selector, reason }: Pick<RevocationRequest, 'selector' | 'reason'>, by: WorkloadId, { jobs, clock }: Omit<RequestRevocationDeps, 'ledger'>): Promise<RevocationRecord> {
   const record: RevocationRecord = {
-    id: newRevocationId(),
-    selector: request.selector,
-    reason: request.reason,
-    by,
-    createdAtMs: deps.clock.now(),
-    leases: selected.leases.map((lease) => lease.id),
-    tasks: selected.tasks,
+    id: newRevocationId(), generation: 1, selector, reason, by, createdAtMs: clock.now(),
+    state: 'selecting', place: START, providers: [], total: 0, tasks: 0, failed: 0,
   };
-  await deps.ledger.saveRevocation(record);
-  await Promise.all(selected.tasks.map((id) => deps.ledger.endTask(id, 'revoked', by, { revocation: record.id })));
-  await Promise.all(selected.leases.map((lease) => deps.ledger.endLease(lease.id, 'revoked', by)));
-  deps.nudge();
-  return record;
+  return jobs.request(record);
+}
+
+/** What a revocation would end. */
+export interface WouldEnd {
+  readonly leases: number;
+  readonly tasks: number;
+  /** The first of the leases, at most `shown`. */
+  readonly first: readonly Lease[];
+}
+
+/** Counts what a selector matches now; nothing is written. */
+export async function countLive(wanted: Selector, shown: number, ledger: SelectionLedger): Promise<WouldEnd> {
+  let found: WouldEnd = { leases: 0, tasks: 0, first: [] };
+  for (let place = START; !isThrough(place); ) {
+    const slice = await selectSlice(wanted, place, ledger);
+    const first = found.first.length < shown ? [...found.first, ...slice.leases].slice(0, shown) : found.first;
+    found = { leases: found.leases + slice.leases.length, tasks: found.tasks + slice.tasks.length, first };
+    place = slice.next;
+  }
+  return found;
 }

@@ -13,6 +13,7 @@ export interface MetricsSnapshot {
   readonly oldestOverdueSeconds: number;
   readonly stuck: number;
   readonly disclosed: number;
+  readonly locks: number;
   readonly queues: readonly { queue: string; state: string; jobs: number }[];
   readonly upstreams: readonly { name: string; up: boolean }[];
   readonly auditLagSeconds: number;
@@ -54,6 +55,7 @@ export function createMetrics(version: string) {
     oldest: new Gauge({ name: 'mayfly_revocation_oldest_overdue_seconds', help: 'How late the latest of them is', registers }),
     stuck: new Gauge({ name: 'mayfly_leases_stuck', help: 'Revocations overdue past their budget or refused for good', registers }),
     disclosed: new Gauge({ name: 'mayfly_leases_disclosed', help: 'Static secrets that were opened and that only a rotation ends, within the retention time', registers }),
+    locks: new Gauge({ name: 'mayfly_locks', help: 'Locks in force: what they cover is not granted', registers }),
     queues: new Gauge({ name: 'mayfly_queue_depth', help: 'Revocation batches in the queues', labelNames: ['queue', 'state'], registers }),
     upstream: new Gauge({ name: 'mayfly_upstream_up', help: 'Whether a part we depend on answers', labelNames: ['name'], registers }),
     auditLag: new Gauge({ name: 'mayfly_audit_lag_seconds', help: 'Age of the oldest event that is not in the audit file', registers }),
@@ -93,6 +95,7 @@ export function createMetrics(version: string) {
       gauges.oldest.set(snapshot.oldestOverdueSeconds);
       gauges.stuck.set(snapshot.stuck);
       gauges.disclosed.set(snapshot.disclosed);
+      gauges.locks.set(snapshot.locks);
       gauges.auditLag.set(snapshot.auditLagSeconds);
       gauges.clockSkew.set(snapshot.clockSkewSeconds);
     },

@@ -21,6 +21,7 @@ describe('an event on the feed', () => {
   it('says why a lease ended, and not what an operator typed', () => {
     expect(feedEvent(event('lease.revoked', { reason: 'completed' }))).toMatchObject({ facts: { reason: 'completed' } });
     expect(feedEvent(event('revocation.requested', { reason: 'seen in a log', selector: { lease: 'lse_1' } }))['facts']).toEqual({ selector: { lease: 'lse_1' } });
+    expect(feedEvent(event('lock.created', { reason: 'seen in a log', lock: 'lck_1', selector: { all: true } }))['facts']).toEqual({ lock: 'lck_1', selector: { all: true } });
   });
 
   it('names who did it and no more of them', () => {

@@ -76,7 +76,7 @@ describe('the command line', () => {
     ['a missing argument', ['complete'], /missing required argument 'task'/],
     ['an outcome that does not exist', ['complete', 'tsk_1', '--outcome', 'fine'], /Allowed choices are succeeded, failed, cancelled/],
     ['a role that does not exist', ['serve', '--config', 'x', '--role', 'king'], /Allowed choices are api, worker, all/],
-    ['a revocation of nothing', ['revoke', '--reason', 'x'], /--lease, --task, --agent or --credential/],
+    ['a revocation of nothing', ['revoke', '--reason', 'x'], /--lease, --task, .*--before or --all/],
     ['a revocation without a reason', ['revoke', '--task', 'tsk_1'], /--reason/],
     ['half a tool call', ['credentials', 'tsk_1', 'orders-db', '--tool', 'sql'], /go together/],
     ['no broker', REQUEST, /--addr or MAYFLY_ADDR/],

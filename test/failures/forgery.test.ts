@@ -4,8 +4,8 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { eventsKey } from '../../src/audit/event-stream-keys.ts';
-import { shardOf, type LeaseId, type TaskId } from '../../src/core/ids.ts';
-import { leaseKey, taskKey } from '../../src/ledger/redis-keys.ts';
+import { SHARDS, shardOf, type LeaseId, type TaskId } from '../../src/core/ids.ts';
+import { leaseKey, locksKey, taskKey } from '../../src/ledger/redis-keys.ts';
 import { at } from '../support/at.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
@@ -65,6 +65,23 @@ describe('a writer in Redis', () => {
     const answer = await fetch(`${broker.url}/oauth2/introspect`, { method: 'POST', headers: { Authorization: `Bearer ${grant.token}` }, body: new URLSearchParams({ token: secret['token'] ?? '' }) });
     expect(answer.status).toBe(500);
     await noticed(lease);
+  });
+
+  it('takes a lock out of what a shard has: nothing is granted there, it is noticed, and the next lock puts it right', async () => {
+    const operator = await broker.operatorToken();
+    const lock = (selector: object) =>
+      broker.call('POST', '/v1/locks', operator, { selector, reason: 'a drill', until: new Date(Date.now() + 60_000).toISOString() });
+    const declare = async () =>
+      broker.call('POST', '/v1/tasks', await broker.agentToken(), { purpose: 'refund-investigation', actions: ['read'], credentials: [{ name: 'task-reference' }] });
+    await lock({ agent: 'agent:refunds' });
+    const forged = SHARDS.slice(1);
+    for (const shard of forged) await redisCli('hset', locksKey(shard), 'record', '{"generation":1,"locks":[]}');
+    await until(async () => (await declare()).body['code'] === 'record_tampered', { what: 'a declaration came upon a forged shard' });
+    await noticed('"locks"');
+    expect((await lock({ agent: 'agent:other' })).status).toBe(201);
+    for (let i = 0; i < 20; i += 1) expect(await declare()).toMatchObject({ status: 403, body: { code: 'locked' } });
+    for (const { id } of (await broker.call('GET', '/v1/locks', operator)).body['items'] as { id: string }[]) await broker.call('DELETE', `/v1/locks/${id}`, operator);
+    expect((await declare()).status).toBe(201);
   });
 
   it('writes a role for itself: no key gives one', async () => {

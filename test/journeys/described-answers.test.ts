@@ -65,7 +65,9 @@ describe('real answers are as described', () => {
 
     await call('POST', '/v1/revocations', operator, { selector: { lease }, reason: 'a test', dry_run: true });
     const revocation = await call('POST', '/v1/revocations', operator, { selector: { task: grant.id }, reason: 'a test' });
-    await call('GET', `/v1/revocations/${(revocation.body['revocation'] as { id: string }).id}`, viewer);
+    const revocationPath = `/v1/revocations/${(revocation.body['revocation'] as { id: string }).id}`;
+    await call('GET', `${revocationPath}?limit=1`, viewer);
+    await call('POST', `${revocationPath}/cancel`, operator);
     await call('POST', `${path}/complete`, grant.token, { outcome: 'cancelled' });
     await call('POST', `/v1/tasks/${second.id}/complete`, second.token);
     await until(async () => (await broker.call('GET', `/v1/leases/${lease}/receipt`, viewer)).status === 200);
@@ -89,6 +91,21 @@ describe('real answers are as described', () => {
     expect((await call('POST', `${path}/reissue`, token, { name: 'task-reference' })).status).toBe(201);
     expect((await call('POST', `${path}/tool-calls`, token, { id: 'c1', tool: 'sql.query', outcome: 'succeeded', note: 'one row' })).status).toBe(201);
     await call('POST', `${path}/complete`, token);
+  });
+
+  it('for a lock from its placing to its lifting, and for whom it refuses', async () => {
+    const operator = await broker.operatorToken('operator');
+    const until = new Date(Date.now() + 60_000).toISOString();
+    const placed = await call('POST', '/v1/locks', operator, { selector: { agent: 'agent:payouts', credential: 'task-token' }, reason: 'a test', until, revoke: true });
+    expect(placed.status).toBe(201);
+    const path = `/v1/locks/${(placed.body['lock'] as { id: string }).id}`;
+    expect((await call('GET', '/v1/locks', operator)).status).toBe(200);
+    expect((await call('GET', path, operator)).status).toBe(200);
+    const declaration = { purpose: 'refund-investigation', actions: ['read'], credentials: [{ name: 'task-token' }] };
+    expect((await call('POST', '/v1/tasks', await broker.agentToken('agent:payouts'), declaration)).status).toBe(403);
+    expect((await call('DELETE', path, operator)).status).toBe(200);
+    expect((await call('DELETE', path, operator)).status).toBe(404);
+    expect((await call('POST', '/v1/locks', operator, { selector: { all: true }, reason: 'a test' })).status).toBe(422);
   });
 
   it('for those who watch and audit', async () => {

@@ -6,7 +6,7 @@ import { SHARDS, shardOf, type LeaseId } from '../../src/core/ids.ts';
 import { Problem } from '../../src/core/problem.ts';
 import { addMs, addSeconds } from '../../src/core/time.ts';
 import type { Lease } from '../../src/ledger/lease.ts';
-import type { Ledger } from '../../src/ledger/ledger.ts';
+import type { Ledger, LiveIds, LiveIndex } from '../../src/ledger/ledger.ts';
 import { leaseKey, taskKey } from '../../src/ledger/redis-keys.ts';
 import { AGENT, draftIntent, draftTask, ledgerConnection, MINT_DEADLINE_MS, mintedLease, RECORD_KEY, testLedger } from '../support/ledger-fixture.ts';
 import { createRecordSeal, TamperedRecord } from '../../src/ledger/record-seal.ts';
@@ -302,9 +302,16 @@ describe('reading', () => {
     const soon = await activeTask({ ttlSeconds: 30, credentials: ['task-token'] });
     const page = await ledger.listLeases({ state: 'active', limit: 10 });
     expect(page.items.map((lease) => lease.id)).toEqual([at(soon.intents, 0).id, at(late.intents, 0).id]);
-    expect(await ledger.liveLeasesOf({ credential: 'task-token' })).toEqual([at(soon.intents, 0).id]);
-    expect(new Set(await ledger.liveLeasesOf({ subject: AGENT.subject }))).toEqual(new Set([at(late.intents, 0).id, at(soon.intents, 0).id]));
-    expect(new Set(await ledger.liveTasksOf(AGENT.subject))).toEqual(new Set([late.id, soon.id]));
+    const live = async (index?: LiveIndex): Promise<LiveIds> => {
+      const shards = await Promise.all(SHARDS.map((shard) => ledger.liveIn(shard, index)));
+      return { leases: shards.flatMap(({ leases }) => leases), tasks: shards.flatMap(({ tasks }) => tasks) };
+    };
+    expect(await live({ credential: 'task-token' })).toEqual({ leases: [at(soon.intents, 0).id], tasks: [] });
+    for (const index of [{ agent: AGENT.subject }, {}]) {
+      const { leases, tasks } = await live(index);
+      expect(new Set(leases)).toEqual(new Set([at(late.intents, 0).id, at(soon.intents, 0).id]));
+      expect(new Set(tasks)).toEqual(new Set([late.id, soon.id]));
+    }
   });
 
   it('keeps what was disclosed among the overdue, counted for itself, until the retention time is over', async () => {

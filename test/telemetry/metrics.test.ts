@@ -11,6 +11,7 @@ const SNAPSHOT: MetricsSnapshot = {
   forecast: [{ provider: 'vault-main', perMinute: [3, 0] }],
   overdue: 1,
   oldestOverdueSeconds: 7.5,
+  locks: 2,
   disclosed: 2,
   stuck: 1,
   queues: [{ queue: 'vault-main', state: 'waiting', jobs: 9 }],

@@ -55,6 +55,7 @@ export interface OperationArea {
 /** What a grant can meet besides: every operation that mints has these. */
 export const GRANT_PROBLEMS: readonly ProblemCode[] = [
   'policy_denied',
+  'locked',
   'task_not_active',
   'limit_exceeded',
   'revocation_capacity',

@@ -2,6 +2,7 @@ import { AUDIT_OPERATIONS } from './audit-operations.ts';
 import { HEALTH_OPERATIONS } from './health-operations.ts';
 import { LEASE_OPERATIONS } from './lease-operations.ts';
 import { OAUTH_OPERATIONS } from './oauth-operations.ts';
+import { LOCK_OPERATIONS } from './lock-operations.ts';
 import type { OperationArea } from './operation.ts';
 import { POLICY_OPERATIONS } from './policy-operations.ts';
 import { REVOCATION_OPERATIONS } from './revocation-operations.ts';
@@ -13,6 +14,7 @@ export const OPERATION_AREAS: readonly OperationArea[] = [
   TASK_OPERATIONS,
   LEASE_OPERATIONS,
   REVOCATION_OPERATIONS,
+  LOCK_OPERATIONS,
   POLICY_OPERATIONS,
   AUDIT_OPERATIONS,
   WATCH_OPERATIONS,

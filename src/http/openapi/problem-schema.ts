@@ -23,6 +23,7 @@ export const problemSchema = z
       .array(z.strictObject({ pointer: z.string().describe('JSON Pointer to the field, in the body or the query'), detail: z.string() }))
       .optional(),
     decision: decision.optional().describe('with `policy_denied`'),
+    lock: z.strictObject({ id: z.string(), until: z.iso.datetime() }).optional().describe('with `locked`'),
     provider: z.string().optional().describe('with `provider_refused` and `provider_unavailable`'),
   })
   .meta({ id: 'Problem', description: 'an error (RFC 9457); `code` is stable, see docs/problems.md' });

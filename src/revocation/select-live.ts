@@ -1,0 +1,97 @@
+import { isLeaseId, isTaskId, SHARDS, shardOf, type LeaseId, type Shard, type TaskId } from '../core/ids.ts';
+import { fromRfc3339 } from '../core/time.ts';
+import { isFinal, type Lease } from '../ledger/lease.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { SelectionPlace } from '../ledger/revocation-records.ts';
+import type { Task } from '../task/task.ts';
+import { taskAllows } from '../task/task-transitions.ts';
+import type { Selector } from './selector.ts';
+
+export type SelectionLedger = Pick<Ledger, 'getTasks' | 'getLeases' | 'liveIn'>;
+
+/** What a slice of looking found: live leases, and the tasks that end with them. */
+export interface Selected {
+  readonly leases: readonly Lease[];
+  readonly tasks: readonly Task[];
+  /** Where the next slice goes on. */
+  readonly next: SelectionPlace;
+}
+
+/** Where looking begins. */
+export const START: SelectionPlace = { shard: 0, after: '' };
+/** Whether everything was looked at. */
+export const isThrough = ({ shard }: SelectionPlace): boolean => shard >= SHARDS.length;
+
+/** Records read in one slice: some tens of milliseconds. */
+const SLICE = 1_000;
+
+/**
+ * The next slice of what matches every given word of a selector. Ids are looked at in an order that nothing changes, so
+ * that slices by different processes miss nothing that was live when the first began. Words that tell tasks apart (task,
+ * subtree, agent, purpose, policy, all) also end those tasks, so that they cannot be given more; with a lease, a
+ * credential, a provider or an instant in it, only leases end and their tasks go on.
+ */
+export async function selectSlice(wanted: Selector, from: SelectionPlace, ledger: SelectionLedger): Promise<Selected> {
+  const ids: (LeaseId | TaskId)[] = [];
+  let next = from;
+  while (!isThrough(next) && ids.length < SLICE) {
+    const { shard, after } = next;
+    const found = (await candidates(wanted, SHARDS[shard] as Shard, ledger)).filter((id) => id > after);
+    const taken = found.slice(0, SLICE - ids.length);
+    ids.push(...taken);
+    next = taken.length < found.length ? { shard, after: taken.at(-1) ?? after } : { shard: shard + 1, after: '' };
+  }
+  return { ...(await matching(wanted, ids, ledger)), next };
+}
+
+/** Where a selector can match in one shard, by the smallest index that holds it all; sorted. */
+async function candidates({ lease, task, subtree, agent, credential }: Selector, shard: Shard, ledger: SelectionLedger): Promise<(LeaseId | TaskId)[]> {
+  if ([lease, task, subtree].some((id) => id !== undefined && shardOf(id) !== shard)) return [];
+  if (lease !== undefined) return [lease];
+  const { leases, tasks } = await ledger.liveIn(shard, { task, agent, credential });
+  return [...leases, ...tasks].sort();
+}
+
+async function matching(wanted: Selector, ids: readonly (LeaseId | TaskId)[], ledger: SelectionLedger): Promise<Omit<Selected, 'next'>> {
+  const found = await ledger.getLeases(ids.filter(isLeaseId));
+  const leases = found.filter((lease) => lease !== null).filter((lease) => !isFinal(lease.state) && leaseMatches(wanted, lease));
+  const ofTasks = needsTask(wanted) ? leases.map(({ taskId }) => taskId) : [];
+  const named = endsTasks(wanted) ? ids.filter(isTaskId) : [];
+  const tasks = new Map<TaskId, Task>();
+  const wantedTasks = [...new Set([...ofTasks, ...named])];
+  for (const task of await ledger.getTasks(wantedTasks)) if (task !== null && (await taskMatches(wanted, task, ledger))) tasks.set(task.id, task);
+  return {
+    leases: needsTask(wanted) ? leases.filter(({ taskId }) => tasks.has(taskId)) : leases,
+    tasks: named.flatMap((id) => tasks.get(id) ?? []).filter((task) => taskAllows(task.state, 'end_requested')),
+  };
+}
+
+const endsTasks = ({ lease, credential, provider, before }: Selector): boolean => (lease ?? credential ?? provider ?? before) === undefined;
+/** What a lease's own record does not say. */
+const needsTask = ({ subtree, policy }: Selector): boolean => (subtree ?? policy) !== undefined;
+
+const fits = (wanted: string | undefined, found: string): boolean => wanted === undefined || wanted === found;
+
+const leaseMatches = (wanted: Selector, lease: Lease): boolean =>
+  fits(wanted.lease, lease.id) &&
+  fits(wanted.task, lease.taskId) &&
+  fits(wanted.agent, lease.agent.subject) &&
+  fits(wanted.credential, lease.credential) &&
+  fits(wanted.provider, lease.provider) &&
+  fits(wanted.purpose, lease.purpose) &&
+  (wanted.before === undefined || lease.createdAtMs < (fromRfc3339(wanted.before) ?? 0));
+
+const taskMatches = async (wanted: Selector, task: Task, ledger: SelectionLedger): Promise<boolean> =>
+  fits(wanted.task, task.id) &&
+  fits(wanted.agent, task.agent.subject) &&
+  fits(wanted.purpose, task.purpose) &&
+  (wanted.policy === undefined || wanted.policy === task.decision.policyVersion || task.decision.policies.includes(wanted.policy)) &&
+  (wanted.subtree === undefined || (await isBelow(task, wanted.subtree, ledger)));
+
+/** Whether a task is `top`, or hangs below it. */
+async function isBelow(task: Task, top: TaskId, ledger: SelectionLedger): Promise<boolean> {
+  if (task.id === top || task.root === top) return true;
+  if (task.parent === null) return false;
+  const [parent] = await ledger.getTasks([task.parent]);
+  return parent !== null && parent !== undefined && isBelow(parent, top, ledger);
+}
