@@ -9,7 +9,7 @@ export interface DevJsonParts {
 
 /** What `.mayfly/dev.json` says of a running stack. A part that is not running is null; paths are absolute. */
 export function devJson(stack: Stack, { url, metricsUrl, pid, logFile }: DevJsonParts): Record<string, unknown> {
-  const { postgres, openbao } = stack;
+  const { postgres, openbao, aws } = stack;
   return {
     url,
     metrics_url: metricsUrl,
@@ -26,6 +26,9 @@ export function devJson(stack: Stack, { url, metricsUrl, pid, logFile }: DevJson
       postgres === null
         ? null
         : { host: postgres.host, port: postgres.port, database: postgres.database, admin_url_file: stack.adminUrlFile },
-    aws: null,
+    aws:
+      aws === null
+        ? null
+        : { endpoint: aws.endpoint, region: aws.region, bucket: aws.bucket, access_key_id: aws.root.accessKeyId, secret_access_key: aws.root.secretAccessKey },
   };
 }

@@ -10,6 +10,13 @@ export function findBao(): string {
   return firstExecutable(candidates, 'OpenBao was not found: set MAYFLY_BAO_BIN, or put `bao` on PATH');
 }
 
+/** The AWS emulator: `MAYFLY_MINISTACK_BIN`, else PATH, else where `npm start` installs it. Throws when there is none. */
+export function findMinistack(): string {
+  const named = process.env['MAYFLY_MINISTACK_BIN'];
+  const candidates = named === undefined ? [...onPath('ministack'), join(repository, '.mayfly/tools/ministack/bin/ministack')] : [named];
+  return firstExecutable(candidates, 'The AWS emulator was not found: set MAYFLY_MINISTACK_BIN, or put `ministack` on PATH');
+}
+
 /** The folder with `postgres` and `initdb`: `MAYFLY_PG_BIN`, else Debian's newest, else PATH. Throws when there is none. */
 export function findPostgresBin(): string {
   const named = process.env['MAYFLY_PG_BIN'];
@@ -31,6 +38,17 @@ function debianPostgres(): string[] {
 export function findChromium(): string | undefined {
   const named = process.env['MAYFLY_CHROMIUM'];
   return (named === undefined ? ['chromium', 'chromium-browser', 'google-chrome'].flatMap(onPath) : [named]).find(isExecutable);
+}
+
+/** The `aws` command for tests, with Python and boto3 beside it: `MAYFLY_TEST_AWS_CLI`; undefined when there is none. */
+export function findAwsCli(): string | undefined {
+  return [process.env['MAYFLY_TEST_AWS_CLI'] ?? ''].find(isExecutable);
+}
+
+/** The model checker Spin and the C compiler that it needs; undefined where one of them cannot be had. */
+export function findSpin(): { readonly spin: string; readonly gcc: string } | undefined {
+  const [spin, gcc] = ['spin', 'gcc'].map((name) => onPath(name).find(isExecutable));
+  return spin === undefined || gcc === undefined ? undefined : { spin, gcc };
 }
 
 const onPath = (name: string): string[] =>

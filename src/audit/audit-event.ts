@@ -22,6 +22,8 @@ export type AuditEventType =
   | 'lease.revoked'
   | 'lease.lapsed'
   | 'lease.disclosed'
+  | 'lease.acknowledged'
+  | 'lease.lapsing'
   | 'lease.revocation_failed'
   | 'lease.stuck'
   | 'tool_call.reported'

@@ -7,6 +7,7 @@ import { addKeysCommands } from './commands/keys-commands.ts';
 import { addLifetimeCommands } from './commands/lifetime-commands.ts';
 import { addLockCommands } from './commands/lock-commands.ts';
 import { addOperatorCommands } from './commands/operator-commands.ts';
+import { addReceiptCommands } from './commands/receipt-commands.ts';
 import { addPolicyCommands } from './commands/policy-commands.ts';
 import { addRevocationCommands } from './commands/revocation-commands.ts';
 import { addTaskCommands } from './commands/task-commands.ts';
@@ -32,6 +33,7 @@ function createProgram(): Command {
   addOperatorCommands(program, connection);
   addRevocationCommands(program, connection);
   addLockCommands(program, connection);
+  addReceiptCommands(program, connection);
   addAuditCommands(program, connection);
   addBrokerCommands(program);
   addDoctorCommand(program);

@@ -30,6 +30,7 @@ export function filesOf(config: Config): ConfigFile[] {
   };
   add('secret', ['keys', 'ledger_seal_file'], config.keys.ledger_seal_file);
   for (const [index, file] of (config.keys.checkpoint_key_files ?? []).entries()) add('secret', ['keys', 'checkpoint_key_files', index], file);
+  for (const [index, file] of (config.keys.receipt_key_files ?? []).entries()) add('secret', ['keys', 'receipt_key_files', index], file);
   add('secret', ['redis', 'url_file'], config.redis.url_file);
   add('directory', ['policy', 'directory'], config.policy.directory);
   add('written', ['audit', 'file'], config.audit.file);
@@ -40,6 +41,15 @@ export function filesOf(config: Config): ConfigFile[] {
     const key = ['providers', name];
     if (provider.type === 'jwt') {
       for (const [index, file] of provider.signing_key_files.entries()) add('secret', [...key, 'signing_key_files', index], file);
+      continue;
+    }
+    if (provider.type === 'aws-sts') {
+      for (const [right, login] of Object.entries(provider.login)) {
+        const at = [...key, 'login', right];
+        if (login.method === 'credentials_file') add('secret', [...at, 'credentials_file'], login.credentials_file);
+        // Written by the kubelet, as below.
+        else if (login.method === 'web_identity') add('public', [...at, 'token_file'], login.token_file);
+      }
       continue;
     }
     add('public', [...key, 'ca_file'], provider.ca_file);

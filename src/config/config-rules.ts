@@ -1,4 +1,4 @@
-import type { Config, VaultLoginConfig, VaultProviderConfig } from './config-schema.ts';
+import type { AwsLoginConfig, AwsStsCredentialConfig, Config, CredentialConfig, VaultLoginConfig } from './config-schema.ts';
 import type { ConfigPath } from './load-config.ts';
 
 export interface RuleFault {
@@ -64,9 +64,7 @@ function urlFaults({ identity, operators, providers }: Config): RuleFault[] {
   const issuers: [ConfigPath, string][] = [
     ...identity.issuers.map(({ issuer }, index): [ConfigPath, string] => [['identity', 'issuers', index, 'issuer'], issuer]),
     [['operators', 'issuer'], operators.issuer],
-    ...Object.entries(providers).map(([name, provider]): [ConfigPath, string] =>
-      provider.type === 'jwt' ? [['providers', name, 'issuer'], provider.issuer] : [['providers', name, 'address'], provider.address],
-    ),
+    ...providerUrls(providers),
   ];
   return issuers.flatMap(([key, text]) => {
     const url = new URL(text);
@@ -77,12 +75,40 @@ function urlFaults({ identity, operators, providers }: Config): RuleFault[] {
   });
 }
 
+/** Where each provider is, or what it calls itself. */
+function providerUrls(providers: Config['providers']): [ConfigPath, string][] {
+  return Object.entries(providers).flatMap(([name, provider]): [ConfigPath, string][] => {
+    switch (provider.type) {
+      case 'jwt':
+        return [[['providers', name, 'issuer'], provider.issuer]];
+      case 'vault':
+        return [[['providers', name, 'address'], provider.address]];
+      case 'aws-sts':
+        return provider.endpoint === undefined ? [] : [[['providers', name, 'endpoint'], provider.endpoint]];
+      default:
+        return provider satisfies never;
+    }
+  });
+}
+
+/** The type of provider that mints a kind: what stands before its dot. */
+function providerTypeOf(kind: CredentialConfig['kind']): Config['providers'][string]['type'] {
+  switch (kind) {
+    case 'jwt':
+      return 'jwt';
+    case 'aws.sts':
+      return 'aws-sts';
+    default:
+      return 'vault';
+  }
+}
+
 function credentialFaults({ credentials, providers, identity, operators, limits }: Config): RuleFault[] {
   return Object.entries(credentials).flatMap(([name, credential]) => {
     const key = ['credentials', name];
     const faults: RuleFault[] = [];
     const provider = providers[credential.provider];
-    const wanted = credential.kind === 'jwt' ? 'jwt' : 'vault';
+    const wanted = providerTypeOf(credential.kind);
     if (provider === undefined) faults.push({ key: [...key, 'provider'], detail: `must be one of the configured providers: ${Object.keys(providers).join(', ')}` });
     else if (provider.type !== wanted) faults.push({ key: [...key, 'provider'], detail: `must be a provider of type ${wanted} for the kind ${credential.kind}` });
     if ((credential.max_ttl_seconds ?? 0) > limits.max_ttl_seconds) {
@@ -94,6 +120,7 @@ function credentialFaults({ credentials, providers, identity, operators, limits 
     if (credential.kind === 'jwt' && [identity.audience, operators.audience, ...identity.issuers.map((issuer) => issuer.audience)].includes(credential.audience)) {
       faults.push({ key: [...key, 'audience'], detail: "is Mayfly's own audience; a minted token must not be able to declare tasks" });
     }
+    if (credential.kind === 'aws.sts') faults.push(...sessionFaults(key, credential));
     if (credential.kind === 'vault.dynamic') faults.push(...pathFaults(key, credential.path, credential.params));
     if (credential.kind === 'vault.kv') {
       faults.push(...pathFaults(key, credential.path, credential.params));
@@ -133,6 +160,28 @@ function pathFaults(key: ConfigPath, path: string, params: Params): RuleFault[] 
   return faults;
 }
 
+/** AWS sells no session beyond twelve hours. */
+const LONGEST_SESSION_SECONDS = 43_200;
+
+function sessionFaults(key: ConfigPath, { session_policy: statements, params, max_ttl_seconds: most, role_arns: roles }: AwsStsCredentialConfig): RuleFault[] {
+  const faults: RuleFault[] = [];
+  if ((most ?? 0) > LONGEST_SESSION_SECONDS) faults.push({ key: [...key, 'max_ttl_seconds'], detail: `must be at most ${LONGEST_SESSION_SECONDS}: AWS sells no longer session` });
+  const used = new Set<string>();
+  for (const [index, { resources }] of statements.entries()) {
+    for (const [position, resource] of resources.entries()) {
+      const at = [...key, 'session_policy', index, 'resources', position];
+      for (const [, param = ''] of resource.matchAll(/\{([^{}]*)\}/g)) {
+        used.add(param);
+        if (!Object.hasOwn(params, param)) faults.push({ key: at, detail: `uses {${param}}, which params does not define` });
+        else if (params[param]?.required === false) faults.push({ key: [...key, 'params', param, 'required'], detail: 'must be true: the session policy needs it' });
+      }
+    }
+  }
+  for (const param of Object.keys(params).filter((name) => !used.has(name))) faults.push({ key: [...key, 'params', param], detail: 'is not used in session_policy' });
+  for (const [index, role] of roles.entries()) if (roles.indexOf(role) !== index) faults.push({ key: [...key, 'role_arns', index], detail: 'is listed twice' });
+  return faults;
+}
+
 const isPlain = (segments: readonly string[]): boolean => !segments.some((segment) => ['', '.', '..'].includes(segment) || /[?#*+\s%]/.test(segment));
 const isPlainPath = (path: string): boolean => isPlain(path.split('/')) && !/[{}]/.test(path);
 
@@ -149,7 +198,7 @@ function isPattern(text: string): boolean {
 function tokenRoleFaults({ credentials }: Config): RuleFault[] {
   const owners = new Map<string, string>();
   return Object.entries(credentials).flatMap(([name, credential]) => {
-    if (credential.kind === 'jwt') return [];
+    if (!('token_role' in credential)) return [];
     const role = `${credential.provider}/${credential.token_role}`;
     const owner = owners.get(role);
     owners.set(role, owner ?? name);
@@ -182,7 +231,7 @@ function limitFaults({ limits, revocation, minting, providers, http }: Config): 
   if (limits.default_ttl_seconds > limits.max_ttl_seconds) faults.push({ key: ['limits', 'default_ttl_seconds'], detail: 'must be at most limits.max_ttl_seconds' });
   if (revocation.retry_first_ms > revocation.retry_max_ms) faults.push({ key: ['revocation', 'retry_first_ms'], detail: 'must be at most revocation.retry_max_ms' });
   for (const [name, provider] of Object.entries(providers)) {
-    if (provider.type === 'vault' && provider.timeout_ms > minting.timeout_ms) {
+    if (provider.type !== 'jwt' && provider.timeout_ms > minting.timeout_ms) {
       faults.push({ key: ['providers', name, 'timeout_ms'], detail: `must be at most minting.timeout_ms, ${minting.timeout_ms}` });
     }
   }
@@ -198,18 +247,18 @@ function productionFaults(config: Config): RuleFault[] {
   }
   if (insecure(config.operators.issuer)) faults.push({ key: ['operators', 'issuer'], detail: 'must be https in production' });
   for (const [name, provider] of Object.entries(config.providers)) {
-    if (provider.type === 'vault' && insecure(provider.address)) faults.push({ key: ['providers', name, 'address'], detail: 'must be https in production' });
-    if (provider.type === 'jwt' && insecure(provider.issuer)) faults.push({ key: ['providers', name, 'issuer'], detail: 'must be https in production' });
-    if (provider.type === 'vault') faults.push(...sharedLoginFaults(['providers', name, 'login'], provider.login));
+    if (provider.type === 'vault') faults.push(...sharedLoginFaults(['providers', name, 'login'], provider.login, vaultLoginIdentity));
+    if (provider.type === 'aws-sts') faults.push(...sharedLoginFaults(['providers', name, 'login'], provider.login, awsLoginIdentity));
   }
+  for (const [key, url] of providerUrls(config.providers)) if (insecure(url)) faults.push({ key, detail: 'must be https in production' });
   return faults;
 }
 
 /** One login with the rights of two is what separate logins are there to prevent. */
-function sharedLoginFaults(key: ConfigPath, login: VaultProviderConfig['login']): RuleFault[] {
+function sharedLoginFaults<L extends { readonly method: string }>(key: ConfigPath, login: Readonly<Record<string, L>>, identityOf: (login: L) => string): RuleFault[] {
   const owners = new Map<string, string>();
   return Object.entries(login).flatMap(([right, config]) => {
-    const identity = loginIdentity(config);
+    const identity = identityOf(config);
     const owner = owners.get(identity);
     owners.set(identity, owner ?? right);
     return owner === undefined ? [] : [{ key: [...key, right], detail: `is the same login as ${owner} (${config.method}); in production each right has its own` }];
@@ -217,7 +266,7 @@ function sharedLoginFaults(key: ConfigPath, login: VaultProviderConfig['login'])
 }
 
 /** What tells one login from another. One workload's token may log in for several roles: each has rights of its own. */
-function loginIdentity(login: VaultLoginConfig): string {
+function vaultLoginIdentity(login: VaultLoginConfig): string {
   switch (login.method) {
     case 'approle':
       return login.role_id_file;
@@ -226,6 +275,19 @@ function loginIdentity(login: VaultLoginConfig): string {
     case 'jwt':
     case 'kubernetes':
       return JSON.stringify([login.mount, login.role]);
+    default:
+      return login satisfies never;
+  }
+}
+
+function awsLoginIdentity(login: AwsLoginConfig): string {
+  switch (login.method) {
+    case 'web_identity':
+      return login.role_arn;
+    case 'credentials_file':
+      return JSON.stringify([login.credentials_file, login.profile]);
+    case 'environment':
+      return login.method;
     default:
       return login satisfies never;
   }
@@ -242,6 +304,9 @@ function developmentFaults(config: Config): RuleFault[] {
   for (const [name, provider] of Object.entries(config.providers)) {
     if (provider.type === 'vault' && !isLoopback(new URL(provider.address).hostname)) {
       faults.push({ key: ['providers', name, 'address'], detail: 'must be on a loopback address in development' });
+    }
+    if (provider.type === 'aws-sts' && (provider.endpoint === undefined || !isLoopback(new URL(provider.endpoint).hostname))) {
+      faults.push({ key: ['providers', name, 'endpoint'], detail: 'must be on a loopback address in development' });
     }
   }
   if (config.redis.url !== undefined && !isLoopback(new URL(config.redis.url).hostname)) {

@@ -75,6 +75,7 @@ const vaultProvider = z.strictObject({
     .describe('one login for each right: minting, revoking, listing'),
   timeout_ms: z.int().min(100).max(30_000).default(2_500).describe('for each request to the target'),
   max_in_flight: z.int().min(1).max(256).default(16).describe('mints at once'),
+  revocations_per_second: z.int().min(1).max(100_000).default(1_000).describe('how many credentials it can end in a second. A grant that would fall due with more than that is refused for now'),
   revoke_concurrency: z.int().min(1).max(256).default(16).describe('revocations at once, for each batch'),
   target_margin_seconds: seconds(1, 60)
     .default(5)
@@ -88,6 +89,39 @@ const jwtProvider = z.strictObject({
     .array(filePath)
     .min(1)
     .describe('PEM private keys (P-256 or Ed25519); the first signs, all are published'),
+});
+
+const roleArn = z.string().regex(/^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]{1,512}$/, 'the ARN of an IAM role');
+
+const awsLogin = z.discriminatedUnion('method', [
+  z.strictObject({
+    method: z.literal('web_identity').describe('sessions of a role for a token of this workload, as a Kubernetes service account has one'),
+    role_arn: roleArn.describe('the role of the broker itself'),
+    token_file: filePath.describe('holds the token; re-read for every session'),
+  }),
+  z.strictObject({
+    method: z.literal('credentials_file').describe('a shared credentials file'),
+    credentials_file: filePath.describe('in the format of `~/.aws/credentials`'),
+    profile: z.string().min(1).default('default').describe('which of its profiles'),
+  }),
+  z.strictObject({ method: z.literal('environment').describe("the AWS SDK's own chain: environment, container or instance role") }),
+]);
+
+const awsStsProvider = z.strictObject({
+  type: z.literal('aws-sts').describe('AWS STS: sessions of IAM roles'),
+  region: z.string().regex(/^[a-z]{2,4}(-[a-z]+)+-\d$/, 'an AWS Region such as eu-central-1').describe('whose STS is asked'),
+  endpoint: httpUrl.optional().describe("of STS and IAM, where they are not AWS's own; https in production"),
+  login: z
+    .strictObject({ api: awsLogin.describe('takes sessions'), worker: awsLogin.describe('writes the denies that end them early') })
+    .describe('one login for each right: minting, revoking'),
+  timeout_ms: z.int().min(100).max(30_000).default(5_000).describe('for each request to AWS'),
+  max_in_flight: z.int().min(1).max(256).default(16).describe('mints at once'),
+  write_interval_ms: z.int().min(0).max(60_000).default(1_000).describe('between two writes to one role by one process; what is revoked meanwhile goes into one write'),
+  propagation_seconds: seconds(0, 3_600).default(60).describe('how long AWS may take to enforce a deny everywhere; told with every lease'),
+  on_full: z
+    .enum(['wait', 'widen'])
+    .default('wait')
+    .describe('when a role has no room for one more deny. `wait`: tried again as older ones end; the session is dead at its due time all the same. `widen`: every session of that role that was issued until now is denied'),
 });
 
 const required = z.boolean().default(true).describe('whether a declaration must give it');
@@ -144,6 +178,26 @@ const credential = z.discriminatedUnion('kind', [
     path: z.string().min(1).describe('the path of the secret below the mount; `{param}` takes one encoded segment'),
     engine_version: z.union([z.literal(1), z.literal(2)]).default(2).describe('of the key-value engine'),
     version: z.int().min(1).optional().describe('a version of the secret other than the newest; engine version 2 only'),
+  }),
+  z.strictObject({
+    kind: z.literal('aws.sts').describe('a session of an IAM role, with no more than its session policy says'),
+    ...credentialCommon,
+    role_arns: z
+      .array(roleArn)
+      .min(1)
+      .max(16)
+      .describe('roles of the same rights: sessions are spread over them, since each has room for some 300 early revocations at a time'),
+    session_policy: z
+      .array(
+        z.strictObject({
+          for_actions: z.array(z.string().min(1)).min(1).optional().describe('only for tasks that declare one of these actions; for every task when absent'),
+          actions: z.array(z.string().regex(/^[a-z0-9-]+:[A-Za-z0-9*]+$/, 'an AWS action such as s3:GetObject')).min(1).describe('AWS actions that are allowed'),
+          resources: z.array(z.string().regex(/^(\*|arn:.+)$/, 'an ARN, or *')).min(1).describe('on which resources; `{param}` takes one value, without its wildcards'),
+        }),
+      )
+      .min(1)
+      .max(16)
+      .describe('what a session may do, within what its role may; `sts:*` and `iam:*` are denied whatever stands here'),
   }),
   z.strictObject({
     kind: z.literal('jwt').describe('a signed token, or an opaque reference'),
@@ -219,6 +273,11 @@ export const configSchema = z
         .min(1)
         .optional()
         .describe('PEM Ed25519 keys that sign checkpoints of the audit log; the first signs, all are accepted. None: nothing is signed'),
+      receipt_key_files: z
+        .array(filePath)
+        .min(1)
+        .optional()
+        .describe('PEM private keys (P-256 or Ed25519) that sign receipts of ended leases; the first signs, all are published. None: receipts are not signed'),
       ledger_seal_file: filePath.describe('32 bytes or more; seals records and events against a writer in Redis'),
     }).describe('keys of the broker itself'),
     limits: z
@@ -227,6 +286,7 @@ export const configSchema = z
         max_ttl_seconds: seconds(1, 86_400).default(3_600).describe('the longest a task may live in all'),
         live_leases_per_agent: z.int().min(1).default(1_000).describe('leases an agent may hold at once'),
         waiting_approvals_per_agent: z.int().min(1).default(20).describe('tasks of one declarer that may wait for approval at once'),
+        expiry_jitter_percent: z.number().min(0).max(50).default(0).describe('by how much a credential may live shorter than asked for, at random, so that what is granted together does not fall due together'),
         credentials_per_task: z.int().min(1).max(64).default(16).describe('credentials a declaration may ask for'),
         waiting_claims_per_agent: z.int().min(1).default(200).describe('tasks of one declarer that may wait for their agent at once'),
         claim_window_seconds: seconds(5, 86_400).default(300).describe('how long a task waits for its agent to claim it'),
@@ -255,7 +315,7 @@ export const configSchema = z
       .prefault({})
       .describe('how credentials are ended'),
     retention_seconds: seconds(60, 31_536_000).default(604_800).describe('how long ended tasks and leases can be looked up; the audit file is not touched'),
-    providers: z.record(name, z.discriminatedUnion('type', [vaultProvider, jwtProvider])).describe('systems that mint, by name'),
+    providers: z.record(name, z.discriminatedUnion('type', [vaultProvider, awsStsProvider, jwtProvider])).describe('systems that mint, by name'),
     credentials: z.record(name, credential).describe('what can be minted, by name; policy decides for whom'),
     introspection: z
       .strictObject({
@@ -278,8 +338,13 @@ export const configSchema = z
 export type Config = z.infer<typeof configSchema>;
 export type VaultProviderConfig = Extract<Config['providers'][string], { type: 'vault' }>;
 export type JwtProviderConfig = Extract<Config['providers'][string], { type: 'jwt' }>;
+export type AwsStsProviderConfig = Extract<Config['providers'][string], { type: 'aws-sts' }>;
+export type AwsLoginConfig = AwsStsProviderConfig['login']['api'];
 export type VaultLoginConfig = VaultProviderConfig['login']['api'];
 export type CredentialConfig = Config['credentials'][string];
+/** A credential that a Vault token role bounds. */
+export type VaultCredentialConfig = Extract<CredentialConfig, { token_role: string }>;
+export type AwsStsCredentialConfig = Extract<CredentialConfig, { kind: 'aws.sts' }>;
 export type ParamSchema = CredentialConfig['params'][string];
 export type OidcIssuerConfig = Config['identity']['issuers'][number];
 export type TrustDomainConfig = Config['identity']['trust_domains'][number];

@@ -1,5 +1,6 @@
 import type { Config } from '../config/config-schema.ts';
 import { createIssuerFetch } from '../identity/issuer-fetch.ts';
+import { awsCheck } from './aws-check.ts';
 import { runChecks, type Check, type Finding } from './check.ts';
 import { identityChecks } from './issuer-check.ts';
 import { auditCheck, keysCheck, policyCheck, portsCheck } from './local-checks.ts';
@@ -15,8 +16,9 @@ export interface DoctorOptions {
 
 /** Looks at all that a deployment hangs on. Changes nothing, mints nothing. */
 export function examine(config: Config, { vaultToken, only = [] }: DoctorOptions = {}): Promise<Finding[]> {
+  const clouds = Object.entries(config.providers).flatMap(([name, provider]) => (provider.type === 'aws-sts' ? [awsCheck(name, provider, config)] : []));
   const vaults = Object.entries(config.providers).flatMap(([name, provider]) => (provider.type === 'vault' ? [vaultCheck(name, provider, config, vaultToken)] : []));
-  const checks: Check[] = [redisCheck(config), ...vaults, ...identityChecks(config, createIssuerFetch(config)), keysCheck(config), auditCheck(config), policyCheck(config), portsCheck(config)];
+  const checks: Check[] = [redisCheck(config), ...vaults, ...clouds, ...identityChecks(config, createIssuerFetch(config)), keysCheck(config), auditCheck(config), policyCheck(config), portsCheck(config)];
   return runChecks(checks.filter(({ area }) => only.length === 0 || only.includes(area.split('.')[0] ?? '')));
 }
 

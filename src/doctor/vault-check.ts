@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import type { Config, CredentialConfig, VaultProviderConfig } from '../config/config-schema.ts';
+import type { Config, VaultCredentialConfig, VaultProviderConfig } from '../config/config-schema.ts';
 import { systemClock } from '../core/clock.ts';
 import { Secret } from '../core/secret.ts';
 import { VaultClient, VaultFailure } from '../providers/vault/vault-client.ts';
@@ -129,7 +129,7 @@ async function allowedOf(accessor: string, paths: readonly string[], client: Vau
 }
 
 async function lookAtRoles(name: string, client: VaultClient, config: Config, provider: VaultProviderConfig, person: Secret | undefined, signal: AbortSignal): Promise<Finding[]> {
-  const own = Object.values(config.credentials).filter((credential) => credential.provider === name && credential.kind !== 'jwt') as Exclude<CredentialConfig, { kind: 'jwt' }>[];
+  const own = Object.values(config.credentials).filter((credential) => 'token_role' in credential && credential.provider === name) as VaultCredentialConfig[];
   if (person === undefined) return [skipped('vault.token_role', `the token roles of ${own.length} credentials were not looked at: the broker may not read them`, 'run doctor with VAULT_TOKEN of a person who may read auth/token/roles/* and the database roles')];
   const longest = config.limits.max_ttl_seconds + provider.target_margin_seconds;
   // A minute of slack, since a role is one number for whatever margin is configured.

@@ -30,8 +30,8 @@ export async function claimTask(task: Task, ticket: string | undefined, caller: 
   const agent = { issuer: caller.issuer, subject: caller.subject };
   const wanted = task.credentials.map((credential) => stillConfigured(credential, deps.catalog));
   const decisionId = newDecisionId();
-  const basis = { taskId: task.id, agent, purpose: task.purpose, toolCall: null, decisionId, nowMs };
-  const mintable = wanted.map((credential) => intendLease(credential, basis));
+  const basis = { taskId: task.id, agent, purpose: task.purpose, actions: task.actions, toolCall: null, decisionId, nowMs };
+  const mintable = wanted.map((credential) => intendLease(credential, basis, deps));
   const intents = mintable.map(({ intent }) => intent);
 
   return withReservedRoom(agent, intents, deps, async (counters) => {

@@ -79,8 +79,8 @@ export async function declareTask(declaration: Declaration, caller: Workload, de
     return parkTask(envelope, decision, { withTicket: declaration.claim_ticket }, deps, slot);
   }
 
-  const basis = { taskId, agent, purpose: declaration.purpose, toolCall: null, decisionId, nowMs };
-  const mintable = wanted.map((credential) => intendLease(credential, basis));
+  const basis = { taskId, agent, purpose: declaration.purpose, actions: declaration.actions, toolCall: null, decisionId, nowMs };
+  const mintable = wanted.map((credential) => intendLease(credential, basis, deps));
   const intents = mintable.map(({ intent }) => intent);
   return withReservedRoom<DeclaredTask>(agent, intents, deps, async (counters) => {
     const decision = await decide(counters, [MINT]);

@@ -39,8 +39,8 @@ export async function extendTask(task: Task, ttlSeconds: number, deps: GrantDeps
 
   const renewable = leases.flatMap((lease) => {
     const dueAtMs = dueWithin(lease, endsAtMs, deps);
-    const provider = deps.catalog.get(lease.credential)?.provider;
-    const canRenew = provider !== undefined && 'renew' in provider;
+    // An intent to renew moves the time that a lease certainly lapses at: none is written for what cannot be renewed.
+    const canRenew = deps.catalog.get(lease.credential)?.capabilities.renewable === true;
     const longer = lease.state === 'active' && lease.handle !== null && dueAtMs > lease.dueAtMs;
     return canRenew && longer ? [{ lease, dueAtMs, lapsesAtMs: addMs(dueAtMs, TARGET_SLACK_MS) }] : [];
   });
@@ -53,6 +53,8 @@ export async function extendTask(task: Task, ttlSeconds: number, deps: GrantDeps
   const renewed = new Map(extended.leases.map((lease) => [lease.id, lease]));
   // Room that is given back too early is no more than a limit that holds a little less.
   await deps.ledger.prolong(task.agent, extended.leases).catch(() => undefined);
+  // They fall due later now; whether there is room for that, admission asked before their first mint.
+  for (const [provider, own] of Map.groupBy(extended.leases, (lease) => lease.provider)) await deps.ledger.reserveDue(provider, own, Number.MAX_SAFE_INTEGER).catch(() => undefined);
   return {
     task: extended.task,
     leases: leases.map((lease) => {

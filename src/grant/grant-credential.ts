@@ -58,9 +58,9 @@ interface GrantOptions {
 
 function grant(task: Task, wanted: WantedCredential, { toolCall, replaces, slot }: GrantOptions, deps: GrantDeps): Promise<DeclaredTask> {
   const nowMs = deps.clock.now();
-  const { agent, purpose } = task;
+  const { agent, purpose, actions } = task;
   const decisionId = newDecisionId();
-  const mintable = intendLease(wanted, { taskId: task.id, agent, purpose, toolCall, decisionId, nowMs });
+  const mintable = intendLease(wanted, { taskId: task.id, agent, purpose, actions, toolCall, decisionId, nowMs }, deps);
 
   return withReservedRoom(agent, [mintable.intent], deps, async (counters) => {
     const basis = { ...task, ...counters, environment: deps.environment, nowMs };

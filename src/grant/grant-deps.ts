@@ -1,9 +1,10 @@
 import type { Config } from '../config/config-schema.ts';
 import { newLeaseIdIn, shardOf, type DecisionId, type TaskId } from '../core/ids.ts';
 import { Problem } from '../core/problem.ts';
-import { addSeconds, type EpochMs } from '../core/time.ts';
+import { addMs, type EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { LeaseIntent, ToolCall } from '../ledger/lease.ts';
+import { DUE_WINDOW_MS } from '../ledger/due-room.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { PolicyEngine } from '../policy/decision.ts';
 import type { CredentialCatalog } from './credential-catalog.ts';
@@ -15,7 +16,7 @@ export interface GrantDeps extends MintLeasesDeps {
   readonly ledger: MintLeasesDeps['ledger'] &
     Pick<
       Ledger,
-      | 'reserve' | 'release' | 'prolong' | 'reserveWaiting' | 'releaseWaiting'
+      | 'reserve' | 'release' | 'prolong' | 'reserveDue' | 'releaseDue' | 'reserveWaiting' | 'releaseWaiting'
       | 'declareTask' | 'parkTask' | 'claimTask' | 'intendCredential' | 'intendRenewal' | 'extendTask'
       | 'getTask' | 'leasesOfTask' | 'endLease' | 'recordEvent' | 'refuseWhereLocked'
     >;
@@ -25,6 +26,8 @@ export interface GrantDeps extends MintLeasesDeps {
   readonly environment: string;
   /** Every configured issuer and trust domain of workloads. */
   readonly issuers: ReadonlySet<string>;
+  /** How many credentials of a provider can be ended in a second; more than anybody asks for where its own clock ends them. */
+  readonly revocationsPerSecond: (provider: string) => number;
   /** Tells the sweep of this process, if it has one, that there is something to end now. */
   readonly nudge: () => void;
   readonly observeDecision: (decision: JointDecision) => void;
@@ -35,19 +38,21 @@ export interface LeaseBasis {
   readonly taskId: TaskId;
   readonly agent: WorkloadId;
   readonly purpose: string;
+  readonly actions: readonly string[];
   readonly toolCall: ToolCall | null;
   readonly decisionId: DecisionId;
   readonly nowMs: EpochMs;
 }
 
 /** The intent of one lease, with the provider that will mint it. */
-export function intendLease(wanted: WantedCredential, basis: LeaseBasis): Mintable {
+export function intendLease(wanted: WantedCredential, basis: LeaseBasis, { limits }: Pick<GrantDeps, 'limits'>): Mintable {
   const { entry, ttlSeconds, params } = wanted;
   const intent: LeaseIntent = {
     id: newLeaseIdIn(shardOf(basis.taskId)),
     taskId: basis.taskId,
     agent: basis.agent,
     purpose: basis.purpose,
+    actions: basis.actions,
     credential: entry.name,
     kind: entry.capabilities.kind,
     provider: entry.provider.name,
@@ -56,10 +61,13 @@ export function intendLease(wanted: WantedCredential, basis: LeaseBasis): Mintab
     toolCall: basis.toolCall,
     decisionId: basis.decisionId,
     createdAtMs: basis.nowMs,
-    dueAtMs: addSeconds(basis.nowMs, ttlSeconds),
+    dueAtMs: addMs(basis.nowMs, jittered(ttlSeconds * 1000, limits.expiry_jitter_percent)),
   };
   return { intent, provider: entry.provider };
 }
+
+/** A life cut at random, so that what was granted together does not fall due together; a second at least. */
+export const jittered = (ms: number, percent: number, random: () => number = Math.random): number => Math.max(Math.min(ms, 1_000), Math.round(ms * (1 - (random() * percent) / 100)));
 
 /** The counters policy decides on, this request not included. */
 export interface AgentCounters {
@@ -73,8 +81,8 @@ export interface AgentCounters {
  */
 export async function withReservedRoom<T extends { readonly granted: readonly unknown[] }>(
   agent: WorkloadId,
-  leases: readonly Pick<LeaseIntent, 'id' | 'dueAtMs'>[],
-  deps: Pick<GrantDeps, 'ledger' | 'limits'>,
+  leases: readonly Pick<LeaseIntent, 'id' | 'dueAtMs' | 'provider'>[],
+  deps: Pick<GrantDeps, 'ledger' | 'limits' | 'revocationsPerSecond'>,
   grant: (counters: AgentCounters) => Promise<T>,
 ): Promise<T> {
   const limit = deps.limits.live_leases_per_agent;
@@ -84,9 +92,13 @@ export async function withReservedRoom<T extends { readonly granted: readonly un
       retryAfterSeconds: 30,
     });
   }
+  const byProvider = [...Map.groupBy(leases, ({ provider }) => provider)];
   // Room that cannot be given back now frees itself at the due time.
-  const giveBack = (): Promise<void> => deps.ledger.release(agent, leases.map(({ id }) => id)).catch(() => undefined);
+  const giveBack = async (): Promise<void> => {
+    await Promise.allSettled([deps.ledger.release(agent, leases.map(({ id }) => id)), ...byProvider.map(([provider, own]) => deps.ledger.releaseDue(provider, own.map(({ id }) => id)))]);
+  };
   try {
+    for (const [provider, own] of byProvider) await reserveDue(provider, own, deps);
     const result = await grant(counters);
     if (result.granted.length === 0) await giveBack();
     return result;
@@ -94,4 +106,13 @@ export async function withReservedRoom<T extends { readonly granted: readonly un
     await giveBack();
     throw error;
   }
+}
+
+/** Throws `revocation_capacity` where the provider could not end these in time, with all else that falls due then. */
+async function reserveDue(provider: string, leases: readonly Pick<LeaseIntent, 'id' | 'dueAtMs'>[], { ledger, revocationsPerSecond }: Pick<GrantDeps, 'ledger' | 'revocationsPerSecond'>): Promise<void> {
+  if (await ledger.reserveDue(provider, leases, revocationsPerSecond(provider))) return;
+  throw new Problem('revocation_capacity', `${provider}: too much falls due at that time to be ended then; ask again in a while, or for another lifetime`, {
+    members: { provider },
+    retryAfterSeconds: DUE_WINDOW_MS / 1000,
+  });
 }

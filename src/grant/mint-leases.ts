@@ -104,13 +104,16 @@ async function undo(
   options: { readonly by: WorkloadId; readonly endsTask: boolean },
   deps: MintLeasesDeps,
 ): Promise<void> {
+  const minted = attempts.filter((attempt) => attempt.ok);
+  let ours = minted;
   try {
-    await deps.ledger.failGrant({ taskId, leases: attempts.map(fateOf), endsTask: options.endsTask, by: options.by, failure });
+    const owedByNobody = await deps.ledger.failGrant({ taskId, leases: attempts.map(fateOf), endsTask: options.endsTask, by: options.by, failure });
+    ours = minted.filter(({ item }) => owedByNobody.includes(item.intent.id));
   } catch (error) {
     // The ledger cannot take the duty now. The intent is on record and will be swept; what we hold, we end ourselves.
     deps.log.error({ task: taskId, err: error }, 'the failed grant could not be recorded; revoking at once');
-    await Promise.all(attempts.filter((attempt) => attempt.ok).map((attempt) => revokeNow(attempt, deps)));
   }
+  await Promise.all(ours.map((attempt) => revokeNow(attempt, deps)));
 }
 
 async function revokeNow({ item, minted }: Extract<Attempt, { ok: true }>, deps: MintLeasesDeps): Promise<void> {
@@ -120,7 +123,7 @@ async function revokeNow({ item, minted }: Extract<Attempt, { ok: true }>, deps:
       if (result.outcome === 'failed') throw result.error;
     }
   } catch (error) {
-    deps.log.error({ lease: item.intent.id, err: error }, 'a minted credential could not be undone; the sweep will find its intent');
+    deps.log.error({ lease: item.intent.id, err: error }, 'a minted credential could not be undone; the sweep will find its intent, or the reconciler the credential');
   }
 }
 

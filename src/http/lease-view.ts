@@ -1,10 +1,12 @@
 import { toRfc3339, type EpochMs } from '../core/time.ts';
 import type { Lease } from '../ledger/lease.ts';
-import { deadlineOf } from '../ledger/lease-transitions.ts';
+import { exposureMs } from '../ledger/exposure.ts';
 import type { Answer } from './answer-schemas.ts';
 import type { leaseSchema } from './lease-schemas.ts';
 
 const instant = (ms: EpochMs | null): string | null => (ms === null ? null : toRfc3339(ms));
+
+const inSeconds = (ms: number | null): number | null => (ms === null ? null : ms / 1000);
 
 /** A lease as operators see it. */
 export const leaseView = (lease: Lease): Answer<typeof leaseSchema> => ({
@@ -28,7 +30,11 @@ export const leaseView = (lease: Lease): Answer<typeof leaseSchema> => ({
   next_try_at: instant(lease.nextTryAtMs),
   last_failure: lease.lastFailure,
   ended_at: instant(lease.finalAtMs),
-  exposure_seconds: lease.finalAtMs === null || lease.state === 'disclosed' ? null : Math.max(0, lease.finalAtMs - deadlineOf(lease)) / 1000,
+  applied_at: instant(lease.appliedAtMs),
+  verified_at: instant(lease.verifiedAtMs),
+  effective_by: instant(lease.effectiveByMs),
+  exposure_seconds: inSeconds(exposureMs(lease)),
   exposure_unbounded: lease.state === 'disclosed',
+  acknowledged: lease.acknowledged === null ? null : { by: lease.acknowledged.by, at: toRfc3339(lease.acknowledged.atMs), reason: lease.acknowledged.reason },
   tool_call: lease.toolCall,
 });

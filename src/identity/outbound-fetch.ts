@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { isIP, isIPv6, type LookupFunction } from 'node:net';
 import { Agent, request } from 'undici';
 import { addressFault } from './outbound-address.ts';
+import { withDeadline } from '../core/with-deadline.ts';
 
 export interface OutboundFetchOptions {
   readonly environment: 'production' | 'development';
@@ -48,9 +49,10 @@ const MAX_BODY_BYTES = 1024 * 1024;
 export function createOutboundFetch(options: OutboundFetchOptions): OutboundFetch {
   const resolve = options.resolve ?? resolveBySystem;
 
-  return async (text, { accept = 'application/json', signal } = {}) => {
+  return (text, { accept = 'application/json', signal } = {}) => withDeadline(TIMEOUT_MS, signal, (deadline) => fetchWithin(text, accept, deadline));
+
+  async function fetchWithin(text: string, accept: string, deadline: AbortSignal): ReturnType<OutboundFetch> {
     const url = allowedUrl(text, options);
-    const deadline = AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), ...(signal === undefined ? [] : [signal])]);
     const hostname = url.hostname.replace(/^\[|\]$/g, '');
     const addresses = isIP(hostname) === 0 ? await before(deadline, resolve(hostname)) : [hostname];
     if (addresses.length === 0) throw new OutboundRefused(`the host ${url.host} has no address`);
@@ -72,7 +74,7 @@ export function createOutboundFetch(options: OutboundFetchOptions): OutboundFetc
     } finally {
       await agent.destroy();
     }
-  };
+  }
 }
 
 function allowedUrl(text: string, { environment, allowHosts }: OutboundFetchOptions): URL {

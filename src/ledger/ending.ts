@@ -16,7 +16,7 @@ type Ending = Pick<Ledger, 'endTask' | 'endLease' | 'settle' | 'finishTask'>;
 const LEDGER: WorkloadId = { issuer: 'mayfly', subject: 'ledger' };
 
 /** The steps that end things. None is guarded: what must die, dies, whatever the clock or the audit log is doing. */
-export function createEnding(steps: LedgerSteps, room: Pick<Ledger, 'release' | 'releaseWaiting'>): Ending {
+export function createEnding(steps: LedgerSteps, room: Pick<Ledger, 'release' | 'releaseDue' | 'releaseWaiting'>): Ending {
   const { clock, reads, settings, event, taskEvent, commit, untilSettled } = steps;
 
   async function endTaskOnce(...[id, reason, by, facts]: Parameters<Ledger['endTask']>): Promise<Task | null | 'conflict'> {
@@ -72,13 +72,13 @@ export function createEnding(steps: LedgerSteps, room: Pick<Ledger, 'release' | 
       nowMs,
       expect: [leaseAt(lease)],
       writes: leaseWrites(after, false, settings, claimUntilMs),
-      events: [settleEvent(after, change, by, nowMs, (input) => event(nowMs, { ...input, facts: { ...input.facts, ...facts } }))],
+      events: [settleEvent(after, change, by, (input) => event(nowMs, { ...input, facts: { ...input.facts, ...facts } }))],
       count: [taskLiveKey(lease.taskId)],
     });
     if (result.outcome !== 'ok') return 'conflict';
     if (isFinal(after.state)) {
       // Room under the limit also frees itself at the due time; a lost release must not fail a settled lease.
-      await room.release(lease.agent, [lease.id]).catch(() => undefined);
+      await Promise.allSettled([room.release(lease.agent, [lease.id]), room.releaseDue(lease.provider, [lease.id])]);
       if (result.counts[0] === 0) await finishTask(lease.taskId);
     }
     return 'ok';

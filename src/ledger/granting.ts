@@ -6,7 +6,7 @@ import type { WorkloadId } from '../identity/caller.ts';
 import type { Task } from '../task/task.ts';
 import { declaredTask, taskAllows, taskTransition } from '../task/task-transitions.ts';
 import { fillSlot, type HeldSlot } from './idempotency.ts';
-import type { Lease, LeaseIntent } from './lease.ts';
+import { isFinal, type Lease, type LeaseIntent } from './lease.ts';
 import { allows, intendedLease, transition, type MintedFacts } from './lease-transitions.ts';
 import type { FailedLease, Ledger } from './ledger.ts';
 import { absent, leaseAt, taskAt, type LedgerSteps } from './ledger-steps.ts';
@@ -131,10 +131,10 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
       }),
 
     async failGrant({ taskId, leases: failed, endsTask, by, failure }) {
-      await untilSettled(async () => {
+      const owedByNobody = await untilSettled(async () => {
         const nowMs = clock.now();
         const [task, leases] = await readGrant(taskId, failed);
-        if (task === null) return 'done';
+        if (task === null) return failed;
         const changes = failed.flatMap((fate, index) => {
           const before = leases[index];
           if (!before || !allows(before.state, 'end_requested')) return [];
@@ -160,9 +160,11 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
             }),
           ),
         });
-        return result.outcome === 'ok' ? 'done' : 'conflict';
+        if (result.outcome !== 'ok') return 'conflict';
+        return failed.filter((_fate, index) => !isOwed(leases[index] ?? null));
       });
       await finishTask(taskId);
+      return owedByNobody.map(({ leaseId }) => leaseId);
     },
 
     async intendRenewal(leases, by) {
@@ -225,6 +227,9 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
 }
 
 const changedMeanwhile = (detail: string): Problem => new Problem('task_not_active', detail);
+
+/** Whether the record will see to it that the lease ends. */
+const isOwed = (lease: Lease | null): boolean => lease !== null && !isFinal(lease.state);
 
 const mintedFacts = (failed: FailedLease): { minted?: MintedFacts } =>
   failed.fate === 'revoke' && failed.minted !== null ? { minted: failed.minted } : {};

@@ -9,15 +9,25 @@ export type LeaseChange =
   | { readonly type: 'renewed'; readonly dueAtMs: EpochMs; readonly targetExpiresAtMs: EpochMs; readonly lapsesAtMs: EpochMs }
   | { readonly type: 'abandoned'; readonly atMs: EpochMs }
   | { readonly type: 'end_requested'; readonly atMs: EpochMs; readonly reason: RevocationReason; readonly minted?: MintedFacts }
-  /** `seenUnopenedAtMs`: of what is handed over wrapped, when the target last said that nobody had opened it. */
-  | { readonly type: 'revoked'; readonly atMs: EpochMs; readonly seenUnopenedAtMs?: EpochMs }
+  | ({ readonly type: 'revoked'; readonly atMs: EpochMs } & EndEvidence)
   | { readonly type: 'lapsed'; readonly atMs: EpochMs }
   /** A static secret was opened, or may have been: nothing ends it but a rotation. */
   | { readonly type: 'disclosed'; readonly atMs: EpochMs }
   /** The target cannot end it early: wait for its own clock. */
   | { readonly type: 'left_to_lapse'; readonly lapsesAtMs: EpochMs }
   | { readonly type: 'attempt_failed'; readonly nextTryAtMs: EpochMs; readonly failure: string; readonly stuck: boolean }
-  | { readonly type: 'retry_requested'; readonly atMs: EpochMs };
+  | { readonly type: 'retry_requested'; readonly atMs: EpochMs }
+  /** A person has seen that it is overdue. It stays so, is counted so, and is tried as before. */
+  | { readonly type: 'acknowledged'; readonly atMs: EpochMs; readonly by: string; readonly reason: string };
+
+/** What the target said of a revocation, where it said it. */
+export interface EndEvidence {
+  readonly appliedAtMs?: EpochMs;
+  readonly verifiedAtMs?: EpochMs;
+  readonly effectiveByMs?: EpochMs;
+  /** Of what is handed over wrapped: when the target last said that nobody had opened it. */
+  readonly seenUnopenedAtMs?: EpochMs;
+}
 
 /** Known of a credential that was minted but never activated. */
 export interface MintedFacts {
@@ -39,6 +49,7 @@ const ALLOWED_FROM: Readonly<Record<LeaseChange['type'], readonly LeaseState[]>>
   left_to_lapse: ['revoking', 'stuck'],
   attempt_failed: ['revoking', 'stuck'],
   retry_requested: ['stuck'],
+  acknowledged: ['stuck'],
 };
 
 /** A change that the lease's state does not allow; the caller worked on an old picture. */
@@ -64,6 +75,10 @@ export function intendedLease(intent: LeaseIntent): Lease {
     attempts: 0,
     nextTryAtMs: null,
     finalAtMs: null,
+    appliedAtMs: null,
+    verifiedAtMs: null,
+    effectiveByMs: null,
+    acknowledged: null,
     lastFailure: null,
   };
 }
@@ -102,6 +117,15 @@ export function transition(lease: Lease, change: LeaseChange): Lease {
         revocationDueAtMs: Math.min(change.atMs, lease.dueAtMs) as EpochMs,
       };
     case 'revoked':
+      return {
+        ...next,
+        state: 'revoked',
+        finalAtMs: change.atMs,
+        nextTryAtMs: null,
+        appliedAtMs: change.appliedAtMs ?? change.atMs,
+        verifiedAtMs: change.verifiedAtMs ?? null,
+        effectiveByMs: change.effectiveByMs ?? null,
+      };
     case 'lapsed':
     case 'disclosed':
       return { ...next, state: change.type, finalAtMs: change.atMs, nextTryAtMs: null };
@@ -117,6 +141,8 @@ export function transition(lease: Lease, change: LeaseChange): Lease {
       };
     case 'retry_requested':
       return { ...next, state: 'revoking', nextTryAtMs: change.atMs };
+    case 'acknowledged':
+      return { ...next, acknowledged: { by: change.by, atMs: change.atMs, reason: change.reason } };
     default:
       return change satisfies never;
   }

@@ -23,7 +23,7 @@ export const isFinal = (state: LeaseState): boolean => FINAL_LEASE_STATES.has(st
 export type Revocability = 'exact' | 'eventual' | 'none';
 
 /** `vault.dynamic`, `vault.token`, `jwt` and so on: provider type and kind. */
-export type CredentialKind = 'vault.token' | 'vault.dynamic' | 'vault.kv' | 'jwt';
+export type CredentialKind = 'vault.token' | 'vault.dynamic' | 'vault.kv' | 'aws.sts' | 'jwt';
 
 /** A tool call an extra credential was asked for. */
 export interface ToolCall {
@@ -40,6 +40,8 @@ export interface LeaseIntent {
   readonly taskId: TaskId;
   readonly agent: WorkloadId;
   readonly purpose: string;
+  /** What the task declared that it will do. */
+  readonly actions: readonly string[];
   readonly credential: string;
   readonly kind: CredentialKind;
   readonly provider: string;
@@ -83,6 +85,12 @@ export interface Lease extends LeaseIntent {
   readonly attempts: number;
   readonly nextTryAtMs: EpochMs | null;
   readonly finalAtMs: EpochMs | null;
+  /** When the target took the order to end it, when it was asked again and showed it ended, and when that holds everywhere. Null where not known. */
+  readonly appliedAtMs: EpochMs | null;
+  readonly verifiedAtMs: EpochMs | null;
+  readonly effectiveByMs: EpochMs | null;
+  /** Who took note of an overdue end, when and why; nothing else changes by it. */
+  readonly acknowledged: { readonly by: string; readonly atMs: EpochMs; readonly reason: string } | null;
   /** The last failure in our own words; never the target's text, which could hold a secret. */
   readonly lastFailure: string | null;
 }

@@ -91,6 +91,11 @@ export interface Ledger extends RevocationRecords {
   release(agent: WorkloadId, leases: readonly LeaseId[]): Promise<void>;
   /** Leases that live longer keep their room as long. */
   prolong(agent: WorkloadId, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[]): Promise<void>;
+  /** Room among what falls due at a provider; false where more would fall due at once than `perSecond` can end. */
+  reserveDue(provider: string, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[], perSecond: number): Promise<boolean>;
+  releaseDue(provider: string, leases: readonly LeaseId[]): Promise<void>;
+  /** How many leases of a provider fall due in each of the next sixty minutes. */
+  dueForecast(provider: string, nowMs: EpochMs): Promise<readonly number[]>;
   /** Room for a task that waits, with its declarer; false when there is none. */
   reserveWaiting(declarer: WorkloadId, state: WaitingState, task: TaskId, untilMs: EpochMs, limit: number): Promise<boolean>;
   releaseWaiting(declarer: WorkloadId, state: WaitingState, task: TaskId): Promise<void>;
@@ -129,7 +134,10 @@ export interface Ledger extends RevocationRecords {
   intendCredential(task: Task, intent: LeaseIntent, by: WorkloadId, slot?: HeldSlot): Promise<Task>;
   /** Records the handles; `refused` when the task ended meanwhile: the minter must then revoke. */
   activate(taskId: TaskId, minted: readonly MintedLease[], by: WorkloadId): Promise<'active' | 'refused'>;
-  /** Records how each lease of a failed grant ended, and ends the task where the grant was all it had. */
+  /**
+   * Records how each lease of a failed grant ended, and ends the task where the grant was all it had. Answers the leases that
+   * nobody will end any more, being recorded as ended already or not at all: what was minted for them, the minter must end.
+   */
   failGrant(grant: {
     readonly taskId: TaskId;
     readonly leases: readonly FailedLease[];
@@ -137,7 +145,7 @@ export interface Ledger extends RevocationRecords {
     readonly by: WorkloadId;
     /** In our own words; goes on the record. */
     readonly failure: string;
-  }): Promise<void>;
+  }): Promise<readonly LeaseId[]>;
   /**
    * Records how long each target may be made to keep a credential, before it is asked to. Answers the leases as they
    * then are, or null when one changed meanwhile: it is being revoked, and must not be renewed.

@@ -56,8 +56,13 @@ export const revocationOpenKey = (id: RevocationId): string => inShard(shardOf(i
 export const openRevocationsKey = (shard: Shard): string => inShard(shard, 'revocations');
 /** Hash: every lock, in this shard's copy. Grants name its generation, so that none slips past a lock written meanwhile. */
 export const locksKey = (shard: Shard): string => inShard(shard, 'locks');
+/** String: who may do what only one process at a time may do. */
+export const turnKey = (name: string): string => inShard(shardOfName(name), `turn:${createHash('sha256').update(name).digest('hex').slice(0, 32)}`);
 /** Hash: what became of a request that may be repeated. */
 export const idempotencyKey = (shard: Shard, id: string): string => inShard(shard, `idempotency:${id}`);
+
+/** Sorted set in the provider's own shard: its live leases by due time, for admission and forecast. Expires by itself. */
+export const providerDueKey = (provider: string): string => inShard(shardOfName(provider), `provider:${provider}:due`);
 
 /** Sorted set in a declarer's own shard: its tasks in a waiting state by the instant they stop waiting. Expires by itself. */
 export const agentWaitingKey = (declarer: WorkloadId, state: WaitingState): string =>

@@ -1,5 +1,6 @@
 import { SHARDS, shardOf, type LeaseId } from '../core/ids.ts';
 import { defineScript } from '../core/redis-script.ts';
+import { createDueRoom } from './due-room.ts';
 import { createEnding } from './ending.ts';
 import { createGranting } from './granting.ts';
 import { createIdempotency } from './idempotency.ts';
@@ -18,11 +19,13 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
   const runClaim = defineScript(redis, 'mayflyClaim', new URL('./scripts/claim.lua', import.meta.url));
   const room = createRoom(steps);
   const locks = createLocks(steps);
-  const ending = createEnding(steps, room);
+  const dueRoom = createDueRoom(steps);
+  const ending = createEnding(steps, { ...room, ...dueRoom });
 
   return {
     ...steps.reads,
     ...room,
+    ...dueRoom,
     ...ending,
     ...createGranting(steps, (id) => ending.finishTask(id)),
     ...createIdempotency(steps),

@@ -1,8 +1,9 @@
 import type { AuditEvent, SealedEvent } from '../audit/audit-event.ts';
-import { toRfc3339, type EpochMs } from '../core/time.ts';
+import { toRfc3339 } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { Lease } from './lease.ts';
-import { deadlineOf, type LeaseChange } from './lease-transitions.ts';
+import { exposureMs } from './exposure.ts';
+import type { EndEvidence, LeaseChange } from './lease-transitions.ts';
 
 /** What the audit log says of a lease. */
 export const leaseFacts = (lease: Lease): Record<string, unknown> => ({
@@ -26,10 +27,16 @@ const TYPE_OF = {
   revoked: 'lease.revoked',
   lapsed: 'lease.lapsed',
   disclosed: 'lease.disclosed',
-  left_to_lapse: 'lease.revocation_failed',
+  left_to_lapse: 'lease.lapsing',
   attempt_failed: 'lease.revocation_failed',
   retry_requested: 'lease.revoking',
+  acknowledged: 'lease.acknowledged',
 } as const satisfies Record<LeaseChange['type'], AuditEvent['type']>;
+
+const evidenceFacts = ({ appliedAtMs, verifiedAtMs, effectiveByMs, seenUnopenedAtMs }: EndEvidence): Record<string, string> => {
+  const instants = { applied_at: appliedAtMs, verified_at: verifiedAtMs, effective_by: effectiveByMs, seen_unopened_at: seenUnopenedAtMs };
+  return Object.fromEntries(Object.entries(instants).flatMap(([name, ms]) => (ms === undefined ? [] : [[name, toRfc3339(ms)]])));
+};
 
 type EventInput = Pick<AuditEvent, 'type' | 'task' | 'leases' | 'agent' | 'by' | 'facts'>;
 
@@ -38,12 +45,11 @@ export function settleEvent(
   after: Lease,
   change: LeaseChange,
   by: WorkloadId,
-  nowMs: EpochMs,
   seal: (input: EventInput) => SealedEvent,
 ): SealedEvent {
   const ended = change.type === 'revoked' || change.type === 'lapsed';
   return seal({
-    type: after.state === 'stuck' ? 'lease.stuck' : TYPE_OF[change.type],
+    type: after.state === 'stuck' && change.type !== 'acknowledged' ? 'lease.stuck' : TYPE_OF[change.type],
     task: after.taskId,
     leases: [after.id],
     agent: after.agent,
@@ -52,11 +58,12 @@ export function settleEvent(
       purpose: after.purpose,
       ...leaseFacts(after),
       ...(after.revocationReason === null ? {} : { reason: after.revocationReason }),
-      ...(ended ? { exposure_ms: Math.max(0, nowMs - deadlineOf(after)), attempts: after.attempts } : {}),
-      ...(change.type === 'revoked' && change.seenUnopenedAtMs !== undefined ? { seen_unopened_at: toRfc3339(change.seenUnopenedAtMs) } : {}),
+      ...(ended ? { exposure_ms: exposureMs(after), attempts: after.attempts } : {}),
+      ...(change.type === 'revoked' ? evidenceFacts(change) : {}),
       ...(change.type === 'disclosed' ? { exposure: 'unbounded', attempts: after.attempts } : {}),
       ...(change.type === 'attempt_failed' ? { failure: change.failure, next_try_at: toRfc3339(change.nextTryAtMs) } : {}),
-      ...(change.type === 'left_to_lapse' ? { failure: 'the target cannot end it early', lapses_at: toRfc3339(change.lapsesAtMs) } : {}),
+      ...(change.type === 'acknowledged' ? { acknowledged: change.reason } : {}),
+      ...(change.type === 'left_to_lapse' ? { lapses_at: toRfc3339(change.lapsesAtMs) } : {}),
     },
   });
 }

@@ -1,6 +1,7 @@
 import type { LeaseId } from '../core/ids.ts';
 import type { Secret } from '../core/secret.ts';
 import type { EpochMs } from '../core/time.ts';
+import type { EndEvidence } from '../ledger/lease-transitions.ts';
 import type { CredentialKind, Handle, LeaseIntent, Revocability } from '../ledger/lease.ts';
 
 /** What one configured credential of a provider can promise. Policy may decide on it; nothing is claimed beyond it. */
@@ -13,6 +14,8 @@ export interface Capabilities {
   readonly endsOpenSessions: boolean;
   /** How long after an accepted revocation the credential may still work. */
   readonly propagationSeconds: number;
+  /** Whether `renew` can make a live one last longer. */
+  readonly renewable: boolean;
   /** Whether `list` can find live credentials at the target. */
   readonly canList: boolean;
 }
@@ -51,8 +54,7 @@ export type Renewed = Pick<Minted, 'targetExpiresAtMs' | 'lapsesAtMs'>;
 
 /** The result for one lease. A failure is a value, never a throw: the caller must record it. */
 export type RevocationResult =
-  /** `seenUnopenedAtMs`: of what is handed over wrapped, when the target last said that nobody had opened it. */
-  | { readonly leaseId: LeaseId; readonly outcome: 'revoked'; readonly seenUnopenedAtMs?: EpochMs }
+  | { readonly leaseId: LeaseId; readonly outcome: 'revoked'; readonly evidence?: EndEvidence }
   /** A static secret was opened, or nobody can say that it was not: nothing ends it but a rotation. */
   | { readonly leaseId: LeaseId; readonly outcome: 'disclosed' }
   /** The target cannot end it early; it ends by its own clock at `atMs`. */
@@ -75,13 +77,15 @@ export interface CredentialProvider {
   mint(intent: LeaseIntent, signal: AbortSignal): Promise<Minted>;
   /**
    * Asks the target to keep a credential longer. Null where this credential cannot be renewed. Absent where none of this
-   * provider can. Throws `ProviderError`. What was revoked is never revived.
+   * provider is `renewable`. Throws `ProviderError`. What was revoked is never revived.
    */
   renew?(order: RenewalOrder, signal: AbortSignal): Promise<Renewed | null>;
   /** Ends credentials; revoking twice, or the missing, is a success. Yields one result for each order, in any order. */
   revokeMany(orders: readonly RevocationOrder[], signal: AbortSignal): AsyncIterable<RevocationResult>;
   /** What is live at the target under our deployment id. Absent where the target cannot list. */
   list?(signal: AbortSignal): AsyncIterable<LiveCredential>;
+  /** Removes what revocations left at the target and time has made superfluous. Absent where they leave nothing. */
+  tidy?(signal: AbortSignal): Promise<void>;
   /** Answers when the target is usable; throws `ProviderError` otherwise. */
   checkHealth(signal: AbortSignal): Promise<void>;
   /** Stops renewals and closes connections. */

@@ -1,6 +1,7 @@
 import { circuitBreaker, ConsecutiveBreaker, ExponentialBackoff, handleWhen, isBrokenCircuitError } from 'cockatiel';
 import pLimit, { type LimitFunction } from 'p-limit';
 import { ProviderError, type CredentialProvider } from './credential-provider.ts';
+import { withDeadline } from '../core/with-deadline.ts';
 
 export interface GuardSettings {
   /** Mints at once; the others wait their turn. */
@@ -32,10 +33,9 @@ export function guardProvider(provider: CredentialProvider, { maxInFlight, mintT
   const unavailable = (message: string): ProviderError => new ProviderError(provider.name, 'unavailable', message);
 
   const mint: CredentialProvider['mint'] = async (intent, callerSignal) => {
-    const signal = AbortSignal.any([callerSignal, AbortSignal.timeout(mintTimeoutMs)]);
     try {
       // Waiting is outside the breaker: a long queue of our own is no sign that the target is away.
-      return await inTurn(turn, signal, () => breaker.execute(() => provider.mint(intent, signal)));
+      return await withDeadline(mintTimeoutMs, callerSignal, (signal) => inTurn(turn, signal, () => breaker.execute(() => provider.mint(intent, signal))));
     } catch (error) {
       if (error instanceof ProviderError) throw error;
       if (error instanceof WaitedTooLong) throw unavailable('too many mints are waiting; this one waited too long');
@@ -52,6 +52,7 @@ export function guardProvider(provider: CredentialProvider, { maxInFlight, mintT
     ...(provider.renew === undefined ? {} : { renew: provider.renew.bind(provider) }),
     revokeMany: (orders, signal) => provider.revokeMany(orders, signal),
     ...(provider.list === undefined ? {} : { list: provider.list.bind(provider) }),
+    ...(provider.tidy === undefined ? {} : { tidy: provider.tidy.bind(provider) }),
     checkHealth: (signal) => provider.checkHealth(signal),
     close: () => provider.close(),
   };

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CredentialProvider } from './credential-provider.ts';
+import { withDeadline } from '../core/with-deadline.ts';
 
 export interface ProviderState {
   readonly name: string;
@@ -52,7 +53,7 @@ export class ProviderWatch {
 
   async #ask(provider: CredentialProvider): Promise<ProviderState> {
     try {
-      await provider.checkHealth(AbortSignal.any([this.#stop.signal, AbortSignal.timeout(TIMEOUT_MS)]));
+      await withDeadline(TIMEOUT_MS, this.#stop.signal, (signal) => provider.checkHealth(signal));
       return { name: provider.name, ok: true, detail: 'answers' };
     } catch (error) {
       return { name: provider.name, ok: false, detail: error instanceof Error ? error.message : 'does not answer' };

@@ -6,7 +6,9 @@ import type { MetricsSnapshot } from '../telemetry/metrics.ts';
 import type { RevocationQueues } from './revocation-queues.ts';
 
 export interface SnapshotSources {
-  readonly ledger: Pick<Ledger, 'snapshot' | 'listLocks'>;
+  readonly ledger: Pick<Ledger, 'snapshot' | 'listLocks' | 'dueForecast'>;
+  /** Providers whose expiries are forecast. */
+  readonly forecastOf: readonly string[];
   readonly queues: Pick<RevocationQueues, 'depths'> | undefined;
   readonly providers: Pick<ProviderWatch, 'states'>;
   readonly redisTimeMs: () => Promise<number>;
@@ -20,11 +22,12 @@ const WITHIN: readonly (readonly [label: string, ms: number])[] = [['1m', 60_000
 export function metricsSnapshot(sources: SnapshotSources): () => Promise<MetricsSnapshot> {
   return async () => {
     const nowMs = sources.clock.now();
-    const [snapshot, locks, queues, redisMs] = await Promise.all([
+    const [snapshot, locks, queues, redisMs, forecast] = await Promise.all([
       sources.ledger.snapshot(nowMs),
       sources.ledger.listLocks(),
       sources.queues?.depths() ?? [],
       sources.redisTimeMs(),
+      Promise.all(sources.forecastOf.map(async (provider) => ({ provider, perMinute: await sources.ledger.dueForecast(provider, nowMs) }))),
     ]);
     const live = snapshot.leases.filter((lease) => !isFinal(lease.state));
     return {
@@ -32,6 +35,7 @@ export function metricsSnapshot(sources: SnapshotSources): () => Promise<Metrics
       expiring: WITHIN.flatMap(([within, ms]) =>
         countBy(live.filter((lease) => lease.dueAtMs - nowMs <= ms), (lease) => lease.provider).map(([key, count]) => ({ provider: key[0] ?? '', within, count })),
       ),
+      forecast,
       overdue: snapshot.overdue,
       oldestOverdueSeconds: snapshot.oldestOverdueMs / 1000,
       disclosed: snapshot.disclosed,

@@ -6,6 +6,7 @@ import { isFinal, type Lease, type LeaseIntent } from '../ledger/lease.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { TamperedRecord } from '../ledger/record-seal.ts';
 import type { CredentialProvider, LiveCredential } from '../providers/credential-provider.ts';
+import { withDeadline } from '../core/with-deadline.ts';
 
 export interface ReconcilerDeps {
   readonly ledger: Pick<Ledger, 'getLease' | 'recordEvent' | 'prune'>;
@@ -66,9 +67,8 @@ export class Reconciler {
   async reconcileOnce(): Promise<number> {
     let revoked = 0;
     for (const provider of this.#deps.providers.values()) {
-      if (provider.list === undefined) continue;
       try {
-        revoked += await this.#reconcileProvider(provider);
+        revoked += await withDeadline(this.#deps.settings.timeoutMs, this.#stop.signal, (signal) => this.#reconcileProvider(provider, signal));
       } catch (error) {
         this.#deps.log.warn({ provider: provider.name, err: error }, 'the provider could not be reconciled; tried again at the next round');
       }
@@ -77,8 +77,8 @@ export class Reconciler {
     return revoked;
   }
 
-  async #reconcileProvider(provider: CredentialProvider): Promise<number> {
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(this.#deps.settings.timeoutMs)]);
+  async #reconcileProvider(provider: CredentialProvider, signal: AbortSignal): Promise<number> {
+    await provider.tidy?.(signal);
     const startedAtMs = this.#deps.clock.now();
     const orphans: Orphan[] = [];
     let brokeOff: { readonly error: unknown } | undefined;
@@ -147,6 +147,7 @@ function orphanIntent(live: LiveCredential, provider: string): LeaseIntent {
     taskId: `tsk_${live.leaseId.slice(4)}` as LeaseIntent['taskId'],
     agent: { issuer: 'unknown', subject: 'unknown' },
     purpose: 'unknown',
+    actions: [],
     credential: 'unknown',
     kind: 'vault.token',
     provider,

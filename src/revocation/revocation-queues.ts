@@ -1,6 +1,7 @@
 import { Queue, Worker, type ConnectionOptions } from 'bullmq';
 import type { CredentialProvider } from '../providers/credential-provider.ts';
 import { revokeLeases, type DuePair, type RevokeLeasesDeps } from './revoke-leases.ts';
+import { withDeadline } from '../core/with-deadline.ts';
 
 export interface RevocationQueuesDeps extends RevokeLeasesDeps {
   /** Connections for BullMQ: unlike the ledger's, these wait for Redis for as long as it takes. */
@@ -97,8 +98,7 @@ export class RevocationQueues {
   }
 
   async #work(provider: CredentialProvider, leases: readonly DuePair[]): Promise<void> {
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(this.#deps.batchTimeoutMs)]);
-    await revokeLeases(provider, leases, signal, this.#deps);
+    await withDeadline(this.#deps.batchTimeoutMs, this.#stop.signal, (signal) => revokeLeases(provider, leases, signal, this.#deps));
   }
 }
 

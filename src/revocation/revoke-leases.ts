@@ -94,7 +94,7 @@ type ResultChange = Extract<LeaseChange, { type: 'revoked' | 'disclosed' | 'left
 function changeFor(lease: Lease, result: RevocationResult, nowMs: EpochMs, retry: RetrySettings): ResultChange {
   switch (result.outcome) {
     case 'revoked':
-      return { type: 'revoked', atMs: nowMs, ...(result.seenUnopenedAtMs === undefined ? {} : { seenUnopenedAtMs: result.seenUnopenedAtMs }) };
+      return { type: 'revoked', atMs: nowMs, ...result.evidence };
     case 'disclosed':
       return { type: 'disclosed', atMs: nowMs };
     case 'lapses':

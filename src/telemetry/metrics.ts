@@ -7,6 +7,8 @@ export interface MetricsSnapshot {
   readonly tasks?: readonly { state: string; count: number }[];
   readonly active: readonly { provider: string; class: string; count: number }[];
   readonly expiring: readonly { provider: string; within: string; count: number }[];
+  /** What falls due in each of the next minutes, by provider. */
+  readonly forecast: readonly { provider: string; perMinute: readonly number[] }[];
   readonly overdue: number;
   readonly oldestOverdueSeconds: number;
   readonly stuck: number;
@@ -48,6 +50,7 @@ export function createMetrics(version: string) {
     tasks: new Gauge({ name: 'mayfly_tasks', help: 'Tasks by state', labelNames: ['state'], registers }),
     active: new Gauge({ name: 'mayfly_credentials_active', help: 'Live credentials', labelNames: ['provider', 'class'], registers }),
     expiring: new Gauge({ name: 'mayfly_credentials_expiring', help: 'Live credentials that fall due within a time', labelNames: ['provider', 'within'], registers }),
+    forecast: new Gauge({ name: 'mayfly_expiries_forecast', help: 'Live credentials that fall due in one of the next 60 minutes; minute 0 is this one', labelNames: ['provider', 'minute'], registers }),
     overdue: new Gauge({ name: 'mayfly_revocations_overdue', help: 'Leases past their due time that are not final', registers }),
     oldest: new Gauge({ name: 'mayfly_revocation_oldest_overdue_seconds', help: 'How late the latest of them is', registers }),
     stuck: new Gauge({ name: 'mayfly_leases_stuck', help: 'Revocations overdue past their budget or refused for good', registers }),
@@ -87,6 +90,7 @@ export function createMetrics(version: string) {
       for (const { provider, within, count } of snapshot.expiring) gauges.expiring.set({ provider, within }, count);
       for (const { queue, state, jobs } of snapshot.queues) gauges.queues.set({ queue, state }, jobs);
       for (const { name, up } of snapshot.upstreams) gauges.upstream.set({ name }, up ? 1 : 0);
+      for (const { provider, perMinute } of snapshot.forecast) for (const [minute, count] of perMinute.entries()) gauges.forecast.set({ provider, minute: String(minute) }, count);
       gauges.overdue.set(snapshot.overdue);
       gauges.oldest.set(snapshot.oldestOverdueSeconds);
       gauges.stuck.set(snapshot.stuck);

@@ -73,14 +73,15 @@ describe('the files a configuration names', () => {
   it('are every path that the schema knows', () => {
     const text = RIGHT.replace('      api: { method: token_file, file: api-token }', '      api: { method: approle, role_id_file: r, secret_id_file: s }')
       .replace('    address: https://vault.test:8200', '    address: https://vault.test:8200\n    ca_file: c')
-      .replace('  ledger_seal_file: seal', '  ledger_seal_file: seal\n  checkpoint_key_files: [k]')
+      .replace('  ledger_seal_file: seal', '  ledger_seal_file: seal\n  checkpoint_key_files: [k]\n  receipt_key_files: [q]')
       .replace('  url: redis://redis.test:6379', '  url_file: u')
       .replace('    - issuer: https://issuer.test', '    - issuer: https://issuer.test\n      ca_file: c')
       .replace('  audience: mayfly-operators', '  audience: mayfly-operators\n  ca_file: c');
-    const shapeOf = (key: readonly (string | number)[]): string => key.filter((part) => typeof part === 'string' && !['tokens', 'vault-main', 'api', 'worker', 'reconciler'].includes(part)).join('.');
+    const shapeOf = (key: readonly (string | number)[]): string => key.filter((part) => typeof part === 'string' && !['tokens', 'tokens-of-aws', 'vault-main', 'api', 'worker', 'reconciler'].includes(part)).join('.');
     const withTokens = text.replace('worker: { method: token_file, file: worker-token }', 'worker: { method: jwt, role: w, jwt_file: j }')
       .replace('api: { method: approle, role_id_file: r, secret_id_file: s }', 'api: { method: kubernetes, role: a }');
-    const found = new Set([text, withTokens].flatMap((each) => filesOf(load(each)).map(({ key }) => shapeOf(key))));
+    const withAws = RIGHT.replace('  tokens:', '  tokens-of-aws:\n    type: aws-sts\n    region: eu-central-1\n    login: { api: { method: credentials_file, credentials_file: f }, worker: { method: web_identity, role_arn: "arn:aws:iam::111122223333:role/w", token_file: t } }\n  tokens:');
+    const found = new Set([text, withTokens, withAws].flatMap((each) => filesOf(load(each)).map(({ key }) => shapeOf(key))));
     expect([...found].sort()).toEqual([...pathKeys(z.toJSONSchema(configSchema, { io: 'input' }), [])].sort());
   });
 });

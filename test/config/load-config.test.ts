@@ -37,8 +37,8 @@ const BAD: readonly Bad[] = [
   ['a lifetime of nothing', `${RIGHT}limits:\n  default_ttl_seconds: 0\n`, 45, 'limits.default_ttl_seconds', 'must be at least 1; found 0'],
   ['YAML 1.1’s yes', changed('    path: database', '    ends_open_sessions: yes\n    path: database'), 38, 'credentials.orders-db.ends_open_sessions', 'must be true or false; found "yes"'],
   ['an unknown environment', `environment: staging\n${RIGHT}`, 1, 'environment', 'must be one of production, development; found "staging"'],
-  ['an unknown provider type', changed('    type: vault', '    type: hashicorp'), 22, 'providers.vault-main.type', 'must be one of vault, jwt; found "hashicorp"'],
-  ['no provider type', changed('    type: vault\n', ''), 21, 'providers.vault-main.type', 'is required, and must be one of vault, jwt'],
+  ['an unknown provider type', changed('    type: vault', '    type: hashicorp'), 22, 'providers.vault-main.type', 'must be one of vault, aws-sts, jwt; found "hashicorp"'],
+  ['no provider type', changed('    type: vault\n', ''), 21, 'providers.vault-main.type', 'is required, and must be one of vault, aws-sts, jwt'],
   ['an unknown login', changed('method: token_file, file: worker-token', 'method: magic'), 26, 'providers.vault-main.login.worker.method', /must be one of approle, jwt, kubernetes, token_file/],
   ['an algorithm with a shared key', changed(ISSUER, `${ISSUER}\n      algorithms: [HS256]`), 6, 'identity.issuers.0.algorithms.0', /must be one of RS256, .*EdDSA/],
   ['the algorithm none', changed(ISSUER, `${ISSUER}\n      algorithms: [none]`), 6, 'identity.issuers.0.algorithms.0', /must be one of RS256/],
@@ -214,6 +214,7 @@ describe('a loaded configuration', () => {
       ['orders-db', 'vault.dynamic'],
       ['vault-token', 'vault.token'],
       ['payments-api-key', 'vault.kv'],
+      ['reports-bucket', 'aws.sts'],
       ['task-token', 'jwt'],
       ['task-reference', 'jwt'],
     ]);

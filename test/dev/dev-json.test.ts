@@ -20,6 +20,11 @@ const whole: Stack = {
   redis: { ...stopped, port: 4, pid: 1, url: 'redis://default:pw@127.0.0.1:4' },
   postgres: { ...stopped, ...login, pid: 2, adminUrl: 'postgresql://x', openbaoLogin: login },
   openbao: { ...stopped, address: 'http://127.0.0.1:6', rootToken: 'root', pid: 3 },
+  aws: {
+    ...stopped,
+    ...{ endpoint: 'http://127.0.0.1:8', region: 'eu-central-1', pid: 9, bucket: 'reports', roleArns: [], credentialsFiles: { api: '/k', worker: '/l' } },
+    root: { accessKeyId: 'AKIA', secretAccessKey: 'x' },
+  },
   workloads: issuer('workloads'),
   operators: issuer('operators'),
   tokenFiles: {
@@ -52,11 +57,12 @@ describe('dev.json', () => {
       redis_url: 'redis://default:pw@127.0.0.1:4',
       openbao: { address: 'http://127.0.0.1:6', token_file: '/run/root-token' },
       postgres: { host: '127.0.0.1', port: 5, database: 'orders', admin_url_file: '/run/admin-url' },
+      aws: { endpoint: 'http://127.0.0.1:8', region: 'eu-central-1', bucket: 'reports', access_key_id: 'AKIA', secret_access_key: 'x' },
     });
   });
 
   it('says null of a part that is not running, and holds no root token or administrator password', () => {
-    expect(devJson({ ...whole, postgres: null, openbao: null }, parts)).toMatchObject({ postgres: null, openbao: null });
+    expect(devJson({ ...whole, postgres: null, openbao: null, aws: null }, parts)).toMatchObject({ postgres: null, openbao: null, aws: null });
     expect(JSON.stringify(devJson(whole, parts))).not.toMatch(/"root"|postgresql:/);
   });
 });

@@ -21,15 +21,20 @@ describe('the reference of the configuration', () => {
   });
 
   it('names variables that set their keys', () => {
+    const loginBy = (method: string) => ({ api: { method }, worker: { method }, reconciler: { method } });
     const data = {
-      providers: { tokens: { type: 'jwt' }, vault: { type: 'vault', login: { api: { method: 'approle' } } } },
+      providers: {
+        tokens: { type: 'jwt' },
+        ...Object.fromEntries(['approle', 'jwt', 'kubernetes', 'token_file'].map((method) => [`vault-${method.replace('_', '-')}`, { type: 'vault', login: loginBy(method) }])),
+        ...Object.fromEntries(['web_identity', 'credentials_file', 'environment'].map((method) => [`aws-${method.replace('_', '-')}`, { type: 'aws-sts', login: loginBy(method) }])),
+      },
       credentials: { orders: { kind: 'vault.dynamic', params: { tier: { type: 'string' } } } },
     };
     const wrong = configRows().flatMap(({ key, variable }) => {
       if (variable === null) return [];
       // A name of each section, so that the variable of any form can be resolved.
       const names = [...variable.matchAll(/<NAME>/g)];
-      const first = key.startsWith('providers') ? ['TOKENS', 'VAULT', 'OTHER'] : ['ORDERS', 'OTHER'];
+      const first = key.startsWith('providers') ? Object.keys(data.providers).map((name) => name.replaceAll('-', '_').toUpperCase()) : ['ORDERS', 'OTHER'];
       const filled = names.length === 0 ? [variable] : first.map((name) => variable.replace('<NAME>', name).replace('<NAME>', 'TIER'));
       const set = filled.some((text) => environmentOverrides({ [text]: '1' }, data).overrides.length + environmentOverrides({ [text]: '{}' }, data).overrides.length > 0);
       return set ? [] : [variable];

@@ -23,7 +23,7 @@ let config: Config;
 let redis: Redis;
 
 beforeAll(async () => {
-  broker = await RunningBroker.start();
+  broker = await RunningBroker.start({}, [], { aws: true });
   config = loadConfig({ path: broker.stack.configFile, env: {}, checkFiles: true });
   redis = new Redis(broker.stack.redis.url);
 }, 60_000);
@@ -41,8 +41,9 @@ describe('a healthy stack', () => {
   it('has no failure, and every area was looked at (control)', async () => {
     const findings = await examined();
     expect(findings.filter(({ standing }) => standing === 'failure')).toEqual([]);
-    expect([...new Set(findings.map(({ check }) => check.split('.')[0]))].sort()).toEqual(['audit', 'issuer', 'keys', 'policy', 'ports', 'redis', 'vault']);
+    expect([...new Set(findings.map(({ check }) => check.split('.')[0]))].sort()).toEqual(['audit', 'aws', 'issuer', 'keys', 'policy', 'ports', 'redis', 'vault']);
     expect(findings.filter(({ check, standing }) => check === 'vault.token_role' && standing === 'ok')).toHaveLength(3);
+    expect(named(findings, 'aws.role').found).toBe('mayfly-reports-reader: has a permissions boundary, sessions of 3600 s at most, session tags, source identity');
     expect(named(findings, 'ports.http').found).toContain('a broker answers');
   });
 
@@ -53,6 +54,18 @@ describe('a healthy stack', () => {
 });
 
 describe('a fault is found, with what mends it', () => {
+  it('in a role of AWS, or a login there', async () => {
+    const { credentials, providers } = config;
+    const found = async (changed: Partial<Config>): Promise<string[]> => (await examined(changed, ['aws'])).filter(({ standing }) => standing === 'failure').map((one) => one.found);
+    const bucket = credentials['reports-bucket'];
+    const provider = providers['aws-main'];
+    if (bucket?.kind !== 'aws.sts' || provider?.type !== 'aws-sts') throw new Error('the stack has no AWS');
+    expect(await found({ credentials: { 'reports-bucket': { ...bucket, role_arns: ['arn:aws:iam::000000000000:role/nobody'] } } })).toEqual([expect.stringContaining('reading the role nobody')]);
+    expect(await found({ credentials: { 'reports-bucket': { ...bucket, max_ttl_seconds: 7_200 } } })).toEqual([expect.stringContaining('at most 3600 s, and 7200 s may be asked for')]);
+    const login = { method: 'credentials_file' as const, credentials_file: config.keys.ledger_seal_file, profile: 'default' };
+    expect(await found({ providers: { 'aws-main': { ...provider, login: { ...provider.login, worker: login } } } })).toEqual([expect.stringContaining('logging in')]);
+  });
+
   it('in the settings of Redis', async () => {
     await redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
     await redis.config('SET', 'appendonly', 'no');

@@ -59,6 +59,12 @@ const states = async (id: Parameters<Ledger['leasesOfTask']>[0]) => {
   return Object.fromEntries(leases.map((lease) => [lease.credential, lease.state]));
 };
 
+/** Ends a task, and its leases with it, as a worker does that finds nothing at the targets yet. */
+async function endUnfound(id: Parameters<Ledger['endTask']>[0]): Promise<void> {
+  await ledger.endTask(id, 'revoked', AGENT);
+  for (const lease of await ledger.leasesOfTask(id)) await ledger.settle(lease, { type: 'revoked', atMs: clock.now() }, AGENT);
+}
+
 describe('minting for a task', () => {
   it('hands over every secret once all are active', async () => {
     const { id, wanted, intents } = await declared();
@@ -102,6 +108,41 @@ describe('minting for a task', () => {
     const lost = () => Promise.reject(new Error('Connection is closed.'));
     await expect(mintLeases(id, wanted, BY, deps({ activate: lost, failGrant: lost }))).rejects.toThrow('Connection is closed.');
     expect([good.live.size, bad.live.size]).toEqual([0, 0]);
+  });
+
+  it('revokes by itself what the ledger holds as ended already: no worker looks for it any more', async () => {
+    const { id, wanted } = await declared();
+    good.afterMint = () => endUnfound(id);
+    await expect(mintLeases(id, wanted, BY, deps())).rejects.toMatchObject({ code: 'task_not_active' });
+    expect(await states(id)).toEqual({ first: 'revoked', second: 'revoked' });
+    expect([good.live.size, bad.live.size]).toEqual([0, 0]);
+  });
+
+  it('leaves to the workers what is still being ended', async () => {
+    const { id, wanted } = await declared();
+    good.afterMint = async () => {
+      await ledger.endTask(id, 'revoked', AGENT);
+    };
+    await expect(mintLeases(id, wanted, BY, deps())).rejects.toMatchObject({ code: 'task_not_active' });
+    expect([good.revocations, bad.revocations]).toEqual([0, 0]);
+  });
+
+  it('revokes by itself what the ledger has forgotten', async () => {
+    const { id, wanted } = await declared();
+    good.afterMint = async () => {
+      await redis.flushall();
+    };
+    await expect(mintLeases(id, wanted, BY, deps())).rejects.toMatchObject({ code: 'task_not_active' });
+    expect([good.live.size, bad.live.size]).toEqual([0, 0]);
+  });
+
+  it('would leave live what was minted after its end, if it only recorded the failure (control)', async () => {
+    const { id, intents, wanted } = await declared();
+    for (const { intent, provider } of wanted) await provider.mint(intent, AbortSignal.timeout(1_000));
+    await endUnfound(id);
+    const leases = intents.map((intent) => ({ leaseId: intent.id, fate: 'revoke', minted: null }) as const);
+    expect(await ledger.failGrant({ taskId: id, leases, endsTask: true, by: AGENT, failure: 'test' })).toEqual(intents.map((intent) => intent.id));
+    expect([good.live.size, bad.live.size]).toEqual([1, 1]);
   });
 
   it('would leave them live if it only gave up (control)', async () => {

@@ -57,6 +57,9 @@ describe('real answers are as described', () => {
     const lease = at(grant.credentials, 0).lease_id;
     await call('GET', `/v1/leases/${lease}`, viewer);
     await call('POST', `/v1/leases/${lease}/retry`, operator);
+    expect((await call('GET', `/v1/leases/${lease}/receipt`, viewer)).status).toBe(409);
+    expect((await call('POST', `/v1/leases/${lease}/acknowledge`, operator, { reason: 'seen' })).status).toBe(409);
+    expect(await ask('GET', '/v1/receipts/keys')).toBe(200);
     const form = { headers: { Authorization: `Bearer ${grant.token}` }, body: new URLSearchParams({ token: at(grant.credentials, 3).secret['token'] ?? '' }) };
     expect(await ask('POST', '/oauth2/introspect', form)).toBe(200);
 
@@ -67,6 +70,8 @@ describe('real answers are as described', () => {
     await call('POST', `${revocationPath}/cancel`, operator);
     await call('POST', `${path}/complete`, grant.token, { outcome: 'cancelled' });
     await call('POST', `/v1/tasks/${second.id}/complete`, second.token);
+    await until(async () => (await broker.call('GET', `/v1/leases/${lease}/receipt`, viewer)).status === 200);
+    await call('GET', `/v1/leases/${lease}/receipt`, viewer);
     await call('GET', '/v1/leases?limit=500', viewer);
   });
 
@@ -118,6 +123,23 @@ describe('real answers are as described', () => {
     expect([stream.status, stream.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/event-stream')]);
     note('GET', '/v1/events', stream.status);
     await stream.body?.cancel();
+  }, 30_000);
+
+  it('for a lease that is stuck', async () => {
+    const operator = await broker.operatorToken('operator');
+    const lease = at((await broker.grant(['vault-token'])).credentials, 0).lease_id;
+    const { policy } = await broker.bao('GET', 'sys/policies/acl/mayfly-worker');
+    await broker.bao('PUT', 'sys/policies/acl/mayfly-worker', { policy: 'path "auth/token/lookup-self" { capabilities = ["read"] }' });
+    try {
+      await broker.call('POST', '/v1/revocations', operator, { selector: { lease }, reason: 'a test' });
+      await until(async () => ((await broker.call('GET', `/v1/leases/${lease}`, operator)).body['lease'] as { state: string }).state === 'stuck');
+      // A try that fails meanwhile makes it a newer lease than the one that was looked at.
+      await until(async () => (await call('POST', `/v1/leases/${lease}/acknowledge`, operator, { reason: 'the right is being restored' })).status === 200);
+    } finally {
+      await broker.bao('PUT', 'sys/policies/acl/mayfly-worker', { policy });
+    }
+    expect((await call('POST', `/v1/leases/${lease}/retry`, operator)).body['lease']).toMatchObject({ acknowledged: { by: 'olga', reason: 'the right is being restored' } });
+    await until(async () => ((await broker.call('GET', `/v1/leases/${lease}`, operator)).body['lease'] as { state: string }).state === 'revoked');
   }, 30_000);
 
   it('for those who look after the broker', async () => {

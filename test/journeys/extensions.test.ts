@@ -50,6 +50,19 @@ describe('extending a task', () => {
     expect(await extend(grant.id, 60)).toMatchObject({ status: 409, body: { code: 'task_not_active' } });
   }, 30_000);
 
+  it('asks to renew nothing that cannot be renewed: a secret that may be open is never called lapsed', async () => {
+    const grant = await broker.grant(['payments-api-key', 'task-token', 'vault-token'], { ttlSeconds: 60 });
+    expect((await extend(grant.id, 120)).status).toBe(200);
+    const events = async (): Promise<string[]> => (await readFile(broker.stack.auditFile, 'utf8')).split('\n').filter((line) => line.includes(grant.id));
+    await until(async () => (await events()).some((line) => line.includes('"task.extended"')));
+    const asked = (await events()).filter((line) => line.includes('"lease.renewing"'));
+    const leaseOf = (name: string): string => grant.credentials.find((one) => one.name === name)?.lease_id ?? name;
+    // The control: the token that can be renewed is asked for, in the same call.
+    expect(asked.join()).toContain(leaseOf('vault-token'));
+    for (const name of ['payments-api-key', 'task-token']) expect(asked.join()).not.toContain(leaseOf(name));
+    await broker.complete(grant);
+  });
+
   it('never goes past the ceiling, nor back', async () => {
     const grant = await broker.grant(['task-reference'], { ttlSeconds: 300 });
     expect(await extend(grant.id, 3_601)).toMatchObject({ status: 422, body: { errors: [{ pointer: '/ttl_seconds' }] } });

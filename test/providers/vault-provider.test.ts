@@ -40,6 +40,7 @@ beforeAll(async () => {
     },
     timeout_ms: 2_500,
     max_in_flight: 16,
+    revocations_per_second: 1_000,
     revoke_concurrency: 8,
     target_margin_seconds: 5,
   };

@@ -84,6 +84,7 @@ export function draftIntent(taskId: TaskId, agent: WorkloadId, credential: strin
     taskId,
     agent,
     purpose: 'refund-investigation',
+    actions: ['read'],
     credential,
     kind: 'vault.dynamic',
     provider: 'vault-main',

@@ -34,7 +34,7 @@ export class MemoryProvider implements CredentialProvider {
   }
 
   capabilities(): Capabilities {
-    return { kind: 'vault.token', revocability: this.revocability, minTtlSeconds: 1, endsOpenSessions: true, propagationSeconds: 0, canList: true };
+    return { kind: 'vault.token', revocability: this.revocability, minTtlSeconds: 1, endsOpenSessions: true, propagationSeconds: 0, renewable: false, canList: true };
   }
 
   async mint(intent: LeaseIntent): Promise<Minted> {

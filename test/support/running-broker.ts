@@ -18,8 +18,11 @@ export interface HttpAnswer {
 export interface GrantedCredential {
   readonly name: string;
   readonly lease_id: string;
+  readonly kind: string;
   readonly state: string;
+  readonly revocability: string;
   readonly expires_at: string;
+  readonly target_expires_at: string;
   readonly secret: Readonly<Record<string, string>>;
 }
 
@@ -40,11 +43,11 @@ export class RunningBroker {
     this.#nodeOptions = nodeOptions;
   }
 
-  static async start(override: Readonly<Record<string, unknown>> = {}, nodeOptions: readonly string[] = []): Promise<RunningBroker> {
+  static async start(override: Readonly<Record<string, unknown>> = {}, nodeOptions: readonly string[] = [], { aws = false } = {}): Promise<RunningBroker> {
     const directory = await mkdtemp(join(tmpdir(), 'mayfly-stack-'));
     const port = await freePort();
     const metricsPort = await freePort();
-    const stack = await startStack({ directory, port, metricsPort, override });
+    const stack = await startStack({ directory, port, metricsPort, override, aws });
     const running = new RunningBroker(stack, `http://127.0.0.1:${port}`, `http://127.0.0.1:${metricsPort}/metrics`, nodeOptions);
     try {
       await running.startBroker();

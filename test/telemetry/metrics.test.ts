@@ -8,6 +8,7 @@ const SNAPSHOT: MetricsSnapshot = {
   tasks: [{ state: 'active', count: 3 }],
   active: [{ provider: 'vault-main', class: 'vault.dynamic', count: 4 }],
   expiring: [{ provider: 'vault-main', within: '5m', count: 2 }],
+  forecast: [{ provider: 'vault-main', perMinute: [3, 0] }],
   overdue: 1,
   oldestOverdueSeconds: 7.5,
   locks: 2,

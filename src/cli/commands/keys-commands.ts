@@ -17,7 +17,7 @@ const configOption = (): Option => new Option('--config <path>', 'the configurat
 
 /** `mayfly keys`: what signs, and its rotation. Works on the files; running brokers read them when they start. */
 export function addKeysCommands(program: Command): void {
-  const keys = program.command('keys').description('the keys that sign tokens and audit checkpoints');
+  const keys = program.command('keys').description('the keys that sign tokens, audit checkpoints and receipts');
 
   keys
     .command('ls')
@@ -41,7 +41,7 @@ export function addKeysCommands(program: Command): void {
   keys
     .command('rotate')
     .description('the next key signs, the signing one retires, a new one is published')
-    .argument('<list>', 'a provider of type jwt, or `checkpoints`')
+    .argument('<list>', 'a provider of type jwt, `checkpoints` or `receipts`')
     .addOption(configOption())
     .option('--published <seconds>', 'how long the next key must have been published: as long as verifiers keep a key set', '3600')
     .option('--force', 'rotate now, although tokens of the oldest key may still live, or the next may not be known yet')
@@ -72,7 +72,11 @@ const view = (list: string, { file, place, kid, sinceMs }: KeyStatus): object =>
 
 function listsOf({ providers, keys, limits }: Config): KeyList[] {
   const tokens = Object.entries(providers).flatMap(([name, provider]) => (provider.type === 'jwt' ? [{ name, files: provider.signing_key_files, livesSeconds: limits.max_ttl_seconds }] : []));
-  return keys.checkpoint_key_files === undefined ? tokens : [...tokens, { name: 'checkpoints', files: keys.checkpoint_key_files, livesSeconds: 0 }];
+  return [
+    ...tokens,
+    ...(keys.checkpoint_key_files === undefined ? [] : [{ name: 'checkpoints', files: keys.checkpoint_key_files, livesSeconds: 0 }]),
+    ...(keys.receipt_key_files === undefined ? [] : [{ name: 'receipts', files: keys.receipt_key_files, livesSeconds: 0 }]),
+  ];
 }
 
 async function configuration(path: string): Promise<Config> {

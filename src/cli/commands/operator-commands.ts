@@ -58,4 +58,13 @@ export function addOperatorCommands(program: Command, connection: (command: Comm
     .action(async (lease: string, flags: ConnectionFlags) => {
       printJson((await createBrokerClient(flags, 'operator').call('POST', `/v1/leases/${encodeURIComponent(lease)}/retry`, {})).body);
     });
+
+  connection(leases.command('acknowledge'))
+    .description('say that a stuck revocation was seen, and why it stands; it is tried as before')
+    .argument('<lease>')
+    .requiredOption('--reason <text>', 'for the record')
+    .option('--json')
+    .action(async (lease: string, flags: ConnectionFlags & { reason: string }) => {
+      printJson((await createBrokerClient(flags, 'operator').call('POST', `/v1/leases/${encodeURIComponent(lease)}/acknowledge`, { reason: flags.reason })).body);
+    });
 }

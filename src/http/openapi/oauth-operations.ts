@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { leaseIdSchema, taskIdSchema } from '../answer-schemas.ts';
 import type { OperationArea } from './operation.ts';
 
-const jwks = z
+/** A published key set. */
+export const jwks = z
   .strictObject({ keys: z.array(z.record(z.string(), z.string())) })
-  .meta({ id: 'JwkSet', description: 'public keys of minted tokens (RFC 7517)' });
+  .meta({ id: 'JwkSet', description: 'public keys (RFC 7517)' });
 
 const introspection = z
   .union([

@@ -58,6 +58,7 @@ export const GRANT_PROBLEMS: readonly ProblemCode[] = [
   'locked',
   'task_not_active',
   'limit_exceeded',
+  'revocation_capacity',
   'provider_refused',
   'provider_unavailable',
   'audit_behind',

@@ -8,9 +8,12 @@ import type { Authenticator } from '../../identity/caller.ts';
 import { LEASE_STATES, type Lease } from '../../ledger/lease.ts';
 import { allows } from '../../ledger/lease-transitions.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import { invalidRequest } from '../../task/declaration.ts';
+import type { SigningKeys } from '../../keys/signing-keys.ts';
+import { receiptOf, signReceipt } from '../../revocation/receipt.ts';
+import { freeText, invalidRequest, parse } from '../../task/declaration.ts';
 import { authenticateOperator } from '../authenticate.ts';
 import { leaseView } from '../lease-view.ts';
+import { jsonBody } from '../read-json.ts';
 import { given, pageQuery, parseQuery } from '../query.ts';
 
 export interface LeaseRoutesDeps {
@@ -18,7 +21,14 @@ export interface LeaseRoutesDeps {
   readonly ledger: Pick<Ledger, 'getLease' | 'listLeases' | 'settle'>;
   readonly clock: Clock;
   readonly nudge: () => void;
+  /** Stands on every receipt. */
+  readonly deploymentId: string;
+  /** Sign receipts; undefined where none are configured. */
+  readonly receiptKeys: SigningKeys | undefined;
 }
+
+/** What `POST /v1/leases/{id}/acknowledge` takes. */
+export const acknowledgement = z.strictObject({ reason: freeText.min(1) });
 
 /** What `GET /v1/leases` can be asked. */
 export const leaseListQuery = {
@@ -45,6 +55,29 @@ export function leaseRoutes(deps: LeaseRoutesDeps): Router {
 
   router.get('/v1/leases/:id', async (request, response) => {
     await authenticateOperator(request, deps.authenticator, 'viewer');
+    response.json({ lease: leaseView(await leaseInPath(request, deps.ledger)) });
+  });
+
+  router.get('/v1/leases/:id/receipt', async (request, response) => {
+    await authenticateOperator(request, deps.authenticator, 'viewer');
+    const lease = await leaseInPath(request, deps.ledger);
+    const receipt = receiptOf(lease, deps.deploymentId, deps.clock.now());
+    if (receipt === undefined) throw new Problem('lease_not_ended', `the lease is ${lease.state}; there is a receipt once it has ended`);
+    response.json({ receipt, jws: deps.receiptKeys === undefined ? null : signReceipt(receipt, deps.receiptKeys) });
+  });
+
+  router.get('/v1/receipts/keys', (_request, response) => {
+    response.set('Cache-Control', 'public, max-age=300').json({ keys: (deps.receiptKeys ?? []).map(({ publicJwk }) => publicJwk) });
+  });
+
+  router.post('/v1/leases/:id/acknowledge', async (request, response) => {
+    const operator = await authenticateOperator(request, deps.authenticator, 'operator');
+    const lease = await leaseInPath(request, deps.ledger);
+    const { reason } = parse(acknowledgement, jsonBody(request));
+    const change = { type: 'acknowledged', atMs: deps.clock.now(), by: operator.subject, reason } as const;
+    if (!allows(lease.state, 'acknowledged') || (await deps.ledger.settle(lease, change, operator)) !== 'ok') {
+      throw new Problem('lease_not_stuck', `the lease is ${(await leaseInPath(request, deps.ledger)).state}; only a stuck one can be acknowledged`);
+    }
     response.json({ lease: leaseView(await leaseInPath(request, deps.ledger)) });
   });
 

@@ -188,7 +188,7 @@ async function look(mine) {
 const WHAT = {
   'task.declared': 'task declared', 'task.denied': 'task denied', 'task.activated': 'task began', 'task.ending': 'task ending', 'task.ended': 'task ended',
   'credential.denied': 'credential denied', 'lease.intended': 'lease intended', 'lease.activated': 'lease active', 'lease.abandoned': 'mint failed',
-  'lease.revoking': 'revoking', 'lease.revoked': 'revoked', 'lease.lapsed': 'lapsed', 'lease.revocation_failed': 'revocation failed', 'lease.stuck': 'stuck',
+  'lease.revoking': 'revoking', 'lease.revoked': 'revoked', 'lease.lapsing': 'left to lapse', 'lease.lapsed': 'lapsed', 'lease.revocation_failed': 'revocation failed', 'lease.stuck': 'stuck',
   'revocation.requested': 'revocation requested', 'revocation.completed': 'revocation done', 'revocation.cancelled': 'revocation cancelled',
   'lock.created': 'locked', 'lock.lifted': 'lock lifted', 'lock.expired': 'lock expired', 'grant.locked': 'refused by a lock', resync: 'looked afresh: events were missed',
 };

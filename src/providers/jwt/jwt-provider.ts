@@ -4,7 +4,7 @@ import { fromEpochSeconds, toEpochSeconds } from '../../core/time.ts';
 import type { Lease, LeaseIntent } from '../../ledger/lease.ts';
 import type { Capabilities, CredentialProvider, Minted, Renewed, RenewalOrder, RevocationOrder, RevocationResult } from '../credential-provider.ts';
 import { newReference, readPresentedToken, referenceDigest, type PresentedToken } from './presented-token.ts';
-import { loadSigningKeys, signToken, type SigningKeys } from './signing-keys.ts';
+import { loadSigningKeys, signJws, type SigningKeys } from '../../keys/signing-keys.ts';
 
 type JwtCredential = Extract<CredentialConfig, { kind: 'jwt' }>;
 
@@ -52,6 +52,7 @@ export class JwtProvider implements CredentialProvider {
       minTtlSeconds: 1,
       endsOpenSessions: false,
       propagationSeconds: 0,
+      renewable: exact,
       canList: false,
     };
   }
@@ -85,7 +86,7 @@ export class JwtProvider implements CredentialProvider {
       agent_issuer: intent.agent.issuer,
       deployment: this.#deploymentId,
     };
-    return { secret: { token: new Secret(signToken(claims, key)) }, handle: { form: 'jwt', kid: key.kid }, targetExpiresAtMs: fromEpochSeconds(expiryOf(intent)) };
+    return { secret: { token: new Secret(signJws(claims, key, 'at+jwt')) }, handle: { form: 'jwt', kid: key.kid }, targetExpiresAtMs: fromEpochSeconds(expiryOf(intent)) };
   }
 
   /** A reference lives as long as the ledger says; what a signed token says can no longer be changed. */

@@ -1,7 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { isLeaseId, type LeaseId } from '../../core/ids.ts';
 import type { Lease } from '../../ledger/lease.ts';
-import { openOwnToken, type SigningKeys } from './signing-keys.ts';
+import { openJws, type SigningKeys } from '../../keys/signing-keys.ts';
 
 /** A token somebody shows us, as far as it can be judged without the ledger. */
 export interface PresentedToken {
@@ -31,7 +31,7 @@ export function readPresentedToken(token: string, keys: SigningKeys): PresentedT
       },
     };
   }
-  const id = openOwnToken(token, keys)?.['jti'];
+  const id = openJws(token, keys, 'at+jwt')?.['jti'];
   if (typeof id !== 'string' || !isLeaseId(id)) return undefined;
   return { leaseId: id, belongsTo: ({ handle }) => handle?.['form'] === 'jwt' };
 }

@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../../core/clock.ts';
 import type { LeaseId } from '../../core/ids.ts';
 import type { EpochMs } from '../../core/time.ts';
+import type { EndEvidence } from '../../ledger/lease-transitions.ts';
 import { ProviderError, type RevocationResult } from '../credential-provider.ts';
-import type { VaultCredential } from './mint-credential.ts';
+import type { VaultCredentialConfig } from '../../config/config-schema.ts';
 import * as answers from './vault-answers.ts';
 import { VaultFailure, type VaultClient } from './vault-client.ts';
 import { toProviderError } from './vault-failure.ts';
@@ -21,7 +22,7 @@ export interface RevokeContext {
   readonly clock: Clock;
   /** How long after a due time the target's own clock ends a credential. */
   readonly targetMarginSeconds: number;
-  readonly credentials: ReadonlyMap<string, VaultCredential>;
+  readonly credentials: ReadonlyMap<string, VaultCredentialConfig>;
   readonly concurrency: number;
 }
 
@@ -72,7 +73,7 @@ export const failed = (leaseId: LeaseId, error: ProviderError): RevocationResult
 
 /** What came of one lease at the target, where nothing failed. */
 export type Ending =
-  | { readonly outcome: 'revoked'; readonly seenUnopenedAtMs?: EpochMs }
+  | { readonly outcome: 'revoked'; readonly evidence?: EndEvidence }
   | { readonly outcome: 'disclosed' }
   | { readonly outcome: 'lapses'; readonly atMs: EpochMs };
 

@@ -25,7 +25,7 @@ async function endWrap(accessor: string, context: RevokeContext, signal: AbortSi
   if (!(await isUnopened(accessor, context.session, signal))) return { outcome: 'disclosed' };
   if (!(await wasRevoked(accessor, context.session, signal))) return { outcome: 'disclosed' };
   await tokenMustBeGone(accessor, context, signal);
-  return { outcome: 'revoked', seenUnopenedAtMs };
+  return { outcome: 'revoked', evidence: { seenUnopenedAtMs, verifiedAtMs: context.clock.now() } };
 }
 
 /** For the length of an unwrap, milliseconds, OpenBao forbids to look at its token at all. */

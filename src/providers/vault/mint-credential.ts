@@ -1,4 +1,4 @@
-import type { CredentialConfig, VaultProviderConfig } from '../../config/config-schema.ts';
+import type { VaultCredentialConfig, VaultProviderConfig } from '../../config/config-schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import { Secret } from '../../core/secret.ts';
 import { addSeconds, toRfc3339, type EpochMs } from '../../core/time.ts';
@@ -12,7 +12,8 @@ import type { VaultHandle } from './vault-handle.ts';
 import type { VaultSession } from './vault-login.ts';
 import { kvPath, readWrapped, type KvCredential, type WrappedSecret } from './wrapped-secret.ts';
 
-export type VaultCredential = Extract<CredentialConfig, { kind: 'vault.token' | 'vault.dynamic' | 'vault.kv' }>;
+/** Whether the broker may make it last longer while its task does. */
+export const isRenewable = (credential: VaultCredentialConfig): boolean => credential.kind !== 'vault.kv' && credential.renewable === true;
 
 export interface MintContext {
   readonly provider: string;
@@ -43,7 +44,7 @@ const UNDO_TIMEOUT_MS = 400;
  * time; for a leased path, the path is read with that token and the token dropped, so that everything hangs on its accessor.
  * What was made is undone when a later step fails. Throws `ProviderError`.
  */
-export async function mintCredential(intent: LeaseIntent, credential: VaultCredential, context: MintContext, signal: AbortSignal): Promise<Minted> {
+export async function mintCredential(intent: LeaseIntent, credential: VaultCredentialConfig, context: MintContext, signal: AbortSignal): Promise<Minted> {
   const path = pathOf(credential, intent, context.provider);
   const clusterId = await context.session.clusterId(signal);
   const mint = { intent, credential, path, clusterId, context, signal };
@@ -61,7 +62,7 @@ export async function mintCredential(intent: LeaseIntent, credential: VaultCrede
 
 interface Mint {
   readonly intent: LeaseIntent;
-  readonly credential: VaultCredential;
+  readonly credential: VaultCredentialConfig;
   /** Empty for what is a token only. */
   readonly path: string;
   readonly clusterId: string;
@@ -137,7 +138,7 @@ async function readForLease(mint: Mint, { token_role: role }: KvCredential, read
   }
 }
 
-function pathOf(credential: VaultCredential, intent: LeaseIntent, provider: string): string {
+function pathOf(credential: VaultCredentialConfig, intent: LeaseIntent, provider: string): string {
   try {
     switch (credential.kind) {
       case 'vault.token':
@@ -172,7 +173,7 @@ async function createToken(mint: Mint, { uses, wrapAccessor }: { readonly uses: 
   const { intent, credential, context, signal } = mint;
   const { provider, session, config, deploymentId, clock } = context;
   const ttl = secondsAtTarget(intent.dueAtMs, context);
-  const renewable = credential.kind !== 'vault.kv' && credential.renewable === true;
+  const renewable = isRenewable(credential);
   const longest = renewable ? Math.max(ttl, (credential.max_ttl_seconds ?? 0) + config.target_margin_seconds) : ttl;
   const create = session.call({
     method: 'POST',

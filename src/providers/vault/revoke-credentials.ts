@@ -47,7 +47,7 @@ async function endByHandle(handle: VaultHandle, target: RecordedTarget, context:
   if (handle.lease_id === null) {
     await revokeToken(handle.accessor, context.session, signal);
     await tokenMustBeGone(handle.accessor, context, signal);
-    return { outcome: 'revoked' };
+    return { outcome: 'revoked', evidence: { verifiedAtMs: context.clock.now() } };
   }
   // Synchronously first: its answer says whether the database did it. The token is ended even when that failed, so that
   // OpenBao keeps trying by itself as well; it alone proves nothing, for the lease may be queued behind it.
@@ -56,7 +56,7 @@ async function endByHandle(handle: VaultHandle, target: RecordedTarget, context:
   if (lease.failed) throw lease.error;
   if (token.failed) throw token.error;
   await leaseMustBeGone(handle.lease_id, context, signal);
-  return { outcome: 'revoked' };
+  return { outcome: 'revoked', evidence: { verifiedAtMs: context.clock.now() } };
 }
 
 type Attempt = { readonly failed: false } | { readonly failed: true; readonly error: unknown };

@@ -7,7 +7,7 @@ import { endWrapped } from './end-wrapped.ts';
 import { inParallel } from './in-parallel.ts';
 import { fixedPart } from './leased-path.ts';
 import { findLeases, liveTokens, type FoundLease, type LiveToken } from './list-live.ts';
-import type { VaultCredential } from './mint-credential.ts';
+import type { VaultCredentialConfig } from '../../config/config-schema.ts';
 import type { RecordedTarget } from './recorded-target.ts';
 import type { VaultHandle } from './vault-handle.ts';
 import type { VaultSession } from './vault-login.ts';
@@ -17,7 +17,7 @@ export interface UnconfirmedOrder {
   readonly intent: LeaseIntent;
   /** Null where nothing is known but the intent. */
   readonly handle: VaultHandle | null;
-  readonly credential: VaultCredential | undefined;
+  readonly credential: VaultCredentialConfig | undefined;
   /** What may hang on its token: a lease, or a wrap. */
   readonly kind: CredentialKind;
 }
@@ -72,7 +72,7 @@ export async function* revokeUnconfirmed(
   }
 }
 
-function leasedPathOf(credential: VaultCredential | undefined, provider: string): string {
+function leasedPathOf(credential: VaultCredentialConfig | undefined, provider: string): string {
   if (credential?.kind !== 'vault.dynamic') {
     throw new ProviderError(provider, 'refused', 'its credential is not configured any more, so its leases cannot be looked for');
   }

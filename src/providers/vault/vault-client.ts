@@ -3,6 +3,7 @@ import nodeVault from 'node-vault';
 import { Agent, request as send } from 'undici';
 import type { z } from 'zod';
 import type { Secret } from '../../core/secret.ts';
+import { withDeadline } from '../../core/with-deadline.ts';
 
 /** What went wrong, as far as it decides anything. The target's own text stops here: it could hold a secret. */
 export type VaultFault = 'invalid_lease' | 'invalid_accessor' | 'token_not_found' | 'other';
@@ -117,14 +118,16 @@ export class VaultClient {
     signal: AbortSignal,
   ): Promise<{ status: number; text: string }> {
     try {
-      const answer = await send(uri, {
-        method,
-        headers: { ...headers, ...(json === undefined ? {} : { 'content-type': 'application/json' }) },
-        body: json === undefined ? null : JSON.stringify(json),
-        dispatcher: this.#agent,
-        signal: AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]),
+      return await withDeadline(this.#timeoutMs, signal, async (bounded) => {
+        const answer = await send(uri, {
+          method,
+          headers: { ...headers, ...(json === undefined ? {} : { 'content-type': 'application/json' }) },
+          body: json === undefined ? null : JSON.stringify(json),
+          dispatcher: this.#agent,
+          signal: bounded,
+        });
+        return { status: answer.statusCode, text: await answer.body.text() };
       });
-      return { status: answer.statusCode, text: await answer.body.text() };
     } catch (error) {
       throw transportFailure(error, signal);
     }

@@ -1,4 +1,4 @@
-import type { CredentialConfig, VaultProviderConfig } from '../../config/config-schema.ts';
+import type { CredentialConfig, VaultCredentialConfig, VaultProviderConfig } from '../../config/config-schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { LeaseIntent } from '../../ledger/lease.ts';
 import {
@@ -15,7 +15,7 @@ import {
 import { revokeToken, settle } from './end-at-target.ts';
 import { inParallel } from './in-parallel.ts';
 import { liveTokens } from './list-live.ts';
-import { mintCredential, type VaultCredential } from './mint-credential.ts';
+import { isRenewable, mintCredential } from './mint-credential.ts';
 import { renewCredential } from './renew-credential.ts';
 import { revokeCredentials } from './revoke-credentials.ts';
 import * as answers from './vault-answers.ts';
@@ -49,10 +49,10 @@ export function createVaultProvider({ name, config, credentials, deploymentId, c
   return new VaultProvider({ name, config, credentials: vaultCredentials(credentials), deploymentId, clock, client, sessions });
 }
 
-function vaultCredentials(credentials: Readonly<Record<string, CredentialConfig>>): ReadonlyMap<string, VaultCredential> {
+function vaultCredentials(credentials: Readonly<Record<string, CredentialConfig>>): ReadonlyMap<string, VaultCredentialConfig> {
   return new Map(
     Object.entries(credentials).map(([name, credential]) => {
-      if (credential.kind === 'jwt') throw new RangeError(`credential ${name} is not of Vault`);
+      if (!('token_role' in credential)) throw new RangeError(`credential ${name} is not of Vault`);
       return [name, credential];
     }),
   );
@@ -61,7 +61,7 @@ function vaultCredentials(credentials: Readonly<Record<string, CredentialConfig>
 export interface VaultProviderDeps {
   readonly name: string;
   readonly config: VaultProviderConfig;
-  readonly credentials: ReadonlyMap<string, VaultCredential>;
+  readonly credentials: ReadonlyMap<string, VaultCredentialConfig>;
   readonly deploymentId: string;
   readonly clock: Clock;
   readonly client: VaultClient;
@@ -89,6 +89,7 @@ export class VaultProvider implements CredentialProvider {
       // Vault judges each request of a token afresh; of a database only its revocation statements know.
       endsOpenSessions: config.kind === 'vault.token' || (config.kind === 'vault.dynamic' && config.ends_open_sessions),
       propagationSeconds: 0,
+      renewable: isRenewable(config),
       canList: true,
     };
   }
@@ -101,7 +102,7 @@ export class VaultProvider implements CredentialProvider {
 
   async renew(order: RenewalOrder, signal: AbortSignal): Promise<Renewed | null> {
     const credential = this.#credential(order.intent.credential);
-    if (credential.kind === 'vault.kv' || credential.renewable !== true) return null;
+    if (!isRenewable(credential)) return null;
     const { name: provider, config, clock } = this.#deps;
     return renewCredential(order, { provider, session: this.#session('mint'), config, clock }, signal);
   }
@@ -176,7 +177,7 @@ export class VaultProvider implements CredentialProvider {
     await this.#deps.client.close();
   }
 
-  #credential(name: string): VaultCredential {
+  #credential(name: string): VaultCredentialConfig {
     const credential = this.#deps.credentials.get(name);
     if (credential === undefined) throw new RangeError(`${name} is not a credential of provider ${this.name}`);
     return credential;

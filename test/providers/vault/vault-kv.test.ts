@@ -54,6 +54,7 @@ beforeAll(async () => {
     login: { api: login('api'), worker: login('worker'), reconciler: login('reconciler') },
     timeout_ms: 2_500,
     max_in_flight: 16,
+    revocations_per_second: 1_000,
     revoke_concurrency: 8,
     target_margin_seconds: 5,
   };
@@ -145,8 +146,8 @@ describe('a static secret', () => {
     const [{ intent, minted }, control] = await Promise.all([mint(provider), mint(provider)]);
     const startedAtMs = Date.now();
     const [result] = await revoke(provider, { intent, handle: minted.handle });
-    expect(result).toEqual({ leaseId: intent.id, outcome: 'revoked', seenUnopenedAtMs: expect.any(Number) });
-    expect((result as { seenUnopenedAtMs: number }).seenUnopenedAtMs).toBeGreaterThanOrEqual(startedAtMs);
+    expect(result).toMatchObject({ leaseId: intent.id, outcome: 'revoked', evidence: { seenUnopenedAtMs: expect.any(Number) } });
+    expect((result as { evidence: { seenUnopenedAtMs: number } }).evidence.seenUnopenedAtMs).toBeGreaterThanOrEqual(startedAtMs);
     expect((await open(minted)).status).toBe(400);
     expect((await open(control.minted)).status).toBe(200);
   });
