@@ -77,7 +77,7 @@ export interface AgentCounters {
 
 /**
  * Runs `grant` with room reserved under the agent's limit; the room is given back when it throws, or answers that
- * nothing was minted. Throws `limit_exceeded` when there is none.
+ * nothing was minted. Throws `limit_exceeded` or `revocation_capacity` when there is none.
  */
 export async function withReservedRoom<T extends { readonly granted: readonly unknown[] }>(
   agent: WorkloadId,
@@ -86,19 +86,18 @@ export async function withReservedRoom<T extends { readonly granted: readonly un
   grant: (counters: AgentCounters) => Promise<T>,
 ): Promise<T> {
   const limit = deps.limits.live_leases_per_agent;
-  const { granted, ...counters } = await deps.ledger.reserve(agent, leases, limit);
-  if (!granted) {
-    throw new Problem('limit_exceeded', `this agent holds ${counters.liveLeases} live leases of at most ${limit}; complete tasks or wait`, {
-      retryAfterSeconds: 30,
-    });
-  }
   const byProvider = [...Map.groupBy(leases, ({ provider }) => provider)];
   // Room that cannot be given back now frees itself at the due time.
   const giveBack = async (): Promise<void> => {
     await Promise.allSettled([deps.ledger.release(agent, leases.map(({ id }) => id)), ...byProvider.map(([provider, own]) => deps.ledger.releaseDue(provider, own.map(({ id }) => id)))]);
   };
   try {
-    for (const [provider, own] of byProvider) await reserveDue(provider, own, deps);
+    const [{ granted, ...counters }] = await Promise.all([deps.ledger.reserve(agent, leases, limit), ...byProvider.map(([provider, own]) => reserveDue(provider, own, deps))]);
+    if (!granted) {
+      throw new Problem('limit_exceeded', `this agent holds ${counters.liveLeases} live leases of at most ${limit}; complete tasks or wait`, {
+        retryAfterSeconds: 30,
+      });
+    }
     const result = await grant(counters);
     if (result.granted.length === 0) await giveBack();
     return result;

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { AuditEvent, SealedEvent } from '../audit/audit-event.ts';
 import type { Clock } from '../core/clock.ts';
-import { newEventId, type LeaseId } from '../core/ids.ts';
+import { newEventId, type LeaseId, type Shard } from '../core/ids.ts';
 import { Problem } from '../core/problem.ts';
 import { toRfc3339, type EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
@@ -108,13 +108,24 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
     throw new Problem('ledger_unavailable', 'the record keeps changing; try again', { retryAfterSeconds: 1 });
   }
 
+  /** Generations at which a shard had no locks: while one stands, the step itself says so, and nothing has to be read. */
+  const unlocked = new Map<Shard, number>();
+
+  async function lookAtLocks(grant: Parameters<LedgerSteps['refuseLocked']>[0]): Promise<number> {
+    const { generation, locks } = await refuseLocked(grant);
+    if (locks.length === 0) unlocked.set(grant.shard, generation);
+    return generation;
+  }
+
   /** One attempt; `conflict` when the locks changed meanwhile and have to be looked at again. */
   async function attemptGrant({ scope, by, isNew, ...step }: GrantStep): Promise<StepResult | 'conflict'> {
     const { shard, nowMs, expect } = step;
-    const { generation } = await refuseLocked({ scope, by, shard, nowMs, isNew });
     const key = locksKey(shard);
+    const generation = unlocked.get(shard) ?? (await lookAtLocks({ scope, by, shard, nowMs, isNew }));
     const result = await commit({ ...step, expect: [{ key, generation }, ...expect], guarded: true });
-    return result.outcome === 'conflict' && result.key === key ? 'conflict' : result;
+    if (result.outcome !== 'conflict' || result.key !== key) return result;
+    unlocked.delete(shard);
+    return 'conflict';
   }
 
   return {
