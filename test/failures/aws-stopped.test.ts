@@ -18,7 +18,7 @@ interface LeaseAnswer {
   readonly exposure_seconds: number | null;
   readonly last_failure: string | null;
 }
-const leaseOf = async (id: string): Promise<LeaseAnswer> => (await broker.call('GET', `/v1/leases/${id}`, await broker.operatorToken('viewer'))).body['lease'] as unknown as LeaseAnswer;
+const leaseOf = async (id: string): Promise<LeaseAnswer> => (await broker.call('GET', `/v1/leases/${id}`, await broker.operatorToken('viewer'))).body['lease'] as LeaseAnswer;
 
 describe('AWS that hangs', () => {
   afterEach(() => thaw(broker.stack.aws?.pid));
