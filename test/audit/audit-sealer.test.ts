@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { appendFile, chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import type { Redis } from 'ioredis';
 import { AuditSealer } from '../../src/audit/audit-sealer.ts';
 import type { AuditEvent } from '../../src/audit/audit-event.ts';
@@ -13,12 +13,11 @@ import { createEventSealer } from '../../src/audit/seal-event.ts';
 import { verifyChainFile } from '../../src/audit/verify-chain.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { newEventId, SHARDS, type Shard } from '../../src/core/ids.ts';
-import { AGENT, EVENT_KEY, ledgerConnection } from '../support/ledger-fixture.ts';
-import { startRedis, type TestRedis } from '../support/redis-server.ts';
+import { AGENT, EVENT_KEY } from '../support/ledger-fixture.ts';
 import { at } from '../support/at.ts';
 import { until } from '../support/until.ts';
+import { useRedis } from '../support/use-redis.ts';
 
-let server: TestRedis;
 let redis: Redis;
 let directory: string;
 let file: string;
@@ -27,19 +26,8 @@ let notices: SealerNotice[];
 let failures: number;
 const events = createEventSealer(EVENT_KEY);
 
-beforeAll(async () => {
-  server = await startRedis();
-  redis = ledgerConnection(server.url);
-  await redis.connect();
-});
-
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
-});
-
-beforeEach(async () => {
-  await redis.flushall();
+useRedis(async (connection) => {
+  redis = connection;
   directory = await mkdtemp(join(tmpdir(), 'mayfly-audit-'));
   file = join(directory, 'audit.jsonl');
   sealers = [];

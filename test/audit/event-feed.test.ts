@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import type { Redis } from 'ioredis';
 import { AuditSealer } from '../../src/audit/audit-sealer.ts';
 import { createFeedSeal, createFeedWriter, type FeedWriter } from '../../src/audit/event-feed.ts';
@@ -12,33 +12,21 @@ import { createEventSealer } from '../../src/audit/seal-event.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { newEventId, SHARDS } from '../../src/core/ids.ts';
 import { at } from '../support/at.ts';
-import { AGENT, EVENT_KEY, ledgerConnection } from '../support/ledger-fixture.ts';
-import { startRedis, type TestRedis } from '../support/redis-server.ts';
+import { AGENT, EVENT_KEY } from '../support/ledger-fixture.ts';
 import { until } from '../support/until.ts';
+import { useRedis } from '../support/use-redis.ts';
 
 const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const seal = createFeedSeal(Buffer.alloc(32, 3));
 const events = createEventSealer(EVENT_KEY);
-let server: TestRedis;
 let redis: Redis;
 let directory: string;
 let readers: FeedReader[];
 let sealers: AuditSealer[];
 let forged: number;
 
-beforeAll(async () => {
-  server = await startRedis();
-  redis = ledgerConnection(server.url);
-  await redis.connect();
-});
-
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
-});
-
-beforeEach(async () => {
-  await redis.flushall();
+useRedis(async (connection) => {
+  redis = connection;
   directory = await mkdtemp(join(tmpdir(), 'mayfly-feed-'));
   readers = [];
   sealers = [];

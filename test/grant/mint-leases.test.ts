@@ -1,33 +1,21 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { Redis } from 'ioredis';
 import { mintLeases, type Mintable, type MintLeasesDeps } from '../../src/grant/mint-leases.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { at } from '../support/at.ts';
-import { AGENT, draftTask, ledgerConnection, testLedger } from '../support/ledger-fixture.ts';
+import { AGENT, draftTask, testLedger } from '../support/ledger-fixture.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { MemoryProvider } from '../support/memory-provider.ts';
-import { startRedis, type TestRedis } from '../support/redis-server.ts';
+import { useRedis } from '../support/use-redis.ts';
 
-let server: TestRedis;
 let redis: Redis;
 let clock: ManualClock;
 let ledger: Ledger;
 let good: MemoryProvider;
 let bad: MemoryProvider;
 
-beforeAll(async () => {
-  server = await startRedis();
-  redis = ledgerConnection(server.url);
-  await redis.connect();
-});
-
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
-});
-
-beforeEach(async () => {
-  await redis.flushall();
+useRedis((connection) => {
+  redis = connection;
   clock = new ManualClock(Date.now());
   ({ ledger } = testLedger(redis, clock));
   good = new MemoryProvider('good');

@@ -1,13 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { Redis } from 'ioredis';
+import { describe, expect, it } from '@jest/globals';
 import { newLeaseIdIn, type LeaseId, type Shard } from '../../src/core/ids.ts';
 import { addMs, type EpochMs } from '../../src/core/time.ts';
 import { createDueRoom, DUE_WINDOW_MS } from '../../src/ledger/due-room.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { startRedis, type TestRedis } from '../support/redis-server.ts';
+import { useRedis } from '../support/use-redis.ts';
 
-let server: TestRedis;
-let redis: Redis;
 let room: ReturnType<typeof createDueRoom>;
 const clock = new ManualClock(Date.now());
 /** The start of a window, a minute from now. */
@@ -15,15 +12,8 @@ const WINDOW = (Math.ceil((clock.now() + 60_000) / DUE_WINDOW_MS) * DUE_WINDOW_M
 /** Ten in a window. */
 const PER_SECOND = 1;
 
-beforeAll(async () => {
-  server = await startRedis();
-  redis = new Redis(server.url);
+useRedis((redis) => {
   room = createDueRoom({ redis, clock });
-});
-beforeEach(() => redis.flushall());
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
 });
 
 const due = (dueAtMs: EpochMs, id: LeaseId = newLeaseIdIn('a' as Shard)) => ({ id, dueAtMs });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { Redis } from 'ioredis';
 import { eventsKey } from '../../src/audit/event-stream-keys.ts';
@@ -9,34 +9,22 @@ import type { Ledger } from '../../src/ledger/ledger.ts';
 import { lockCovers, lockSetId, type Lock, type LockSelector } from '../../src/ledger/lock.ts';
 import { createRecordSeal, TamperedRecord } from '../../src/ledger/record-seal.ts';
 import { locksKey } from '../../src/ledger/redis-keys.ts';
-import { AGENT, draftIntent, draftTask, ledgerConnection, mintedLease, RECORD_KEY, testLedger } from '../support/ledger-fixture.ts';
+import { AGENT, draftIntent, draftTask, mintedLease, RECORD_KEY, testLedger } from '../support/ledger-fixture.ts';
 import { at } from '../support/at.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { MemoryProvider } from '../support/memory-provider.ts';
-import { startRedis, type TestRedis } from '../support/redis-server.ts';
+import { useRedis } from '../support/use-redis.ts';
 
 const OPERATOR = { issuer: 'https://operators.test', subject: 'olga' };
 const LOCKED = { code: 'locked', status: 403 };
 
-let server: TestRedis;
 let redis: Redis;
 let clock: ManualClock;
 let ledger: Ledger;
 let tampered: TamperedRecord[];
 
-beforeAll(async () => {
-  server = await startRedis();
-  redis = ledgerConnection(server.url);
-  await redis.connect();
-});
-
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
-});
-
-beforeEach(async () => {
-  await redis.flushall();
+useRedis((connection) => {
+  redis = connection;
   clock = new ManualClock(Date.now());
   ({ ledger, tampered } = testLedger(redis, clock));
 });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { Redis } from 'ioredis';
 import { eventsKey } from '../../src/audit/event-stream-keys.ts';
 import { systemClock } from '../../src/core/clock.ts';
@@ -8,31 +8,19 @@ import { addMs, addSeconds } from '../../src/core/time.ts';
 import type { Lease } from '../../src/ledger/lease.ts';
 import type { Ledger, LiveIds, LiveIndex } from '../../src/ledger/ledger.ts';
 import { leaseKey, taskKey } from '../../src/ledger/redis-keys.ts';
-import { AGENT, draftIntent, draftTask, ledgerConnection, MINT_DEADLINE_MS, mintedLease, RECORD_KEY, testLedger } from '../support/ledger-fixture.ts';
+import { AGENT, draftIntent, draftTask, MINT_DEADLINE_MS, mintedLease, RECORD_KEY, testLedger } from '../support/ledger-fixture.ts';
 import { createRecordSeal, TamperedRecord } from '../../src/ledger/record-seal.ts';
 import { at } from '../support/at.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { startRedis, type TestRedis } from '../support/redis-server.ts';
+import { startTestRedis, useRedis } from '../support/use-redis.ts';
 
-let server: TestRedis;
 let redis: Redis;
 let clock: ManualClock;
 let ledger: Ledger;
 let tampered: TamperedRecord[];
 
-beforeAll(async () => {
-  server = await startRedis();
-  redis = ledgerConnection(server.url);
-  await redis.connect();
-});
-
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
-});
-
-beforeEach(async () => {
-  await redis.flushall();
+useRedis((connection) => {
+  redis = connection;
   clock = new ManualClock(Date.now());
   ({ ledger, tampered } = testLedger(redis, clock));
 });
@@ -343,14 +331,12 @@ describe('reading', () => {
 
 describe('a lost Redis', () => {
   it('is a problem that says so, at once, not a wait', async () => {
-    const own = await startRedis();
-    const connection = ledgerConnection(own.url);
-    await connection.connect();
-    const lost = testLedger(connection, clock).ledger;
-    await own.stop();
+    const own = await startTestRedis();
+    const lost = testLedger(own.redis, clock).ledger;
+    await own.server.stop();
     const { envelope, intents } = draftTask(clock);
     await expect(lost.declareTask(envelope, intents, AGENT, {})).rejects.toThrow(Problem);
     await expect(lost.getTask(envelope.id)).rejects.toMatchObject({ code: 'ledger_unavailable' });
-    connection.disconnect();
+    await own.stop();
   });
 });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { Redis } from 'ioredis';
 import { eventsKey } from '../../src/audit/event-stream-keys.ts';
 import type { LeaseId } from '../../src/core/ids.ts';
@@ -10,34 +10,22 @@ import { SweepClock } from '../../src/revocation/sweep-clock.ts';
 import { leaseKey, wakeKey } from '../../src/ledger/redis-keys.ts';
 import { shardOf } from '../../src/core/ids.ts';
 import { at } from '../support/at.ts';
-import { AGENT, draftTask, ledgerConnection, MINT_DEADLINE_MS, testLedger } from '../support/ledger-fixture.ts';
+import { AGENT, draftTask, MINT_DEADLINE_MS, testLedger } from '../support/ledger-fixture.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { MemoryProvider } from '../support/memory-provider.ts';
-import { startRedis, type TestRedis } from '../support/redis-server.ts';
+import { useRedis } from '../support/use-redis.ts';
 
 const RETRY = { firstMs: 500, maxMs: 30_000, stuckAfterMs: 60_000 };
 const CLAIM_MS = 10_000;
 
-let server: TestRedis;
 let redis: Redis;
 let clock: ManualClock;
 let ledger: Ledger;
 let provider: MemoryProvider;
 let observed: RevocationObservation[];
 
-beforeAll(async () => {
-  server = await startRedis();
-  redis = ledgerConnection(server.url);
-  await redis.connect();
-});
-
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
-});
-
-beforeEach(async () => {
-  await redis.flushall();
+useRedis((connection) => {
+  redis = connection;
   clock = new ManualClock(Date.now());
   ({ ledger } = testLedger(redis, clock));
   provider = new MemoryProvider();

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { Redis } from 'ioredis';
 import { eventsKey } from '../../src/audit/event-stream-keys.ts';
 import { newTaskIdIn, SHARDS, shardOf, type LeaseId, type TaskId } from '../../src/core/ids.ts';
@@ -12,33 +12,21 @@ import { countLive, requestRevocation } from '../../src/revocation/request-revoc
 import { RevocationJobs, type RevocationJobsDeps } from '../../src/revocation/revocation-jobs.ts';
 import { revocationProgress } from '../../src/revocation/revocation-progress.ts';
 import type { Selector } from '../../src/revocation/selector.ts';
-import { AGENT, draftIntent, draftTask, ledgerConnection, mintedLease, testLedger } from '../support/ledger-fixture.ts';
+import { AGENT, draftIntent, draftTask, mintedLease, testLedger } from '../support/ledger-fixture.ts';
 import { at } from '../support/at.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { startRedis, type TestRedis } from '../support/redis-server.ts';
 import { until } from '../support/until.ts';
+import { useRedis } from '../support/use-redis.ts';
 
 const OPERATOR = { issuer: 'https://operators.test', subject: 'olga' };
 
-let server: TestRedis;
 let redis: Redis;
 let clock: ManualClock;
 let ledger: Ledger;
 let tampered: TamperedRecord[];
 
-beforeAll(async () => {
-  server = await startRedis();
-  redis = ledgerConnection(server.url);
-  await redis.connect();
-});
-
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
-});
-
-beforeEach(async () => {
-  await redis.flushall();
+useRedis((connection) => {
+  redis = connection;
   clock = new ManualClock(Date.now());
   ({ ledger, tampered } = testLedger(redis, clock));
 });

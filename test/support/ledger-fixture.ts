@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { createEventSealer } from '../../src/audit/seal-event.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { newDecisionId, newLeaseIdIn, newTaskId, shardOf, type TaskId } from '../../src/core/ids.ts';
@@ -14,13 +14,6 @@ export const AGENT: WorkloadId = { issuer: 'https://issuer.test', subject: 'agen
 export const RECORD_KEY = Buffer.alloc(32, 1);
 export const EVENT_KEY = Buffer.alloc(32, 2);
 export const MINT_DEADLINE_MS = 15_000;
-
-/** A connection such as the ledger's own. */
-export function ledgerConnection(url: string): Redis {
-  const redis = new Redis(url, { enableOfflineQueue: false, commandTimeout: 2_000, maxRetriesPerRequest: 0, lazyConnect: true });
-  redis.on('error', () => undefined);
-  return redis;
-}
 
 /** A ledger on a connection, with what it found tampered. The clock guard is off unless asked for: tests move the clock. */
 export function testLedger(redis: Redis, clock: Clock, options: Partial<RedisLedgerDeps> = {}) {
