@@ -1,8 +1,6 @@
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { parse, stringify } from 'yaml';
 import { verifyChainFile } from '../../src/audit/verify-chain.ts';
 import { KILLS, killDelays } from '../support/kill-delays.ts';
 import { RunningBroker } from '../support/running-broker.ts';
@@ -17,11 +15,9 @@ let recorder: SessionRecorder;
 beforeAll(async () => {
   broker = await RunningBroker.start({ revocation: { reconcile_interval_seconds: 1, orphan_grace_seconds: 0, retry_max_ms: 1_000 }, minting: { timeout_ms: 5_000 } }, [], { aws: true });
   recorder = await startSessionRecorder(broker.stack.aws?.endpoint ?? '');
-  const config = parse(await readFile(broker.stack.configFile, 'utf8')) as { providers: Record<string, object> };
-  config.providers['aws-main'] = { ...config.providers['aws-main'], endpoint: recorder.endpoint, write_interval_ms: 100, timeout_ms: 2_000 };
-  await writeFile(broker.stack.configFile, stringify(config));
-  await broker.kill();
-  await broker.startBroker();
+  await broker.reconfigure(({ providers }) => {
+    providers['aws-main'] = { ...providers['aws-main'], endpoint: recorder.endpoint, write_interval_ms: 100, timeout_ms: 2_000 };
+  });
 }, 60_000);
 
 afterAll(async () => {

@@ -1,6 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { parse, stringify } from 'yaml';
 import { RunningBroker, type HttpAnswer } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
 
@@ -10,11 +8,9 @@ let agent: string;
 beforeAll(async () => {
   broker = await RunningBroker.start();
   // A target that can end one credential a second: ten in ten seconds.
-  const config = parse(await readFile(broker.stack.configFile, 'utf8')) as { providers: Record<string, object> };
-  config.providers['vault-main'] = { ...config.providers['vault-main'], revocations_per_second: 1 };
-  await writeFile(broker.stack.configFile, stringify(config));
-  await broker.kill();
-  await broker.startBroker();
+  await broker.reconfigure(({ providers }) => {
+    providers['vault-main'] = { ...providers['vault-main'], revocations_per_second: 1 };
+  });
   agent = await broker.agentToken();
 }, 60_000);
 

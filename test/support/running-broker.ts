@@ -1,7 +1,8 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { parse, stringify } from 'yaml';
 import { startBrokerProcess, type BrokerProcess } from '../../dev/broker-process.ts';
 import { AGENT } from '../../dev/dev-identities.ts';
 import { freePort } from '../../dev/run-server.ts';
@@ -24,6 +25,11 @@ export interface GrantedCredential {
   readonly expires_at: string;
   readonly target_expires_at: string;
   readonly secret: Readonly<Record<string, string>>;
+}
+
+/** What a stack's configuration file says, as far as tests change it. */
+interface BrokerConfig {
+  readonly providers: Record<string, object>;
 }
 
 /** The whole real stack with a broker in a process of its own, as a user has it. */
@@ -60,6 +66,15 @@ export class RunningBroker {
 
   async startBroker(): Promise<void> {
     this.broker = await startBrokerProcess({ configFile: this.stack.configFile, url: this.url, logFile: this.logFile, nodeOptions: this.#nodeOptions });
+  }
+
+  /** Starts the broker afresh on a changed configuration. */
+  async reconfigure(change: (config: BrokerConfig) => void): Promise<void> {
+    const config = parse(await readFile(this.stack.configFile, 'utf8')) as BrokerConfig;
+    change(config);
+    await writeFile(this.stack.configFile, stringify(config));
+    await this.kill();
+    await this.startBroker();
   }
 
   /** SIGKILL: nothing is finished, nothing is said. */
