@@ -7,7 +7,7 @@ import { createDraftEngine } from '../policy/cedar-engine.ts';
 import { compilePolicies, POLICY_ACTIONS } from '../policy/compile-policies.ts';
 import type { PolicyEngine } from '../policy/decision.ts';
 import { PolicyError } from '../policy/policy-error.ts';
-import { declaration, invalidRequest, parse } from '../task/declaration.ts';
+import { declaration, instant, invalidRequest, parse } from '../task/declaration.ts';
 import { checkDeclaration, declaredAgent } from './check-request.ts';
 import type { CredentialCatalog } from './credential-catalog.ts';
 import { decideCredentials, type JointDecision } from './decide-credentials.ts';
@@ -25,7 +25,7 @@ export const evaluation = declaration.extend({
   action: z.enum(POLICY_ACTIONS as [string, ...string[]]).default('mint'),
   evidence: evidence.default('self_declared'),
   approvals: z.int().min(0).max(16).default(0),
-  at: z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' }).optional(),
+  at: instant.optional(),
   /** A draft set, by file name, to ask in place of the one in force. */
   policies: z.record(z.string().regex(/^[\w.-]{1,64}\.cedar$/, 'a file name that ends in .cedar'), z.string().max(DRAFT_CHARACTERS)).optional(),
   schema: z.string().max(DRAFT_CHARACTERS).optional(),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { epochMsFrom } from '../core/time.ts';
+import { instant } from '../task/declaration.ts';
 import { POLICY_ACTIONS } from './compile-policies.ts';
 import type { PolicyQuestion } from './decision.ts';
 
@@ -37,7 +38,7 @@ export const policyAsk = z.strictObject({
   sender_bound: z.boolean().default(false),
   live_leases: z.int().min(0).default(0),
   grants_last_hour: z.int().min(0).default(0),
-  at: z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' }).default('2026-01-05T12:00:00Z'),
+  at: instant.default('2026-01-05T12:00:00Z'),
 });
 export type PolicyAsk = z.infer<typeof policyAsk>;
 

@@ -6,7 +6,7 @@ import type { WorkloadId } from '../identity/caller.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Lock } from '../ledger/lock.ts';
 import type { RevocationRecord } from '../ledger/revocation-records.ts';
-import { freeText, invalidRequest, parse } from '../task/declaration.ts';
+import { freeText, instant, invalidRequest, parse } from '../task/declaration.ts';
 import { requestRevocation, type RequestRevocationDeps } from './request-revocation.ts';
 import { lockSelector } from './selector.ts';
 
@@ -17,7 +17,7 @@ export const MAX_LOCK_MS = 30 * 86_400_000;
 export const lockRequest = z.strictObject({
   selector: lockSelector,
   reason: freeText.min(1).describe('for operators; a caller who is refused never sees it'),
-  until: z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' }).describe('when it ends by itself; within 30 days'),
+  until: instant.describe('when it ends by itself; within 30 days'),
   revoke: z.boolean().default(false).describe('also end what is live'),
 });
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isLeaseId, isTaskId } from '../core/ids.ts';
-import { parse } from '../task/declaration.ts';
+import { instant, parse } from '../task/declaration.ts';
 
 const taskId = z.string().refine(isTaskId, 'the id of a task').meta({ pattern: '^tsk_[0-9a-f]{32}$' });
 const configuredName = z.string().min(1).max(64);
@@ -28,7 +28,7 @@ export const revocationSelector = meaningful({
   ...common,
   subtree: taskId.optional().describe('the task and all that it delegated'),
   policy: z.string().min(1).max(256).optional().describe("the id of a policy, or a version (`sha256:...`), in the decision that started the task: at its declaration or its claim"),
-  before: z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' }).optional().describe('leases created before this instant'),
+  before: instant.optional().describe('leases created before this instant'),
 });
 
 /** What a lock can be about: every given word must match. */

@@ -4,6 +4,9 @@ import { Problem, type FieldFault } from '../core/problem.ts';
 
 /** A declaration's free text: 500 characters, no control characters, so that it cannot forge lines where it is read. */
 export const freeText = z.string().max(500).regex(/^[^\u0000-\u001f\u007f-\u009f]*$/u, 'no control characters');
+
+/** An instant that a caller gives, RFC 3339 with its offset. */
+export const instant = z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' });
 /** A word of one of the operator's closed lists. Which words exist is policy's to say. */
 const word = z.string().regex(/^[a-z][a-z0-9_.-]{0,63}$/, 'lower-case letters, digits, `-`, `_` and `.`, at most 64, starting with a letter');
 const credentialName = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'the name of a configured credential');
@@ -60,7 +63,6 @@ const reissue = z.strictObject({ name: credentialName.describe('a credential tha
 
 const extension = z.strictObject({ ttl_seconds: ttlSeconds.describe('the new total, from now') });
 
-const instant = z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' });
 const toolCallReport = toolCall.extend({
   outcome: z.enum(['succeeded', 'failed', 'refused']).describe('as the agent saw it'),
   lease_id: z.string().refine(isLeaseId, 'a lease id').optional().describe('the credential it used'),

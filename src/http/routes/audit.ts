@@ -4,6 +4,7 @@ import { lastCheckpoint } from '../../audit/checkpoint-file.ts';
 import { searchAudit } from '../../audit/search-audit.ts';
 import { Problem } from '../../core/problem.ts';
 import type { Authenticator } from '../../identity/caller.ts';
+import { instant } from '../../task/declaration.ts';
 import { authenticateOperator } from '../authenticate.ts';
 import { given, parseQuery } from '../query.ts';
 
@@ -15,7 +16,6 @@ export interface AuditRoutesDeps {
   readonly verifierKeys: readonly string[];
 }
 
-const instant = z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' });
 const text = z.string().min(1).max(2_048);
 export const auditQuery = {
   task: text.optional(),

@@ -10,7 +10,7 @@ import { allows } from '../../ledger/lease-transitions.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { SigningKeys } from '../../keys/signing-keys.ts';
 import { receiptOf, signReceipt } from '../../revocation/receipt.ts';
-import { freeText, invalidRequest, parse } from '../../task/declaration.ts';
+import { freeText, instant, invalidRequest, parse } from '../../task/declaration.ts';
 import { authenticateOperator } from '../authenticate.ts';
 import { leaseView } from '../lease-view.ts';
 import { jsonBody } from '../read-json.ts';
@@ -35,7 +35,7 @@ export const leaseListQuery = {
   ...pageQuery,
   state: z.enum(LEASE_STATES).optional(),
   provider: z.string().optional(),
-  due_before: z.iso.datetime({ offset: true, error: 'an RFC 3339 instant' }).optional(),
+  due_before: instant.optional(),
 };
 
 /** `/v1/leases`: lifetimes, for operators. */
