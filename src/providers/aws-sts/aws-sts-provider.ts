@@ -8,7 +8,7 @@ import { ProviderError, type Capabilities, type CredentialProvider, type Minted,
 import { createAwsClients, type AwsClients } from './aws-clients.ts';
 import { toProviderError } from './aws-failure.ts';
 import type { Deny } from './deny-policy.ts';
-import { clampOf, mintSession, sessionSeconds } from './mint-session.ts';
+import { clampOf, mintSession, sessionSeconds, SHORTEST_SESSION_SECONDS } from './mint-session.ts';
 import { RoleDenies } from './role-denies.ts';
 import { readRole, type RoleFacts } from './role-facts.ts';
 
@@ -26,8 +26,6 @@ export interface AwsStsProviderOptions {
   readonly log: { warn(fields: object, message: string): void };
 }
 
-/** The shortest session that STS sells. */
-const SHORTEST_SECONDS = 900;
 /** So near its own end, a session is dead before a deny could be everywhere. */
 const NOT_WORTH_A_DENY_MS = 3_000;
 /** IAM takes few requests a second: a role is not asked about for each mint. */
@@ -75,7 +73,7 @@ export class AwsStsProvider implements CredentialProvider {
     return {
       kind: 'aws.sts',
       revocability: 'eventual',
-      minTtlSeconds: SHORTEST_SECONDS,
+      minTtlSeconds: SHORTEST_SESSION_SECONDS,
       // Each request is judged afresh.
       endsOpenSessions: true,
       propagationSeconds: this.#deps.config.propagation_seconds,
@@ -188,5 +186,5 @@ export class AwsStsProvider implements CredentialProvider {
 /** When AWS has ended the session at the latest. */
 function sessionEnd(intent: LeaseIntent, handle: RevocationOrder['handle']): number {
   const recorded = handle?.['session_ends_ms'];
-  return typeof recorded === 'number' ? recorded : intent.createdAtMs + sessionSeconds(intent) * 1000 + UNCONFIRMED_MARGIN_MS;
+  return typeof recorded === 'number' ? recorded : intent.createdAtMs + sessionSeconds(intent.createdAtMs, intent) * 1000 + UNCONFIRMED_MARGIN_MS;
 }

@@ -10,7 +10,7 @@ import type { RoleFacts } from './role-facts.ts';
 import { sessionPolicy } from './session-policy.ts';
 
 /** What STS takes (AssumeRole). No emulator checks it all, so we do. */
-const SHORTEST_SESSION_SECONDS = 900;
+export const SHORTEST_SESSION_SECONDS = 900;
 const MAX_TAG_VALUE = 256;
 
 export interface MintSessionContext {
@@ -29,9 +29,8 @@ export function roleOf({ id }: Pick<LeaseIntent, 'id'>, roles: readonly string[]
   return roles[Number.parseInt(id.slice(-8), 16) % roles.length] ?? '';
 }
 
-/** The longest a session of this intent can live, from its request on. */
-export const sessionSeconds = ({ createdAtMs, dueAtMs }: Pick<LeaseIntent, 'createdAtMs' | 'dueAtMs'>): number =>
-  Math.max(SHORTEST_SESSION_SECONDS, Math.ceil((dueAtMs - createdAtMs) / 1000));
+/** How long a session that is asked for at `fromMs` lives: to the due time, or the shortest that STS sells. */
+export const sessionSeconds = (fromMs: EpochMs, { dueAtMs }: Pick<LeaseIntent, 'dueAtMs'>): number => Math.max(SHORTEST_SESSION_SECONDS, Math.ceil((dueAtMs - fromMs) / 1000));
 
 /** Takes a session of a role for one lease, named by its id. Throws `ProviderError`. */
 export async function mintSession(intent: LeaseIntent, credential: AwsStsCredentialConfig, context: MintSessionContext, signal: AbortSignal): Promise<Minted> {
@@ -67,7 +66,7 @@ function sessionRequest(
   const refuse = (why: string): never => {
     throw new ProviderError(context.provider, 'refused', `taking a session for ${intent.credential}: ${why}`);
   };
-  const seconds = Math.max(SHORTEST_SESSION_SECONDS, Math.ceil((intent.dueAtMs - context.now()) / 1000));
+  const seconds = sessionSeconds(context.now(), intent);
   if (seconds > facts.maxSessionSeconds) refuse(`its role gives sessions of at most ${facts.maxSessionSeconds} s`);
   let policy: string;
   try {

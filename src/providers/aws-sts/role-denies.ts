@@ -87,27 +87,26 @@ export class RoleDenies {
     const { iam, policyName, now, provider } = this.#deps;
     await readRole(iam, this.#arn, provider, signal);
     const standing = await this.#read(signal);
-    const next = this.#fitted(standing, denies, await this.#roomFor(signal));
-    const document = renderDenyPolicy(next);
-    if (document !== renderDenyPolicy(standing)) {
-      if (!isOurs()) throw new TurnLost('the turn ended before the write');
-      const target = { RoleName: roleName(this.#arn), PolicyName: policyName };
-      await (document === null
-        ? iam.send(new DeleteRolePolicyCommand(target), { abortSignal: signal })
-        : iam.send(new PutRolePolicyCommand({ ...target, PolicyDocument: document }), { abortSignal: signal }));
-    }
+    const next = withDenies(standing, denies, now());
+    // All is denied already, and nothing has become superfluous: what was read says so.
+    if (renderDenyPolicy(next) === renderDenyPolicy(standing)) return { appliedAtMs: now(), verifiedAtMs: now() };
+    const document = renderDenyPolicy(this.#fitted(next, denies, await this.#roomFor(signal)));
+    if (!isOurs()) throw new TurnLost('the turn ended before the write');
+    const target = { RoleName: roleName(this.#arn), PolicyName: policyName };
+    await (document === null
+      ? iam.send(new DeleteRolePolicyCommand(target), { abortSignal: signal })
+      : iam.send(new PutRolePolicyCommand({ ...target, PolicyDocument: document }), { abortSignal: signal }));
     const appliedAtMs = now();
     const found = await this.#read(signal);
     if (!denies.every((deny) => holds(found, deny))) throw new ProviderError(provider, 'unavailable', `the role ${roleName(this.#arn)} does not show the denies that were written`);
     return { appliedAtMs, verifiedAtMs: now() };
   }
 
-  /** The policy with the new denies, within the room there is. Throws `ProviderError` where there is none. */
-  #fitted(standing: DenyPolicy, denies: readonly Deny[], room: number): DenyPolicy {
+  /** The policy within the room there is, as it is or widened. Throws `ProviderError` where neither fits. */
+  #fitted(next: DenyPolicy, denies: readonly Deny[], room: number): DenyPolicy {
     const { now, onFull, provider, log } = this.#deps;
-    const next = withDenies(standing, denies, now());
     if (sizeOf(next) <= room) return next;
-    const widened = widen(standing, denies, now());
+    const widened = widen(next, denies, now());
     if (onFull === 'widen' && sizeOf(widened) <= room) {
       log.warn({ provider, role: this.#arn, room }, 'no room to deny single sessions: every session of this role that was issued until now is denied');
       return widened;

@@ -1,4 +1,5 @@
 import type { AwsStsCredentialConfig } from '../../config/config-schema.ts';
+import { fromEpochSeconds, toRfc3339 } from '../../core/time.ts';
 import type { LeaseIntent } from '../../ledger/lease.ts';
 
 /** The longest session policy that STS takes, in characters (AssumeRole, `Policy`). */
@@ -35,7 +36,7 @@ export function sessionPolicy(statements: AwsStsCredentialConfig['session_policy
 }
 
 /** The form of an instant in IAM conditions, in whole seconds, rounded up. */
-export const awsInstant = (ms: number): string => new Date(Math.ceil(ms / 1000) * 1000).toISOString().replace('.000Z', 'Z');
+export const awsInstant = (ms: number): string => toRfc3339(fromEpochSeconds(Math.ceil(ms / 1000))).replace('.000Z', 'Z');
 
 /** Parameters stay one part of the ARN, and mean themselves: `*`, `?` and `$` are escaped (IAM policy variables). */
 function fill(resource: string, params: LeaseIntent['params']): string {
