@@ -5,6 +5,7 @@ import { addMs, epochMsFrom } from '../../core/time.ts';
 import type { Turns } from '../../core/turns.ts';
 import type { LeaseIntent } from '../../ledger/lease.ts';
 import { ProviderError, type Capabilities, type CredentialProvider, type Minted, type RevocationOrder, type RevocationResult } from '../credential-provider.ts';
+import { ownCredential, ownCredentials } from '../own-credentials.ts';
 import { createAwsClients, type AwsClients } from './aws-clients.ts';
 import { toProviderError } from './aws-failure.ts';
 import type { Deny } from './deny-policy.ts';
@@ -35,13 +36,9 @@ const UNCONFIRMED_MARGIN_MS = 60_000;
 
 /** Sessions of IAM roles. Takes a provider's settings; nothing is asked of AWS before it is used. Throws `RangeError` for a credential of another kind. */
 export function createAwsStsProvider({ name, config, credentials, deploymentId, clock, turns, rights, log }: AwsStsProviderOptions): AwsStsProvider {
-  const own = Object.entries(credentials).map(([credential, settings]): [string, AwsStsCredentialConfig] => {
-    if (settings.kind !== 'aws.sts') throw new RangeError(`credential ${credential} is not a session of AWS`);
-    return [credential, settings];
-  });
   return new AwsStsProvider({
     ...{ name, config, deploymentId, clock, turns, log },
-    credentials: new Map(own),
+    credentials: ownCredentials(name, credentials, (credential) => credential.kind === 'aws.sts'),
     minting: rights.mint ? createAwsClients(config, config.login.api) : undefined,
     denying: rights.revoke ? createAwsClients(config, config.login.worker) : undefined,
   });
@@ -173,9 +170,7 @@ export class AwsStsProvider implements CredentialProvider {
   }
 
   #credential(name: string): AwsStsCredentialConfig {
-    const credential = this.#deps.credentials.get(name);
-    if (credential === undefined) throw new RangeError(`${name} is not a credential of provider ${this.name}`);
-    return credential;
+    return ownCredential(this.name, this.#deps.credentials, name);
   }
 
   #lacksRight(right: string): ProviderError {

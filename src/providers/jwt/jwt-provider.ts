@@ -3,6 +3,7 @@ import { Secret } from '../../core/secret.ts';
 import { fromEpochSeconds, toEpochSeconds } from '../../core/time.ts';
 import type { Lease, LeaseIntent } from '../../ledger/lease.ts';
 import type { Capabilities, CredentialProvider, Minted, Renewed, RenewalOrder, RevocationOrder, RevocationResult } from '../credential-provider.ts';
+import { ownCredential, ownCredentials } from '../own-credentials.ts';
 import { newReference, readPresentedToken, referenceDigest, type PresentedToken } from './presented-token.ts';
 import { loadSigningKeys, signJws, type SigningKeys } from '../../keys/signing-keys.ts';
 
@@ -18,11 +19,8 @@ export interface JwtProviderOptions {
 
 /** A running jwt provider. Throws `TypeError` for a key file that cannot be used, `RangeError` for a credential of another kind. */
 export function createJwtProvider({ name, config, credentials, deploymentId }: JwtProviderOptions): JwtProvider {
-  const own = Object.entries(credentials).map(([credential, settings]): [string, JwtCredential] => {
-    if (settings.kind !== 'jwt') throw new RangeError(`credential ${credential} is not a jwt`);
-    return [credential, settings];
-  });
-  return new JwtProvider(name, config.issuer, deploymentId, new Map(own), loadSigningKeys(config.signing_key_files));
+  const own = ownCredentials(name, credentials, (credential) => credential.kind === 'jwt');
+  return new JwtProvider(name, config.issuer, deploymentId, own, loadSigningKeys(config.signing_key_files));
 }
 
 /**
@@ -147,9 +145,7 @@ export class JwtProvider implements CredentialProvider {
   }
 
   #credential(name: string): JwtCredential {
-    const credential = this.#credentials.get(name);
-    if (credential === undefined) throw new RangeError(`${name} is not a credential of ${this.name}`);
-    return credential;
+    return ownCredential(this.name, this.#credentials, name);
   }
 }
 

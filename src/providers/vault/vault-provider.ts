@@ -12,6 +12,7 @@ import {
   type RevocationOrder,
   type RevocationResult,
 } from '../credential-provider.ts';
+import { ownCredential, ownCredentials } from '../own-credentials.ts';
 import { revokeToken, settle } from './end-at-target.ts';
 import { inParallel } from './in-parallel.ts';
 import { liveTokens } from './list-live.ts';
@@ -46,16 +47,7 @@ export function createVaultProvider({ name, config, credentials, deploymentId, c
     ...(rights.revoke ? { revoke: logIn('worker') } : {}),
     ...(rights.list ? { list: logIn('reconciler') } : {}),
   };
-  return new VaultProvider({ name, config, credentials: vaultCredentials(credentials), deploymentId, clock, client, sessions });
-}
-
-function vaultCredentials(credentials: Readonly<Record<string, CredentialConfig>>): ReadonlyMap<string, VaultCredentialConfig> {
-  return new Map(
-    Object.entries(credentials).map(([name, credential]) => {
-      if (!('token_role' in credential)) throw new RangeError(`credential ${name} is not of Vault`);
-      return [name, credential];
-    }),
-  );
+  return new VaultProvider({ name, config, credentials: ownCredentials(name, credentials, (credential) => 'token_role' in credential), deploymentId, clock, client, sessions });
 }
 
 export interface VaultProviderDeps {
@@ -178,9 +170,7 @@ export class VaultProvider implements CredentialProvider {
   }
 
   #credential(name: string): VaultCredentialConfig {
-    const credential = this.#deps.credentials.get(name);
-    if (credential === undefined) throw new RangeError(`${name} is not a credential of provider ${this.name}`);
-    return credential;
+    return ownCredential(this.name, this.#deps.credentials, name);
   }
 
   #session(right: 'mint' | 'list'): VaultSession {
