@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Clock } from '../core/clock.ts';
 import { SHARDS, type Shard } from '../core/ids.ts';
+import { createRedisHold, type RedisHold } from '../core/redis-hold.ts';
 import { defineScript, type RunScript } from '../core/redis-script.ts';
 import { toRfc3339 } from '../core/time.ts';
 import type { Checkpoint } from './checkpoint.ts';
@@ -72,7 +73,7 @@ export class AuditSealer {
   readonly #deps: AuditSealerDeps;
   readonly #fence: RunScript;
   readonly #trim: RunScript;
-  readonly #renew: RunScript;
+  readonly #hold: RedisHold;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   #sealing: Sealing | undefined;
@@ -81,7 +82,7 @@ export class AuditSealer {
     this.#deps = deps;
     this.#fence = defineScript(deps.redis, 'mayflyFenceShard', script('fence-shard'));
     this.#trim = defineScript(deps.redis, 'mayflyTrimEvents', script('trim-events'));
-    this.#renew = defineScript(deps.redis, 'mayflyRenewSealer', script('renew-lease'));
+    this.#hold = createRedisHold(deps.redis);
   }
 
   start(): void {
@@ -124,7 +125,7 @@ export class AuditSealer {
     const { redis, clock } = this.#deps;
     const holder = randomUUID();
     const askedMs = clock.monotonicMs();
-    if ((await redis.set(SEALER_LEASE_KEY, holder, 'PX', LEASE_MS, 'NX')) !== 'OK') return undefined;
+    if (!(await this.#hold.take(SEALER_LEASE_KEY, holder, LEASE_MS))) return undefined;
     const sink = await this.#openSink(holder);
     if (sink === undefined) return undefined;
     try {
@@ -160,7 +161,7 @@ export class AuditSealer {
       const { file, stream } = this.#deps;
       return stream === undefined ? await ChainFile.open(file, await this.#lastSigned()) : await ChainStream.open(file, stream);
     } catch (error) {
-      await this.#renew(1, SEALER_LEASE_KEY, holder, 1).catch(() => undefined);
+      await this.#hold.giveBack(SEALER_LEASE_KEY, holder);
       if (error instanceof ChainFileBusy) return undefined;
       throw error;
     }
@@ -186,8 +187,7 @@ export class AuditSealer {
   async #letGo(sealing: Sealing): Promise<void> {
     this.#sealing = undefined;
     await sealing.sink.close().catch(() => undefined);
-    // Shortened, not deleted: a lease that somebody else took meanwhile must not be touched.
-    await this.#renew(1, SEALER_LEASE_KEY, sealing.holder, 1).catch(() => undefined);
+    await this.#hold.giveBack(SEALER_LEASE_KEY, sealing.holder);
   }
 
   /** Seals what is waiting; answers how much that was. */
@@ -208,7 +208,7 @@ export class AuditSealer {
   async #keepLease(sealing: Sealing): Promise<void> {
     const nowMs = this.#deps.clock.monotonicMs();
     if (sealing.leasedUntilMonotonicMs - nowMs > LEASE_MS / 2) return;
-    if ((await this.#renew(1, SEALER_LEASE_KEY, sealing.holder, LEASE_MS)) !== 1) throw new Error('the sealer lost its lease');
+    if (!(await this.#hold.prolong(SEALER_LEASE_KEY, sealing.holder, LEASE_MS))) throw new Error('the sealer lost its lease');
     sealing.leasedUntilMonotonicMs = nowMs + LEASE_MS;
   }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { defineScript } from '../core/redis-script.ts';
+import { createRedisHold, type RedisHold } from '../core/redis-hold.ts';
 import { TurnLost, type Turns } from '../core/turns.ts';
 import { turnKey } from './redis-keys.ts';
 
@@ -16,30 +16,29 @@ const RETRY_MS = { least: 20, most: 120 };
  * process, a lost Redis): who works in turns reads back what it wrote.
  */
 export function createRedisTurns(redis: Redis): Turns {
-  const giveBack = defineScript(redis, 'mayflyGiveTurnBack', new URL('./scripts/give-turn-back.lua', import.meta.url));
+  const hold = createRedisHold(redis);
   return {
     async run(name, signal, work) {
       const key = turnKey(name);
       const holder = randomBytes(16).toString('base64url');
-      const tookAtMs = await take(redis, key, holder, signal);
+      const tookAtMs = await take(hold, key, holder, signal);
       try {
         return await work(() => performance.now() - tookAtMs < TURN_MS - LAST_STEP_MS);
       } finally {
-        // It ends by itself in any case.
-        await giveBack(1, key, holder).catch(() => undefined);
+        await hold.giveBack(key, holder);
       }
     },
   };
 }
 
 /** Waits for the turn; answers when it began, on the monotonic clock. */
-async function take(redis: Redis, key: string, holder: string, signal: AbortSignal): Promise<number> {
+async function take(hold: RedisHold, key: string, holder: string, signal: AbortSignal): Promise<number> {
   for (;;) {
     const askedAtMs = performance.now();
-    const answer = await redis.set(key, holder, 'PX', TURN_MS, 'NX').catch(() => {
+    const taken = await hold.take(key, holder, TURN_MS).catch(() => {
       throw new TurnLost('Redis does not answer');
     });
-    if (answer === 'OK') return askedAtMs;
+    if (taken) return askedAtMs;
     await sleep(RETRY_MS.least + Math.random() * (RETRY_MS.most - RETRY_MS.least), undefined, { signal }).catch(() => {
       throw new TurnLost('others kept the turn');
     });

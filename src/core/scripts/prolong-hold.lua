@@ -1,6 +1,6 @@
--- Prolongs the sealer's lease, if it is still this sealer's.
+-- Gives what a holder has another time to live, if it is still this holder's.
 --
--- KEYS[1] the lease   ARGV[1] holder   ARGV[2] time to live (ms)
+-- KEYS[1] what is held   ARGV[1] holder   ARGV[2] time to live (ms)
 --
 -- Returns 1 when prolonged, 0 when it is somebody else's or nobody's.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
