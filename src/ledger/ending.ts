@@ -10,7 +10,7 @@ import { leaseWrites, taskWrites } from './record-writes.ts';
 import { taskLiveKey } from './redis-keys.ts';
 import { settleEvent } from './settle-event.ts';
 
-type Ending = Pick<Ledger, 'endTask' | 'endLease' | 'settle' | 'finishTask'>;
+type Ending = Pick<Ledger, 'endTask' | 'endLease' | 'changeLease' | 'settle' | 'finishTask'>;
 
 /** Who the ledger itself is in the audit log. */
 const LEDGER: WorkloadId = { issuer: 'mayfly', subject: 'ledger' };
@@ -84,18 +84,19 @@ export function createEnding(steps: LedgerSteps, room: Pick<Ledger, 'release' | 
     return 'ok';
   };
 
+  const changeLease: Ledger['changeLease'] = (id, change, by, facts) =>
+    untilSettled(async () => {
+      const lease = await reads.getLease(id);
+      if (lease === null || !allows(lease.state, change.type)) return lease;
+      return (await settleWith(lease, change, by, undefined, facts)) === 'ok' ? transition(lease, change) : 'conflict';
+    });
+
   return {
     finishTask,
+    changeLease,
     settle: settleWith,
     endTask: (...args) => untilSettled(() => endTaskOnce(...args)),
-    endLease: (id, reason, by, facts) =>
-      untilSettled(async () => {
-        const nowMs = clock.now();
-        const lease = await reads.getLease(id);
-        if (lease === null || !allows(lease.state, 'end_requested')) return lease;
-        const change = { type: 'end_requested', atMs: nowMs, reason } as const;
-        return (await settleWith(lease, change, by, undefined, facts)) === 'ok' ? transition(lease, change) : 'conflict';
-      }),
+    endLease: (id, reason, by, facts) => changeLease(id, { type: 'end_requested', atMs: clock.now(), reason }, by, facts),
   };
 }
 

@@ -166,6 +166,13 @@ export interface Ledger extends RevocationRecords {
   endTask(id: TaskId, reason: EndReason, by: WorkloadId, facts?: Readonly<Record<string, unknown>>): Promise<Task | null>;
   /** Asks for the end of one lease. Repeating it changes nothing. Null when there is no such lease. */
   endLease(id: LeaseId, reason: RevocationReason, by: WorkloadId, facts?: Readonly<Record<string, unknown>>): Promise<Lease | null>;
+  /** What a person asks for, applied to the lease as it is by now, where its state allows it. Answers the lease as it then is; null when there is none. */
+  changeLease(
+    id: LeaseId,
+    change: Extract<LeaseChange, { type: 'end_requested' | 'retry_requested' | 'acknowledged' }>,
+    by: WorkloadId,
+    facts?: Readonly<Record<string, unknown>>,
+  ): Promise<Lease | null>;
   /** Applies a change to a lease as it was read; `conflict` when somebody was quicker. Ends the task after its last lease. */
   settle(lease: Lease, change: LeaseChange, by: WorkloadId, claimUntilMs?: EpochMs): Promise<'ok' | 'conflict'>;
   /** Ends `ending` tasks whose leases are all final. */

@@ -18,7 +18,7 @@ import { given, pageQuery, parseQuery } from '../query.ts';
 
 export interface LeaseRoutesDeps {
   readonly authenticator: Authenticator;
-  readonly ledger: Pick<Ledger, 'getLease' | 'listLeases' | 'settle'>;
+  readonly ledger: Pick<Ledger, 'getLease' | 'listLeases' | 'changeLease'>;
   readonly clock: Clock;
   readonly nudge: () => void;
   /** Stands on every receipt. */
@@ -72,23 +72,19 @@ export function leaseRoutes(deps: LeaseRoutesDeps): Router {
 
   router.post('/v1/leases/:id/acknowledge', async (request, response) => {
     const operator = await authenticateOperator(request, deps.authenticator, 'operator');
-    const lease = await leaseInPath(request, deps.ledger);
+    const { id } = await leaseInPath(request, deps.ledger);
     const { reason } = parse(acknowledgement, jsonBody(request));
-    const change = { type: 'acknowledged', atMs: deps.clock.now(), by: operator.subject, reason } as const;
-    if (!allows(lease.state, 'acknowledged') || (await deps.ledger.settle(lease, change, operator)) !== 'ok') {
-      throw new Problem('lease_not_stuck', `the lease is ${(await leaseInPath(request, deps.ledger)).state}; only a stuck one can be acknowledged`);
-    }
-    response.json({ lease: leaseView(await leaseInPath(request, deps.ledger)) });
+    const lease = existing(await deps.ledger.changeLease(id, { type: 'acknowledged', atMs: deps.clock.now(), by: operator.subject, reason }, operator));
+    if (!allows(lease.state, 'acknowledged')) throw new Problem('lease_not_stuck', `the lease is ${lease.state}; only a stuck one can be acknowledged`);
+    response.json({ lease: leaseView(lease) });
   });
 
   router.post('/v1/leases/:id/retry', async (request, response) => {
     const operator = await authenticateOperator(request, deps.authenticator, 'operator');
-    const lease = await leaseInPath(request, deps.ledger);
-    if (allows(lease.state, 'retry_requested')) {
-      await deps.ledger.settle(lease, { type: 'retry_requested', atMs: deps.clock.now() }, operator);
-      deps.nudge();
-    }
-    response.status(202).json({ lease: leaseView(await leaseInPath(request, deps.ledger)) });
+    const { id } = await leaseInPath(request, deps.ledger);
+    const lease = existing(await deps.ledger.changeLease(id, { type: 'retry_requested', atMs: deps.clock.now() }, operator));
+    deps.nudge();
+    response.status(202).json({ lease: leaseView(lease) });
   });
 
   return router;
@@ -96,7 +92,10 @@ export function leaseRoutes(deps: LeaseRoutesDeps): Router {
 
 async function leaseInPath(request: Request, ledger: Pick<Ledger, 'getLease'>): Promise<Lease> {
   const id = String(request.params['id']);
-  const lease = isLeaseId(id) ? await ledger.getLease(id) : null;
+  return existing(isLeaseId(id) ? await ledger.getLease(id) : null);
+}
+
+function existing(lease: Lease | null): Lease {
   if (lease === null) throw new Problem('not_found', 'there is no such lease');
   return lease;
 }
