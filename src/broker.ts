@@ -26,7 +26,8 @@ import { loadSigningKeys } from './keys/signing-keys.ts';
 import { createRedisLedger } from './ledger/redis-ledger.ts';
 import { createRedisTurns } from './ledger/redis-turns.ts';
 import { createTamperReport, shardOfRecord } from './ledger/tamper-report.ts';
-import { LivePolicies, type PolicyChange } from './policy/live-policies.ts';
+import { LivePolicies } from './policy/live-policies.ts';
+import { reportPolicyChange } from './policy/report-policy-change.ts';
 import { createAwsStsProvider } from './providers/aws-sts/aws-sts-provider.ts';
 import type { CredentialProvider } from './providers/credential-provider.ts';
 import { guardProvider } from './providers/guarded-provider.ts';
@@ -82,7 +83,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const events = createEventSealer(deriveKey(master, 'audit events'));
   const feedSeal = createFeedSeal(deriveKey(master, 'event feed'));
   // Read before anything is opened: a broken policy set must not leave connections behind.
-  const policy = serves ? new LivePolicies({ directory: config.policy.directory, intervalMs: POLICY_LOOK_MS, onChange: (change) => policyChanged(change) }) : undefined;
+  const policy = serves ? new LivePolicies({ directory: config.policy.directory, intervalMs: POLICY_LOOK_MS, onChange: (change) => reportPolicyChange(change, { metrics, log, ledger }) }) : undefined;
 
   const checkpoints = checkpointSigning(config);
 
@@ -108,19 +109,6 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     onTampered: (error, shard) => tampered.report(error, shard, ledger),
   });
 
-  /** A changed policy folder: on the log, in the metrics, and on the record. */
-  function policyChanged(change: PolicyChange): void {
-    metrics.countPolicyReload(change.type);
-    const { type, ...facts } = change.type === 'reloaded' ? change : { type: change.type, in_force: change.inForce, fault: change.error.message };
-    if (change.type === 'reloaded') {
-      metrics.setPolicyVersion(change.to);
-      log.info(facts, 'policies reloaded');
-    } else {
-      log.error(facts, 'the changed policies are refused; those in force stay');
-    }
-    const event = type === 'reloaded' ? 'policy.reloaded' : 'policy.reload_refused';
-    ledger.recordEvent({ shard: SHARDS[0] as Shard, type: event, by: { issuer: 'mayfly', subject: 'broker' }, facts }).catch((error: unknown) => log.warn({ err: error }, 'a change of policies could not be put on the record'));
-  }
   const reloadPolicy = (): void => policy?.reload();
   // In a terminal it means that the terminal was closed.
   if (!process.stdout.isTTY) process.on('SIGHUP', reloadPolicy);
