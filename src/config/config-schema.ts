@@ -1,16 +1,12 @@
 import { z } from 'zod';
+import { filePath, httpUrl, name, seconds } from './config-words.ts';
+import { credential } from './credential-schemas.ts';
+import { provider } from './provider-schemas.ts';
 
 /**
- * The whole configuration, once. Loading, checking, documentation and types all come from this file.
+ * The whole configuration, once. Loading, checking, documentation and types all come from here.
  * Keys are snake_case as in the YAML. Secrets are never values here: only files (`*_file`) or `MAYFLY_*` variables.
  */
-
-const name = z
-  .string()
-  .regex(/^[a-z][a-z0-9-]{0,62}$/, 'lower-case letters, digits and hyphens, starting with a letter, at most 63');
-const filePath = z.string().min(1).describe('path of a file, relative to the configuration file');
-const httpUrl = z.url({ protocol: /^https?$/, error: 'an http or https URL' }).meta({ pattern: '^https?://' });
-const seconds = (min: number, max: number) => z.int().min(min).max(max);
 
 /** JWS algorithms an issuer may be allowed; `none` and HMAC can never be listed (RFC 8725 section 3.1). */
 export const SIGNATURE_ALGORITHMS = [
@@ -42,173 +38,6 @@ const trustDomain = z
     max_lifetime_seconds: maxLifetime,
   })
   .describe('a SPIFFE trust domain whose JWT-SVIDs are accepted');
-
-const vaultLogin = z.discriminatedUnion('method', [
-  z.strictObject({
-    method: z.literal('approle').describe('log in by AppRole'),
-    mount: z.string().default('approle').describe('where the AppRole method is mounted'),
-    role_id_file: filePath.describe('holds the role id'),
-    secret_id_file: filePath.describe('holds the secret id'),
-  }),
-  z.strictObject({
-    method: z.literal('jwt').describe('log in by a JWT'),
-    mount: z.string().default('jwt').describe('where the JWT method is mounted'),
-    role: z.string().min(1).describe('the role to log in to'),
-    jwt_file: filePath.describe('re-read at every login'),
-  }),
-  z.strictObject({
-    method: z.literal('kubernetes').describe('log in by a service-account token'),
-    mount: z.string().default('kubernetes').describe('where the Kubernetes method is mounted'),
-    role: z.string().min(1).describe('the role to log in to'),
-    token_file: filePath.default('/var/run/secrets/kubernetes.io/serviceaccount/token').describe('re-read at every login'),
-  }),
-  z.strictObject({ method: z.literal('token_file').describe('use a token from a file'), file: filePath.describe('holds the token; re-read at every login') }),
-]);
-
-const vaultProvider = z.strictObject({
-  type: z.literal('vault').describe('OpenBao 2.x or Vault 1.x'),
-  address: httpUrl.describe('where it answers; https in production'),
-  namespace: z.string().optional().describe('the namespace everything happens in'),
-  ca_file: filePath.optional().describe('PEM certificates to trust for this address instead of the system store'),
-  login: z
-    .strictObject({ api: vaultLogin.describe('mints'), worker: vaultLogin.describe('revokes'), reconciler: vaultLogin.describe('lists what is live') })
-    .describe('one login for each right: minting, revoking, listing'),
-  timeout_ms: z.int().min(100).max(30_000).default(2_500).describe('for each request to the target'),
-  max_in_flight: z.int().min(1).max(256).default(16).describe('mints at once'),
-  revocations_per_second: z.int().min(1).max(100_000).default(1_000).describe('how many credentials it can end in a second. A grant that would fall due with more than that is refused for now'),
-  revoke_concurrency: z.int().min(1).max(256).default(16).describe('revocations at once, for each batch'),
-  target_margin_seconds: seconds(1, 60)
-    .default(5)
-    .describe("how long after our due time the target's own clock ends the credential"),
-});
-
-const jwtProvider = z.strictObject({
-  type: z.literal('jwt').describe('tokens signed by Mayfly itself'),
-  issuer: httpUrl.describe('the `iss` of tokens signed here'),
-  signing_key_files: z
-    .array(filePath)
-    .min(1)
-    .describe('PEM private keys (P-256 or Ed25519); the first signs, all are published'),
-});
-
-const roleArn = z.string().regex(/^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]{1,512}$/, 'the ARN of an IAM role');
-
-const awsLogin = z.discriminatedUnion('method', [
-  z.strictObject({
-    method: z.literal('web_identity').describe('sessions of a role for a token of this workload, as a Kubernetes service account has one'),
-    role_arn: roleArn.describe('the role of the broker itself'),
-    token_file: filePath.describe('holds the token; re-read for every session'),
-  }),
-  z.strictObject({
-    method: z.literal('credentials_file').describe('a shared credentials file'),
-    credentials_file: filePath.describe('in the format of `~/.aws/credentials`'),
-    profile: z.string().min(1).default('default').describe('which of its profiles'),
-  }),
-  z.strictObject({ method: z.literal('environment').describe("the AWS SDK's own chain: environment, container or instance role") }),
-]);
-
-const awsStsProvider = z.strictObject({
-  type: z.literal('aws-sts').describe('AWS STS: sessions of IAM roles'),
-  region: z.string().regex(/^[a-z]{2,4}(-[a-z]+)+-\d$/, 'an AWS Region such as eu-central-1').describe('whose STS is asked'),
-  endpoint: httpUrl.optional().describe("of STS and IAM, where they are not AWS's own; https in production"),
-  login: z
-    .strictObject({ api: awsLogin.describe('takes sessions'), worker: awsLogin.describe('writes the denies that end them early') })
-    .describe('one login for each right: minting, revoking'),
-  timeout_ms: z.int().min(100).max(30_000).default(5_000).describe('for each request to AWS'),
-  max_in_flight: z.int().min(1).max(256).default(16).describe('mints at once'),
-  write_interval_ms: z.int().min(0).max(60_000).default(1_000).describe('between two writes to one role by one process; what is revoked meanwhile goes into one write'),
-  propagation_seconds: seconds(0, 3_600).default(60).describe('how long AWS may take to enforce a deny everywhere; told with every lease'),
-  on_full: z
-    .enum(['wait', 'widen'])
-    .default('wait')
-    .describe('when a role has no room for one more deny. `wait`: tried again as older ones end; the session is dead at its due time all the same. `widen`: every session of that role that was issued until now is denied'),
-});
-
-const required = z.boolean().default(true).describe('whether a declaration must give it');
-const paramSchema = z.discriminatedUnion('type', [
-  z.strictObject({
-    type: z.literal('string').describe('a text'),
-    pattern: z.string().optional().describe('anchored at both ends'),
-    max_length: z.int().min(1).max(256).default(128).describe('in characters'),
-    enum: z.array(z.string()).min(1).optional().describe('the values that may be given'),
-    required,
-  }),
-  z.strictObject({
-    type: z.literal('integer').describe('a whole number'),
-    min: z.int().optional().describe('the least'),
-    max: z.int().optional().describe('the most'),
-    required,
-  }),
-  z.strictObject({ type: z.literal('boolean').describe('true or false'), required }),
-]);
-
-const credentialCommon = {
-  provider: name.describe('the name of the provider that mints it'),
-  owner: z.string().min(1).describe('who answers for this credential'),
-  description: z.string().optional().describe('what it gives access to, for people'),
-  max_ttl_seconds: seconds(1, 86_400).optional().describe('below `limits.max_ttl_seconds`'),
-  params: z.record(z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'lower-case letters, digits and underscores, starting with a letter, at most 32'), paramSchema).default({}).describe('what a declaration may choose, by name; anything else is refused'),
-};
-
-const renewable = z
-  .boolean()
-  .optional()
-  .describe("true: extending a task renews the credential at the target, up to `max_ttl_seconds`; otherwise its agent asks for a new one");
-
-const credential = z.discriminatedUnion('kind', [
-  z.strictObject({
-    kind: z.literal('vault.token').describe('a Vault token with the policies of its token role'),
-    ...credentialCommon,
-    renewable,
-    token_role: name.describe('the token role, one for each credential'),
-  }),
-  z.strictObject({
-    kind: z.literal('vault.dynamic').describe('what a leased path answers, such as a database login'),
-    ...credentialCommon,
-    renewable,
-    token_role: name.describe('the token role, one for each credential'),
-    path: z.string().min(1).describe('a leased path such as `database/creds/orders-reader`; `{param}` takes one encoded segment'),
-    ends_open_sessions: z.boolean().default(false).describe('true where the revocation statements end open sessions'),
-  }),
-  z.strictObject({
-    kind: z.literal('vault.kv').describe('a static secret, handed over wrapped, to be opened once'),
-    ...credentialCommon,
-    token_role: name.describe('the token role, one for each credential'),
-    mount: z.string().min(1).describe('where the key-value engine is mounted, such as `kv`'),
-    path: z.string().min(1).describe('the path of the secret below the mount; `{param}` takes one encoded segment'),
-    engine_version: z.union([z.literal(1), z.literal(2)]).default(2).describe('of the key-value engine'),
-    version: z.int().min(1).optional().describe('a version of the secret other than the newest; engine version 2 only'),
-  }),
-  z.strictObject({
-    kind: z.literal('aws.sts').describe('a session of an IAM role, with no more than its session policy says'),
-    ...credentialCommon,
-    role_arns: z
-      .array(roleArn)
-      .min(1)
-      .max(16)
-      .describe('roles of the same rights: sessions are spread over them, since each has room for some 300 early revocations at a time'),
-    session_policy: z
-      .array(
-        z.strictObject({
-          for_actions: z.array(z.string().min(1)).min(1).optional().describe('only for tasks that declare one of these actions; for every task when absent'),
-          actions: z.array(z.string().regex(/^[a-z0-9-]+:[A-Za-z0-9*]+$/, 'an AWS action such as s3:GetObject')).min(1).describe('AWS actions that are allowed'),
-          resources: z.array(z.string().regex(/^(\*|arn:.+)$/, 'an ARN, or *')).min(1).describe('on which resources; `{param}` takes one value, without its wildcards'),
-        }),
-      )
-      .min(1)
-      .max(16)
-      .describe('what a session may do, within what its role may; `sts:*` and `iam:*` are denied whatever stands here'),
-  }),
-  z.strictObject({
-    kind: z.literal('jwt').describe('a signed token, or an opaque reference'),
-    ...credentialCommon,
-    audience: z.string().min(1).describe("the token's `aud`; never Mayfly's own"),
-    introspection_required: z
-      .boolean()
-      .default(false)
-      .describe('true: an opaque reference, valid only as long as introspection says so, so revocation is exact'),
-  }),
-]);
 
 export const configSchema = z
   .strictObject({
@@ -315,7 +144,7 @@ export const configSchema = z
       .prefault({})
       .describe('how credentials are ended'),
     retention_seconds: seconds(60, 31_536_000).default(604_800).describe('how long ended tasks and leases can be looked up; the audit file is not touched'),
-    providers: z.record(name, z.discriminatedUnion('type', [vaultProvider, awsStsProvider, jwtProvider])).describe('systems that mint, by name'),
+    providers: z.record(name, provider).describe('systems that mint, by name'),
     credentials: z.record(name, credential).describe('what can be minted, by name; policy decides for whom'),
     introspection: z
       .strictObject({

@@ -1,0 +1,12 @@
+import { z } from 'zod';
+
+/** A name in the configuration, which is also one at targets and in metrics. */
+export const name = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,62}$/, 'lower-case letters, digits and hyphens, starting with a letter, at most 63');
+export const filePath = z.string().min(1).describe('path of a file, relative to the configuration file');
+export const httpUrl = z.url({ protocol: /^https?$/, error: 'an http or https URL' }).meta({ pattern: '^https?://' });
+/** Whole seconds within bounds. */
+export const seconds = (min: number, max: number) => z.int().min(min).max(max);
+
+export const roleArn = z.string().regex(/^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]{1,512}$/, 'the ARN of an IAM role');
