@@ -10,6 +10,7 @@ import { createFeedSeal, createFeedWriter } from './audit/event-feed.ts';
 import { BLOCK_MS, FeedReader } from './audit/feed-reader.ts';
 import { createEventSealer } from './audit/seal-event.ts';
 import type { Config } from './config/config-schema.ts';
+import { epochFileOf, longestLifeMs } from './config/ledger-loss.ts';
 import { redisUrlOf } from './config/redis-url.ts';
 import { systemClock } from './core/clock.ts';
 import { deriveKey } from './core/derive-key.ts';
@@ -21,6 +22,8 @@ import { gracefulClose } from './http/graceful-close.ts';
 import type { HealthRoutesDeps } from './http/routes/health.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createIssuerFetch } from './identity/issuer-fetch.ts';
+import { openEpochFile } from './ledger/epoch-file.ts';
+import { HoldWatch } from './ledger/hold-watch.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import { createRedisLedger } from './ledger/redis-ledger.ts';
@@ -70,6 +73,8 @@ const STOP_GRACE_MS = 6_000;
 const BATCHES_PER_PROVIDER = 4;
 /** How often the policy folder is looked at. */
 const POLICY_LOOK_MS = 1_000;
+/** How often to look whether Redis lost records. */
+const HOLD_LOOK_MS = 1_000;
 /** For one pass of the reconciler over one provider. */
 const RECONCILE_TIMEOUT_MS = 60_000;
 
@@ -107,7 +112,10 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     retentionSeconds: config.retention_seconds,
     minReplicaAcks: config.redis.min_replica_acks,
     onTampered: (error, shard) => tampered.report(error, shard, ledger),
+    epoch: { file: works ? openEpochFile(epochFileOf(config)) : null, begins: works, longestLifeMs: longestLifeMs(config) },
   });
+  const holdWatch = new HoldWatch({ ledger, intervalMs: HOLD_LOOK_MS, log });
+  holdWatch.start();
 
   const reloadPolicy = (): void => policy?.reload();
   // In a terminal it means that the terminal was closed.
@@ -198,6 +206,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
         timeoutMs: RECONCILE_TIMEOUT_MS,
       },
       onOrphan: (provider) => metrics.countOrphan(provider),
+      onFindings: (findings) => metrics.setFindings(findings),
       log,
     });
     nudge = () => sweep.nudge();
@@ -219,6 +228,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const health: HealthRoutesDeps = {
     essential: async () => [await ledgerHealth(ledger)],
     providers: () => watch.states(),
+    held: () => holdWatch.hold !== null,
     stopping: () => stopping,
   };
   const app =
@@ -237,7 +247,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   server.keepAliveTimeout = 75_000;
   const closeServer = gracefulClose(server, STOP_GRACE_MS);
   const url = await listen(server, config.http.host, config.http.port);
-  const snapshot = metricsSnapshot({ ledger, forecastOf: [...providers.keys()], queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
+  const snapshot = metricsSnapshot({ ledger, held: () => holdWatch.hold !== null, forecastOf: [...providers.keys()], queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
   const metricsServer = await serveMetrics(metrics, { host: config.http.host, port: config.http.metrics_port }, async () => metrics.setSnapshot(await snapshot()));
   const closeMetrics = gracefulClose(metricsServer, STOP_GRACE_MS);
   const recordLife = (type: 'broker.started' | 'broker.stopped'): Promise<void> =>
@@ -258,6 +268,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       for (const stop of stops.slice(0, -1)) await stop();
       await recordLife('broker.stopped');
       await stops.at(-1)?.();
+      await holdWatch.stop();
       watch.stop();
       await Promise.all([...providers.values()].map((provider) => provider.close()));
       await closeMetrics();
@@ -322,6 +333,7 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
     log,
   };
   const revocation = { ledger, jobs, clock };
+  const reconciliation = { ledger, clock };
   return {
     tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
     audit: { authenticator, file: config.audit.sink === 'file' ? config.audit.file : null, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
@@ -332,6 +344,8 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
     policy: { authenticator, evaluate: { ...grant, policy, clock } },
     revocations: { authenticator, ledger, revocation },
     locks: { authenticator, ledger, locks: { ledger, clock, revocation } },
+    hold: { authenticator, ledger, reconciliation },
+    reconciliations: { authenticator, ledger, reconciliation },
     oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers },
     events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },
   };

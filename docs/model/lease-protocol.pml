@@ -89,7 +89,7 @@ end:
 
 /* ===== grant/declare-task.ts, mint-leases.ts, extend-task.ts: an agent declares, is granted, extends ===================== */
 
-#ifdef WITHOUT_HOLD
+#ifdef MISTAKE_NO_HOLD
 #define mayDeclare true
 #else
 #define mayDeclare (!inHold)
@@ -191,7 +191,7 @@ end:
 #else
 #define isOrphan (hasNoRecord || wasFinal)
 #endif
-#ifdef WITHOUT_HOLD
+#ifdef MISTAKE_NO_HOLD
 #define isSpared false
 #else
 #define isSpared (inHold && now < ownDue)

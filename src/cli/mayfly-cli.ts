@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { addAuditCommands } from './commands/audit-commands.ts';
 import { addBrokerCommands } from './commands/broker-commands.ts';
 import { addDoctorCommand } from './commands/doctor-command.ts';
+import { addHoldCommands } from './commands/hold-commands.ts';
 import { addKeysCommands } from './commands/keys-commands.ts';
 import { addLifetimeCommands } from './commands/lifetime-commands.ts';
 import { addLockCommands } from './commands/lock-commands.ts';
@@ -34,6 +35,7 @@ function createProgram(): Command {
   addReceiptCommands(program, connection);
   addRevocationCommands(program, connection);
   addLockCommands(program, connection);
+  addHoldCommands(program, connection);
   addAuditCommands(program, connection);
   addBrokerCommands(program);
   addDoctorCommand(program);

@@ -34,6 +34,7 @@ export function filesOf(config: Config): ConfigFile[] {
   add('secret', ['redis', 'url_file'], config.redis.url_file);
   add('directory', ['policy', 'directory'], config.policy.directory);
   add('written', ['audit', 'file'], config.audit.file);
+  add('written', ['redis', 'epoch_file'], config.redis.epoch_file);
   add('public', ['operators', 'ca_file'], config.operators.ca_file);
   for (const [index, issuer] of config.identity.issuers.entries()) add('public', ['identity', 'issuers', index, 'ca_file'], issuer.ca_file);
   for (const [index, domain] of config.identity.trust_domains.entries()) add('public', ['identity', 'trust_domains', index, 'bundle_file'], domain.bundle_file);

@@ -9,6 +9,7 @@ export type DecisionId = Id<'decision'>;
 export type EventId = Id<'event'>;
 export type RevocationId = Id<'revocation'>;
 export type LockId = Id<'lock'>;
+export type ReconciliationId = Id<'reconciliation'>;
 
 /**
  * One of sixteen slices of the ledger, a lower-case hexadecimal digit. It is the first digit of every task, lease,
@@ -17,6 +18,9 @@ export type LockId = Id<'lock'>;
 export type Shard = string & { readonly [kind]: 'shard' };
 
 export const SHARDS: readonly Shard[] = '0123456789abcdef'.split('') as Shard[];
+
+/** The shard of all reconciliations. */
+export const RECONCILIATIONS = '0' as Shard;
 
 /** 128 bits: unguessable, and far below any collision. */
 const ID_BYTES = 16;
@@ -35,16 +39,20 @@ export const newEventId = (): EventId => `evt_${randomHex()}` as EventId;
 export const newRevocationId = (): RevocationId => `rev_${randomHex()}` as RevocationId;
 export const newLockId = (): LockId => `lck_${randomHex()}` as LockId;
 
-const ID = /^(tsk|lse|dec|evt|rev|lck)_[0-9a-f]{32}$/;
+/** All reconciliations are in one shard: they are few, and found by one look. */
+export const newReconciliationId = (): ReconciliationId => `rec_${inShard(RECONCILIATIONS)}` as ReconciliationId;
+
+const ID = /^(tsk|lse|dec|evt|rev|lck|rec)_[0-9a-f]{32}$/;
 const hasPrefix = (text: string, prefix: string): boolean => ID.test(text) && text.startsWith(`${prefix}_`);
 
 export const isTaskId = (text: string): text is TaskId => hasPrefix(text, 'tsk');
 export const isLeaseId = (text: string): text is LeaseId => hasPrefix(text, 'lse');
 export const isRevocationId = (text: string): text is RevocationId => hasPrefix(text, 'rev');
+export const isReconciliationId = (text: string): text is ReconciliationId => hasPrefix(text, 'rec');
 export const isLockId = (text: string): text is LockId => hasPrefix(text, 'lck');
 
-/** The shard of a task, lease, revocation or lock id. */
-export function shardOf(id: TaskId | LeaseId | RevocationId | LockId): Shard {
+/** The shard of a task, lease, revocation, lock or reconciliation id. */
+export function shardOf(id: TaskId | LeaseId | RevocationId | LockId | ReconciliationId): Shard {
   return id.charAt(4) as Shard;
 }
 

@@ -7,7 +7,9 @@ import { checkpointFileOf, readCheckpoints } from '../audit/checkpoint-file.ts';
 import { loadCheckpointSigners } from '../audit/checkpoint-signers.ts';
 import { verifyChainFile } from '../audit/verify-chain.ts';
 import type { Config } from '../config/config-schema.ts';
+import { epochFileOf } from '../config/ledger-loss.ts';
 import { keyStatus } from '../keys/rotate-keys.ts';
+import { readEpochFile } from '../ledger/epoch-file.ts';
 import { lintPolicies } from '../policy/lint-policies.ts';
 import { readPolicies } from '../policy/load-policies.ts';
 import { failure, ok, skipped, warning, type Check, type Finding } from './check.ts';
@@ -62,6 +64,27 @@ export const auditCheck = (config: Config): Check => ({
     else if (!verdict.ok && verdict.problem !== 'torn') findings.push(failure('audit.chain', `line ${verdict.line}: ${verdict.problem}: ${verdict.detail}`, 'find out who changed it; then move it and its checkpoints aside'));
     else findings.push(ok('audit.chain', verdict.ok ? `whole: ${verdict.records} records` : 'whole up to a line that is being written'));
     return findings;
+  },
+});
+
+/** What is known of the ledger outside of Redis. */
+export const epochCheck = (config: Config): Check => ({
+  area: 'redis',
+  async look() {
+    const path = epochFileOf(config);
+    const fix = 'give the worker a lasting folder for it (redis.epoch_file)';
+    try {
+      await access(dirname(path), constants.W_OK);
+    } catch {
+      return [failure('redis.epoch', `${dirname(path)} is missing or cannot be written: lost records would not be noticed`, fix)];
+    }
+    try {
+      const known = readEpochFile(path);
+      if (known === null) return [skipped('redis.epoch', 'no worker has noted an epoch yet')];
+      return [ok('redis.epoch', known.number === 1 ? 'no record was ever lost' : `records were lost ${known.number - 1} times`)];
+    } catch (error) {
+      return [failure('redis.epoch', error instanceof Error ? error.message : 'cannot be read', fix)];
+    }
   },
 });
 

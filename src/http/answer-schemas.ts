@@ -20,6 +20,7 @@ export const taskIdSchema = idOf('tsk', 'task');
 export const leaseIdSchema = idOf('lse', 'lease');
 export const revocationIdSchema = idOf('rev', 'revocation');
 export const lockIdSchema = idOf('lck', 'lock');
+export const reconciliationIdSchema = idOf('rec', 'reconciliation');
 export const decisionIdSchema = idOf('dec', 'decision');
 
 export const revocabilitySchema = z

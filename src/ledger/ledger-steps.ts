@@ -6,6 +6,7 @@ import { Problem } from '../core/problem.ts';
 import { toRfc3339, type EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { Task } from '../task/task.ts';
+import { createEpochs, type Epochs, type EpochSettings } from './epochs.ts';
 import { createCommitter, type Expectation, type Step, type StepGuards, type StepResult } from './commit-step.ts';
 import type { Lease } from './lease.ts';
 import { lockAgainst, type GrantScope, type LockSet } from './lock.ts';
@@ -13,7 +14,7 @@ import { createLedgerReads, type LedgerReads, type OnTampered } from './ledger-r
 import { onFailureUnavailable, unavailableOnFailure } from './lost-redis.ts';
 import { createRecordSeal, type RecordSeal } from './record-seal.ts';
 import type { WriteSettings } from './record-writes.ts';
-import { leaseKey, locksKey, taskKey } from './redis-keys.ts';
+import { epochKey, leaseKey, locksKey, taskKey } from './redis-keys.ts';
 
 export interface RedisLedgerDeps {
   /** A connection of the ledger's own: no offline queue and a command time-out, so that a lost Redis is an error, not a wait. */
@@ -29,6 +30,7 @@ export interface RedisLedgerDeps {
   /** Replicas that must have an intent before anything is minted; 0 where Redis stands alone. */
   readonly minReplicaAcks: number;
   readonly onTampered: OnTampered;
+  readonly epoch: EpochSettings;
 }
 
 type EventInput = Pick<AuditEvent, 'type' | 'by' | 'facts'> & Partial<Pick<AuditEvent, 'task' | 'leases' | 'agent'>>;
@@ -56,6 +58,8 @@ export interface LedgerSteps {
    * the step itself, so that a lock which every shard has lets no later step pass.
    */
   readonly commitGrant: (step: GrantStep) => Promise<'ok' | 'conflict'>;
+  /** Whether the ledger still has all that was written to it. */
+  readonly epochs: Epochs;
   /** Throws `locked`, on the record, where a lock covers the grant; else the locks that do not. */
   readonly refuseLocked: (grant: Pick<GrantStep, 'scope' | 'by' | 'shard' | 'nowMs' | 'isNew'>) => Promise<LockSet>;
   /** Throws `ledger_unavailable` unless enough replicas have what was written. */
@@ -86,6 +90,7 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
     }
   }
 
+  const epochs = createEpochs({ redis, clock, seal, event, commit, untilSettled, onTampered: deps.onTampered }, deps.epoch);
   const reads = onFailureUnavailable(createLedgerReads(redis, seal, deps.onTampered));
 
   const refuseLocked: LedgerSteps['refuseLocked'] = async ({ scope, by, shard, nowMs, isNew }) => {
@@ -117,13 +122,14 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
     return generation;
   }
 
-  /** One attempt; `conflict` when the locks changed meanwhile and have to be looked at again. */
+  /** One attempt; `conflict` when the epoch or the locks changed meanwhile and have to be looked at again. */
   async function attemptGrant({ scope, by, isNew, ...step }: GrantStep): Promise<StepResult | 'conflict'> {
     const { shard, nowMs, expect } = step;
-    const key = locksKey(shard);
-    const generation = unlocked.get(shard) ?? (await lookAtLocks({ scope, by, shard, nowMs, isNew }));
-    const result = await commit({ ...step, expect: [{ key, generation }, ...expect], guarded: true });
-    if (result.outcome !== 'conflict' || result.key !== key) return result;
+    const epoch = { key: epochKey(shard), generation: await epochs.grantingAt(shard) };
+    const locks = { key: locksKey(shard), generation: unlocked.get(shard) ?? (await lookAtLocks({ scope, by, shard, nowMs, isNew })) };
+    const result = await commit({ ...step, expect: [epoch, locks, ...expect], guarded: true });
+    if (result.outcome !== 'conflict' || ![epoch.key, locks.key].includes(result.key)) return result;
+    epochs.forget(shard);
     unlocked.delete(shard);
     return 'conflict';
   }
@@ -152,6 +158,7 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
     },
 
     untilSettled,
+    epochs,
     refuseLocked,
     awaitReplicas,
     onTampered: deps.onTampered,

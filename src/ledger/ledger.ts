@@ -3,11 +3,13 @@ import type { EpochMs } from '../core/time.ts';
 import type { AuditEventType } from '../audit/audit-event.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { DecisionSummary, EndReason, Task, TaskEnvelope, TaskState, WaitingState } from '../task/task.ts';
+import type { Hold } from './epoch.ts';
 import type { HeldSlot, IdempotencySlot, IdempotencyState } from './idempotency.ts';
 import type { Lease, LeaseIntent, LeaseState, RevocationReason } from './lease.ts';
 import type { GrantScope, Lock } from './lock.ts';
 import type { LockStatus } from './locks.ts';
 import type { LeaseChange, MintedFacts } from './lease-transitions.ts';
+import type { ReconciliationRecords } from './reconciliation-records.ts';
 import type { RevocationRecord, RevocationRecords } from './revocation-records.ts';
 import type { Reservation } from './room.ts';
 
@@ -83,10 +85,10 @@ export interface LedgerSnapshot {
 
 /**
  * The record of every task and lease. Each method is one atomic step or a read. Methods that grant throw
- * `ledger_unavailable`, `clock_skewed`, `audit_behind`, `locked` or `task_not_active`, and have then written nothing.
+ * `ledger_unavailable`, `clock_skewed`, `audit_behind`, `held`, `locked` or `task_not_active`, and have then written nothing.
  * A record that fails its seal throws `TamperedRecord`.
  */
-export interface Ledger extends RevocationRecords {
+export interface Ledger extends RevocationRecords, ReconciliationRecords {
   reserve(agent: WorkloadId, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[], limit: number): Promise<Reservation>;
   release(agent: WorkloadId, leases: readonly LeaseId[]): Promise<void>;
   /** Leases that live longer keep their room as long. */
@@ -203,8 +205,13 @@ export interface Ledger extends RevocationRecords {
   liftLock(id: LockId, by: WorkloadId): Promise<Lock | null>;
   /** Locks in force, oldest first. */
   listLocks(): Promise<readonly LockStatus[]>;
-  /** Throws `locked` where a lock covers this now. Each granting step looks by itself, too. */
+  /** Throws `locked` where a lock covers this now, and `held`. Each granting step looks by itself, too. */
   refuseWhereLocked(scope: GrantScope, by: WorkloadId): Promise<void>;
+
+  /** Looks whether the ledger lost records, and holds where it did. The hold in force, or null. */
+  currentHold(): Promise<Hold | null>;
+  /** Ends the hold; answers it, or null where there is none. */
+  releaseHold(by: WorkloadId, reason: string): Promise<Hold | null>;
 
   getRevocation(id: RevocationId): Promise<RevocationRecord | null>;
 

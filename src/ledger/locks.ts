@@ -116,8 +116,9 @@ export function createLocks(steps: LedgerSteps) {
       return lock;
     },
 
-    /** Throws `locked` where a lock covers this now. For what is done before its granting step, which looks again. */
+    /** Throws `locked` where a lock covers this now, and `held`. For what is done before its granting step, which looks again. */
     async refuseWhereLocked(scope: GrantScope, by: WorkloadId): Promise<void> {
+      await steps.epochs.grantingAt(shardOf(scope.task.id));
       await refuseLocked({ scope, by, shard: shardOf(scope.task.id), nowMs: clock.now() });
     },
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { LeaseId, RevocationId, Shard, TaskId } from '../core/ids.ts';
-import { shardOf, shardOfName } from '../core/ids.ts';
+import type { LeaseId, ReconciliationId, RevocationId, Shard, TaskId } from '../core/ids.ts';
+import { RECONCILIATIONS, shardOf, shardOfName } from '../core/ids.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { WaitingState } from '../task/task.ts';
 
@@ -56,8 +56,14 @@ export const revocationTodoKey = (id: RevocationId): string => inShard(shardOf(i
 export const revocationOpenKey = (id: RevocationId): string => inShard(shardOf(id), `revocation:${id}:open`);
 /** Sorted set of revocations with work left, by when each is next looked at. */
 export const openRevocationsKey = (shard: Shard): string => inShard(shard, 'revocations');
+/** Hash: a reconciliation that was asked for. Expires by itself. */
+export const reconciliationKey = (id: ReconciliationId): string => inShard(shardOf(id), `reconciliation:${id}`);
+/** Sorted set of those that no worker has done, by when each is next looked at. */
+export const openReconciliationsKey = (): string => inShard(RECONCILIATIONS, 'reconciliations');
 /** Hash: every lock, in this shard's copy. Grants name its generation, so that none slips past a lock written meanwhile. */
 export const locksKey = (shard: Shard): string => inShard(shard, 'locks');
+/** Hash: the epoch of the ledger, in this shard's copy. Grants name its generation, so that none is made on a ledger that lost records. */
+export const epochKey = (shard: Shard): string => inShard(shard, 'epoch');
 /** Hash: what became of a request that may be repeated. */
 export const idempotencyKey = (shard: Shard, id: string): string => inShard(shard, `idempotency:${id}`);
 

@@ -9,6 +9,7 @@ import { createLedgerSteps, type RedisLedgerDeps } from './ledger-steps.ts';
 import { createLocks } from './locks.ts';
 import { unavailableOnFailure } from './lost-redis.ts';
 import { disclosedKey, leasesKey, tasksKey, wakeKey } from './redis-keys.ts';
+import { createReconciliationRecords } from './reconciliation-records.ts';
 import { createRevocationRecords } from './revocation-records.ts';
 import { createRoom } from './room.ts';
 
@@ -31,6 +32,9 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
     ...createIdempotency(steps),
     ...locks,
     ...createRevocationRecords(steps, runClaim),
+    ...createReconciliationRecords(steps, runClaim),
+    currentHold: steps.epochs.currentHold,
+    releaseHold: steps.epochs.releaseHold,
 
     async claim(shard, leases, nowMs, untilMs) {
       if (leases.length === 0) return [];

@@ -66,6 +66,8 @@ export interface LiveCredential {
   readonly leaseId: LeaseId;
   readonly handle: Handle;
   readonly createdAtMs: EpochMs;
+  /** When it should be dead, as the target itself knows it; null where the target does not tell. */
+  readonly dueAtMs: EpochMs | null;
 }
 
 /** A configured system that mints. Adapters are folders beside this file and only speak their protocol. */

@@ -7,6 +7,8 @@ import type { RevocationQueues } from './revocation-queues.ts';
 
 export interface SnapshotSources {
   readonly ledger: Pick<Ledger, 'snapshot' | 'dueForecast' | 'listLocks'>;
+  /** Whether nothing is granted because the ledger lost records. */
+  readonly held: () => boolean;
   /** Providers whose expiries are forecast. */
   readonly forecastOf: readonly string[];
   readonly queues: Pick<RevocationQueues, 'depths'> | undefined;
@@ -40,6 +42,7 @@ export function metricsSnapshot(sources: SnapshotSources): () => Promise<Metrics
       oldestOverdueSeconds: snapshot.oldestOverdueMs / 1000,
       disclosed: snapshot.disclosed,
       locks: locks.length,
+      held: sources.held(),
       stuck: live.filter((lease) => lease.state === 'stuck').length,
       tasks: snapshot.tasks,
       queues,

@@ -1,15 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
+import type { AuditEventType } from '../audit/audit-event.ts';
 import type { Clock } from '../core/clock.ts';
-import { shardOf, type LeaseId, type Shard } from '../core/ids.ts';
-import type { WorkloadId } from '../identity/caller.ts';
-import { isFinal, type Lease, type LeaseIntent } from '../ledger/lease.ts';
-import type { Ledger } from '../ledger/ledger.ts';
-import { TamperedRecord } from '../ledger/record-seal.ts';
-import type { CredentialProvider, LiveCredential } from '../providers/credential-provider.ts';
+import { shardOf, type LeaseId } from '../core/ids.ts';
+import { addMs, toRfc3339, type EpochMs } from '../core/time.ts';
 import { withDeadline } from '../core/with-deadline.ts';
+import type { WorkloadId } from '../identity/caller.ts';
+import type { LeaseIntent } from '../ledger/lease.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Difference, ProviderFindings, ReconciliationRecord } from '../ledger/reconciliation-records.ts';
+import type { CredentialProvider, LiveCredential } from '../providers/credential-provider.ts';
+import { compareProvider, type Comparison, type Orphan } from './compare-provider.ts';
 
 export interface ReconcilerDeps {
-  readonly ledger: Pick<Ledger, 'getLease' | 'recordEvent' | 'prune'>;
+  readonly ledger: Pick<Ledger, 'getLease' | 'getLeases' | 'liveIn' | 'currentHold' | 'recordEvent' | 'prune' | 'claimReconciliations' | 'finishReconciliation'>;
   readonly providers: ReadonlyMap<string, CredentialProvider>;
   readonly clock: Clock;
   readonly settings: {
@@ -20,27 +24,29 @@ export interface ReconcilerDeps {
     readonly timeoutMs: number;
   };
   readonly onOrphan: (provider: string) => void;
+  /** After each pass that was more than a look. */
+  readonly onFindings: (findings: readonly ProviderFindings[]) => void;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 }
 
-/** Why a live credential should not be. */
-type Orphanhood = 'no_record' | 'record_tampered' | 'recorded_as_ended';
-
-interface Orphan {
-  readonly live: LiveCredential;
-  readonly why: Orphanhood;
-}
-
 const RECONCILER: WorkloadId = { issuer: 'mayfly', subject: 'reconciler' };
+/** How often to look whether somebody asked for a pass. */
+const LOOK_MS = 500;
+/** Differences that are told one by one. */
+const TOLD_DIFFERENCES = 1_000;
+/** Leases remembered as told: what stays as it is, is told once. */
+const REMEMBERED = 100_000;
 
 /**
- * Compares what is live at each target under our deployment id with the ledger, at start and on a schedule, and revokes
- * what no record accounts for. This is what finds a credential whose record was lost, deleted or forged.
- * Intents that were never confirmed are the sweep's: they have a record, and it is due.
+ * Compares what is live at each target under our deployment id with the ledger, at start, on a schedule and on demand, and
+ * revokes what no record accounts for. This is what finds a credential whose record was lost, deleted or forged. In a
+ * hold it revokes of these only what is past its time. Intents that were never confirmed are the sweep's: they have a
+ * record, and it is due.
  */
 export class Reconciler {
   readonly #deps: ReconcilerDeps;
   readonly #stop = new AbortController();
+  readonly #told = new LRUCache<string, true>({ max: REMEMBERED });
   #running: Promise<void> | undefined;
 
   constructor(deps: ReconcilerDeps) {
@@ -57,87 +63,130 @@ export class Reconciler {
   }
 
   async #loop(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
-      await this.reconcileOnce().catch((error: unknown) => this.#deps.log.warn({ err: error }, 'reconciling failed; it goes on at the next round'));
-      await sleep(this.#deps.settings.intervalMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+    const { clock, settings, log } = this.#deps;
+    const { signal } = this.#stop;
+    let nextMs = clock.monotonicMs();
+    while (!signal.aborted) {
+      try {
+        await this.#doRequested();
+        if (clock.monotonicMs() >= nextMs) {
+          await this.reconcileOnce();
+          nextMs = clock.monotonicMs() + settings.intervalMs;
+        }
+      } catch (error) {
+        log.warn({ err: error }, 'reconciling failed; it goes on at the next round');
+        nextMs = clock.monotonicMs() + settings.intervalMs;
+      }
+      await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  /** One pass over all providers that can list; answers how many orphans were revoked. */
-  async reconcileOnce(): Promise<number> {
-    let revoked = 0;
+  /** One pass over all providers. What one of them does not tell keeps no other from being looked at. */
+  async reconcileOnce(): Promise<readonly ProviderFindings[]> {
+    const findings = await this.#pass(false);
+    this.#deps.onFindings(findings);
+    await this.#deps.ledger.prune(this.#deps.clock.now());
+    return findings;
+  }
+
+  /** What others asked for. One that is broken off by a crash is taken up again. */
+  async #doRequested(): Promise<void> {
+    const { ledger, clock, settings, providers } = this.#deps;
+    const untilMs = addMs(clock.now(), (providers.size + 1) * settings.timeoutMs);
+    for (const record of await ledger.claimReconciliations(clock.now(), untilMs)) await this.#do(record);
+  }
+
+  async #do(record: ReconciliationRecord): Promise<void> {
+    const findings = await this.#pass(record.dryRun);
+    if (!record.dryRun) this.#deps.onFindings(findings);
+    if (!this.#stop.signal.aborted) await this.#deps.ledger.finishReconciliation(record, findings);
+  }
+
+  async #pass(dryRun: boolean): Promise<readonly ProviderFindings[]> {
+    const findings: ProviderFindings[] = [];
     for (const provider of this.#deps.providers.values()) {
       try {
-        revoked += await withDeadline(this.#deps.settings.timeoutMs, this.#stop.signal, (signal) => this.#reconcileProvider(provider, signal));
+        findings.push(await withDeadline(this.#deps.settings.timeoutMs, this.#stop.signal, (signal) => this.#reconcile(provider, dryRun, signal)));
       } catch (error) {
         this.#deps.log.warn({ provider: provider.name, err: error }, 'the provider could not be reconciled; tried again at the next round');
+        findings.push({ provider: provider.name, outcome: 'failed', live: 0, orphans: 0, revoked: 0, waiting: 0, missing: 0, differences: [] });
       }
     }
-    await this.#deps.ledger.prune(this.#deps.clock.now());
-    return revoked;
+    return findings;
   }
 
-  async #reconcileProvider(provider: CredentialProvider, signal: AbortSignal): Promise<number> {
-    await provider.tidy?.(signal);
-    const startedAtMs = this.#deps.clock.now();
-    const orphans: Orphan[] = [];
-    let brokeOff: { readonly error: unknown } | undefined;
-    try {
-      for await (const live of provider.list?.(signal) ?? []) {
-        const why = await this.#orphanhood(live, startedAtMs);
-        if (why !== null) orphans.push({ live, why });
-      }
-    } catch (error) {
-      // What was found before is ended all the same; the rest is for the next round.
-      brokeOff = { error };
+  async #reconcile(provider: CredentialProvider, dryRun: boolean, signal: AbortSignal): Promise<ProviderFindings> {
+    const { ledger, clock, settings, log } = this.#deps;
+    if (!dryRun) await provider.tidy?.(signal);
+    const comparison = await compareProvider(provider, { ledger, orphanAgeMs: settings.orphanAgeMs, startedAtMs: clock.now() }, signal);
+    const { live, orphans, waiting, missing, brokeOff } = comparison;
+    if (brokeOff !== undefined) log.warn({ provider: provider.name, err: brokeOff.error }, 'the provider did not list all that is live; tried again at the next round');
+    if (!dryRun) await this.#tell(provider.name, comparison);
+    const ended = dryRun || orphans.length === 0 ? new Map<LeaseId, Ended>() : await this.#revokeOrphans(provider, orphans, signal);
+    return {
+      provider: provider.name,
+      outcome: brokeOff !== undefined ? 'failed' : provider.list === undefined ? 'cannot_list' : 'compared',
+      live,
+      orphans: orphans.length,
+      revoked: [...ended.values()].filter((outcome) => outcome === 'revoked').length,
+      waiting: waiting.length,
+      missing: missing.length,
+      differences: differencesOf(comparison, ended),
+    };
+  }
+
+  /** What waits and what is missing goes on the record, once. */
+  async #tell(provider: string, { waiting, missing }: Comparison): Promise<void> {
+    const news = (what: string, id: LeaseId): boolean => !this.#told.has(`${what} ${id}`);
+    for (const { leaseId, dueAtMs } of waiting.filter((one) => news('waiting', one.leaseId))) {
+      await this.#record('orphan.waiting', provider, leaseId, { due_at: instantOrNull(dueAtMs) });
+      this.#told.set(`waiting ${leaseId}`, true);
     }
-    const revoked = orphans.length === 0 ? 0 : await this.#revokeOrphans(provider, orphans, signal);
-    if (brokeOff !== undefined) throw brokeOff.error;
-    return revoked;
+    for (const { id, dueAtMs } of missing.filter((one) => news('missing', one.id))) {
+      await this.#record('lease.missing', provider, id, { due_at: toRfc3339(dueAtMs) });
+      this.#told.set(`missing ${id}`, true);
+    }
   }
 
-  async #revokeOrphans(provider: CredentialProvider, orphans: readonly Orphan[], signal: AbortSignal): Promise<number> {
+  async #revokeOrphans(provider: CredentialProvider, orphans: readonly Orphan[], signal: AbortSignal): Promise<ReadonlyMap<LeaseId, Ended>> {
     for (const { live, why } of orphans) {
       this.#deps.onOrphan(provider.name);
       await this.#record('orphan.found', provider.name, live.leaseId, { why });
     }
-    let revoked = 0;
+    const ended = new Map<LeaseId, Ended>();
     const orders = orphans.map(({ live }) => ({ intent: orphanIntent(live, provider.name), handle: live.handle }));
     for await (const result of provider.revokeMany(orders, signal)) {
-      if (result.outcome === 'failed') {
-        this.#deps.log.warn({ provider: provider.name, lease: result.leaseId, err: result.error }, 'an orphan could not be revoked; tried again at the next round');
+      if (result.outcome === 'failed' || result.outcome === 'lapses') {
+        const error = result.outcome === 'failed' ? result.error : undefined;
+        this.#deps.log.warn({ provider: provider.name, lease: result.leaseId, err: error }, 'an orphan could not be revoked; tried again at the next round');
+        ended.set(result.leaseId, 'failed');
         continue;
       }
-      if (result.outcome === 'disclosed') {
-        await this.#record('orphan.disclosed', provider.name, result.leaseId, { exposure: 'unbounded' });
-        continue;
-      }
-      revoked += 1;
-      await this.#record('orphan.revoked', provider.name, result.leaseId, {});
+      const outcome = result.outcome === 'disclosed' ? 'disclosed' : 'revoked';
+      ended.set(result.leaseId, outcome);
+      await this.#record(`orphan.${outcome}`, provider.name, result.leaseId, outcome === 'disclosed' ? { exposure: 'unbounded' } : {});
     }
-    this.#deps.log.warn({ provider: provider.name, found: orphans.length, revoked }, 'revoked credentials that no record accounts for');
-    return revoked;
+    this.#deps.log.warn({ provider: provider.name, found: orphans.length, ended: ended.size }, 'revoked credentials that no record accounts for');
+    return ended;
   }
 
-  async #orphanhood(live: LiveCredential, startedAtMs: number): Promise<Orphanhood | null> {
-    if (startedAtMs - live.createdAtMs < this.#deps.settings.orphanAgeMs) return null;
-    let lease: Lease | null;
-    try {
-      lease = await this.#deps.ledger.getLease(live.leaseId);
-    } catch (error) {
-      if (error instanceof TamperedRecord) return 'record_tampered';
-      throw error;
-    }
-    if (lease === null) return 'no_record';
-    // Ended while we were listing: nothing is wrong.
-    const endedBefore = isFinal(lease.state) && (lease.finalAtMs ?? 0) < startedAtMs;
-    return endedBefore && lease.state !== 'disclosed' ? 'recorded_as_ended' : null;
+  async #record(type: Extract<AuditEventType, `orphan.${string}` | 'lease.missing'>, provider: string, leaseId: LeaseId, facts: Record<string, unknown>): Promise<void> {
+    await this.#deps.ledger.recordEvent({ shard: shardOf(leaseId), type, leases: [leaseId], by: RECONCILER, facts: { provider, ...facts } });
   }
+}
 
-  async #record(type: 'orphan.found' | 'orphan.revoked' | 'orphan.disclosed', provider: string, leaseId: LeaseId, facts: Record<string, unknown>): Promise<void> {
-    const shard: Shard = shardOf(leaseId);
-    await this.#deps.ledger.recordEvent({ shard, type, leases: [leaseId], by: RECONCILER, facts: { provider, ...facts } });
-  }
+type Ended = 'revoked' | 'disclosed' | 'failed';
+
+const instantOrNull = (instant: EpochMs | null): string | null => (instant === null ? null : toRfc3339(instant));
+
+/** The first of them, what was done about first. */
+function differencesOf({ orphans, waiting, missing }: Comparison, ended: ReadonlyMap<LeaseId, Ended>): readonly Difference[] {
+  const all: Difference[] = [
+    ...orphans.map(({ live: { leaseId, dueAtMs }, why }) => ({ kind: 'orphan' as const, leaseId, why, dueAtMs, outcome: ended.get(leaseId) ?? null })),
+    ...waiting.map(({ leaseId, dueAtMs }) => ({ kind: 'waiting' as const, leaseId, dueAtMs })),
+    ...missing.map(({ id: leaseId, dueAtMs }) => ({ kind: 'missing' as const, leaseId, dueAtMs })),
+  ];
+  return all.slice(0, TOLD_DIFFERENCES);
 }
 
 /** An order for something that has no record: only its id and where it is are known. */

@@ -14,6 +14,7 @@ export interface MetricsSnapshot {
   readonly stuck: number;
   readonly disclosed: number;
   readonly locks: number;
+  readonly held: boolean;
   readonly queues: readonly { queue: string; state: string; jobs: number }[];
   readonly upstreams: readonly { name: string; up: boolean }[];
   readonly auditLagSeconds: number;
@@ -56,6 +57,9 @@ export function createMetrics(version: string) {
     stuck: new Gauge({ name: 'mayfly_leases_stuck', help: 'Revocations overdue past their budget or refused for good', registers }),
     disclosed: new Gauge({ name: 'mayfly_leases_disclosed', help: 'Static secrets that were opened and that only a rotation ends, within the retention time', registers }),
     locks: new Gauge({ name: 'mayfly_locks', help: 'Locks in force: what they cover is not granted', registers }),
+    hold: new Gauge({ name: 'mayfly_hold', help: '1 while nothing is granted because the ledger lost records', registers }),
+    waiting: new Gauge({ name: 'mayfly_unaccounted', help: 'Live credentials in no record that wait for the end of a hold', labelNames: ['provider'], registers }),
+    missing: new Gauge({ name: 'mayfly_leases_missing', help: 'Leases recorded as live whose credential the target does not have', labelNames: ['provider'], registers }),
     queues: new Gauge({ name: 'mayfly_queue_depth', help: 'Revocation batches in the queues', labelNames: ['queue', 'state'], registers }),
     upstream: new Gauge({ name: 'mayfly_upstream_up', help: 'Whether a part we depend on answers', labelNames: ['name'], registers }),
     auditLag: new Gauge({ name: 'mayfly_audit_lag_seconds', help: 'Age of the oldest event that is not in the audit file', registers }),
@@ -83,6 +87,13 @@ export function createMetrics(version: string) {
     },
     countAuditFailure: (): void => auditFailures.inc(),
 
+    setFindings(findings: readonly { readonly provider: string; readonly outcome: string; readonly waiting: number; readonly missing: number }[]): void {
+      for (const { provider, waiting, missing } of findings.filter(({ outcome }) => outcome === 'compared')) {
+        gauges.waiting.set({ provider }, waiting);
+        gauges.missing.set({ provider }, missing);
+      }
+    },
+
     setSnapshot(snapshot: MetricsSnapshot): void {
       for (const gauge of [gauges.tasks, gauges.active, gauges.expiring, gauges.queues]) gauge.reset();
       for (const { state, count } of snapshot.tasks ?? []) gauges.tasks.set({ state }, count);
@@ -96,6 +107,7 @@ export function createMetrics(version: string) {
       gauges.stuck.set(snapshot.stuck);
       gauges.disclosed.set(snapshot.disclosed);
       gauges.locks.set(snapshot.locks);
+      gauges.hold.set(snapshot.held ? 1 : 0);
       gauges.auditLag.set(snapshot.auditLagSeconds);
       gauges.clockSkew.set(snapshot.clockSkewSeconds);
     },

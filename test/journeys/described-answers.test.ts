@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
 import { OPERATIONS } from '../../src/http/openapi/operations.ts';
 import { at } from '../support/at.ts';
 import { operationOf, undescribed } from '../support/described-answer.ts';
@@ -106,6 +107,23 @@ describe('real answers are as described', () => {
     expect((await call('DELETE', path, operator)).status).toBe(200);
     expect((await call('DELETE', path, operator)).status).toBe(404);
     expect((await call('POST', '/v1/locks', operator, { selector: { all: true }, reason: 'a test' })).status).toBe(422);
+  });
+
+  it('for a ledger that is looked at, and for one that lost its records', async () => {
+    const admin = await broker.operatorToken('admin');
+    expect((await call('GET', '/v1/hold', admin)).body).toEqual({ hold: null });
+    expect((await call('POST', '/v1/hold/release', admin, { reason: 'a test' })).status).toBe(409);
+    const asked = await call('POST', '/v1/reconciliations', admin, { dry_run: true });
+    expect(asked.status).toBe(202);
+    const path = `/v1/reconciliations/${(asked.body['reconciliation'] as { id: string }).id}`;
+    await until(async () => ((await call('GET', path, admin)).body['reconciliation'] as { state: string }).state === 'done');
+    const redis = new Redis(broker.stack.redis.url);
+    await redis.flushall();
+    redis.disconnect();
+    const declaration = { purpose: 'refund-investigation', actions: ['read'], credentials: [{ name: 'task-token' }] };
+    expect((await call('POST', '/v1/tasks', await broker.agentToken(), declaration)).status).toBe(503);
+    expect((await call('GET', '/v1/hold', admin)).body).toMatchObject({ hold: { why: 'wiped' } });
+    expect((await call('POST', '/v1/hold/release', admin, { reason: 'a test' })).status).toBe(200);
   });
 
   it('for those who watch and audit', async () => {

@@ -1,14 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Redis } from 'ioredis';
-import { eventsKey } from '../../src/audit/event-stream-keys.ts';
 import type { LeaseId } from '../../src/core/ids.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { DueSweep } from '../../src/revocation/due-sweep.ts';
-import { Reconciler } from '../../src/revocation/reconciler.ts';
 import { revokeLeases, type DuePair, type RevocationObservation } from '../../src/revocation/revoke-leases.ts';
 import { SweepClock } from '../../src/revocation/sweep-clock.ts';
-import { leaseKey, wakeKey } from '../../src/ledger/redis-keys.ts';
-import { shardOf } from '../../src/core/ids.ts';
 import { at } from '../support/at.ts';
 import { AGENT, draftTask, MINT_DEADLINE_MS, testLedger } from '../support/ledger-fixture.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -211,71 +207,5 @@ describe('failure', () => {
     await revokeLeases(provider, at(batches, 0), AbortSignal.timeout(5_000), deps);
     expect(await stateOf(leaseId)).toBe('revoked');
     expect(provider.revocations).toBe(1);
-  });
-});
-
-describe('reconciling', () => {
-  const reconciler = () =>
-    new Reconciler({
-      ledger,
-      providers: new Map([[provider.name, provider]]),
-      clock,
-      settings: { intervalMs: 1_000, orphanAgeMs: 45_000, timeoutMs: 5_000 },
-      onOrphan: () => undefined,
-      log,
-    });
-
-  it('revokes what is live in no record, once it is old enough that no record can be on its way', async () => {
-    const { intents } = draftTask(clock);
-    await provider.mint(at(intents, 0));
-    expect(await reconciler().reconcileOnce()).toBe(0);
-    clock.advance(45_000);
-    expect(await reconciler().reconcileOnce()).toBe(1);
-    expect(provider.live.size).toBe(0);
-  });
-
-  it('says of an orphan that was opened that it was disclosed, not revoked', async () => {
-    const { intents } = draftTask(clock);
-    const { id } = at(intents, 0);
-    await provider.mint(at(intents, 0));
-    provider.opened.add(id);
-    clock.advance(45_000);
-    expect(await reconciler().reconcileOnce()).toBe(0);
-    const stream = (await redis.xrange(eventsKey(shardOf(id)), '-', '+')).map(([, fields]) => fields.join(' ')).join('\n');
-    expect(stream).toContain('orphan.disclosed');
-    expect(stream).not.toContain('orphan.revoked');
-  });
-
-  it('leaves what has a live record', async () => {
-    await activeTask();
-    clock.advance(45_000);
-    expect(await reconciler().reconcileOnce()).toBe(0);
-    expect(provider.live.size).toBe(1);
-  });
-
-  it('ends what it found although the listing broke off, and looks again in the next round', async () => {
-    const { intents } = draftTask(clock);
-    await provider.mint(at(intents, 0));
-    clock.advance(45_000);
-    provider.listBreaksOff = true;
-    expect(await reconciler().reconcileOnce()).toBe(0);
-    expect(provider.live.size).toBe(0);
-  });
-
-  it('finds a credential whose record was deleted from Redis', async () => {
-    const { leaseId } = await activeTask();
-    await redis.del(leaseKey(leaseId));
-    await redis.zrem(wakeKey(shardOf(leaseId)), leaseId);
-    clock.advance(45_000);
-    expect(await reconciler().reconcileOnce()).toBe(1);
-    expect(provider.live.size).toBe(0);
-  });
-
-  it('finds a credential whose record was forged', async () => {
-    const { leaseId } = await activeTask();
-    await redis.hset(leaseKey(leaseId), 'record', '{"state":"revoked","generation":3}');
-    clock.advance(45_000);
-    expect(await reconciler().reconcileOnce()).toBe(1);
-    expect(provider.live.size).toBe(0);
   });
 });

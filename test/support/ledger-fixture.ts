@@ -28,6 +28,7 @@ export function testLedger(redis: Redis, clock: Clock, options: Partial<RedisLed
     retentionSeconds: 3_600,
     minReplicaAcks: 0,
     onTampered: (error) => tampered.push(error),
+    epoch: { file: null, begins: true, longestLifeMs: 3_600_000 },
     ...options,
   });
   return { ledger, tampered };

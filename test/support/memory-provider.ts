@@ -40,7 +40,7 @@ export class MemoryProvider implements CredentialProvider {
   async mint(intent: LeaseIntent): Promise<Minted> {
     if (this.failure !== undefined) throw new ProviderError(this.name, this.failure, 'the target does not answer');
     const handle = { accessor: `acc-${intent.id}` };
-    this.live.set(intent.id, { leaseId: intent.id, handle, createdAtMs: intent.createdAtMs });
+    this.live.set(intent.id, { leaseId: intent.id, handle, createdAtMs: intent.createdAtMs, dueAtMs: intent.dueAtMs });
     await this.afterMint();
     if (this.losesAnswers) throw new ProviderError(this.name, 'unavailable', 'the answer was lost', { mayHaveMinted: true });
     return { secret: { token: new Secret(`secret-of-${intent.id}`) }, handle, targetExpiresAtMs: epochMsFrom(intent.dueAtMs + 5_000) };

@@ -19,6 +19,8 @@ export async function startTestRedis(): Promise<TestRedis> {
   const server = await startRedis({ directory });
   const redis = new Redis(server.url, { enableOfflineQueue: false, commandTimeout: 2_000, maxRetriesPerRequest: 0, lazyConnect: true });
   redis.on('error', () => undefined);
+  // A test may put many ledgers on the one connection, and each listens for its end.
+  redis.setMaxListeners(0);
   await redis.connect();
   return {
     redis,

@@ -3,7 +3,7 @@ import type { Operation, OperationArea } from './operation.ts';
 
 const readiness = z
   .strictObject({
-    status: z.enum(['ok', 'degraded', 'stopping', 'unavailable']),
+    status: z.enum(['ok', 'degraded', 'held', 'stopping', 'unavailable']),
     degraded: z.array(z.string()).describe('names of providers that do not answer'),
     parts: z.array(z.strictObject({ name: z.string(), ok: z.boolean(), detail: z.string() })),
   })
@@ -16,7 +16,7 @@ const ready = (path: string, id: string): Operation => ({
   summary: 'Whether the broker can grant',
   caller: 'anyone',
   answers: {
-    200: { description: 'ready; `degraded` where a provider is away', schema: readiness },
+    200: { description: 'ready; `degraded` where a provider is away, `held` where nothing is granted because the ledger lost records', schema: readiness },
     503: { description: 'stopping, or without an essential part', schema: readiness },
   },
 });

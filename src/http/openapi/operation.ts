@@ -62,6 +62,7 @@ export const GRANT_PROBLEMS: readonly ProblemCode[] = [
   'provider_refused',
   'provider_unavailable',
   'audit_behind',
+  'held',
   'clock_skewed',
 ];
 

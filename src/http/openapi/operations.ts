@@ -1,5 +1,6 @@
 import { AUDIT_OPERATIONS } from './audit-operations.ts';
 import { HEALTH_OPERATIONS } from './health-operations.ts';
+import { HOLD_OPERATIONS } from './hold-operations.ts';
 import { LEASE_OPERATIONS } from './lease-operations.ts';
 import { OAUTH_OPERATIONS } from './oauth-operations.ts';
 import { LOCK_OPERATIONS } from './lock-operations.ts';
@@ -15,6 +16,7 @@ export const OPERATION_AREAS: readonly OperationArea[] = [
   LEASE_OPERATIONS,
   REVOCATION_OPERATIONS,
   LOCK_OPERATIONS,
+  HOLD_OPERATIONS,
   POLICY_OPERATIONS,
   AUDIT_OPERATIONS,
   WATCH_OPERATIONS,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PROBLEMS, type ProblemCode } from '../../core/problem.ts';
+import { holdSchema } from '../hold-view.ts';
 
 const decision = z.strictObject({
   id: z.string(),
@@ -24,6 +25,7 @@ export const problemSchema = z
       .optional(),
     decision: decision.optional().describe('with `policy_denied`'),
     lock: z.strictObject({ id: z.string(), until: z.iso.datetime() }).optional().describe('with `locked`'),
+    hold: holdSchema.optional().describe('with `held`'),
     provider: z.string().optional().describe('with `provider_refused` and `provider_unavailable`'),
   })
   .meta({ id: 'Problem', description: 'an error (RFC 9457); `code` is stable, see docs/problems.md' });

@@ -12,6 +12,8 @@ export interface HealthRoutesDeps {
   readonly essential: () => Promise<readonly PartHealth[]>;
   /** One lost provider must not take the kill switch out of reach. */
   readonly providers: () => readonly PartHealth[];
+  /** Nothing is granted, and all that revokes works. */
+  readonly held: () => boolean;
   readonly stopping: () => boolean;
 }
 
@@ -28,7 +30,8 @@ export function healthRoutes(deps: HealthRoutesDeps): Router {
     const providers = deps.providers();
     const ready = !deps.stopping() && essential.every((part) => part.ok);
     const degraded = providers.filter((part) => !part.ok).map((part) => part.name);
-    const status = ready ? (degraded.length > 0 ? 'degraded' : 'ok') : deps.stopping() ? 'stopping' : 'unavailable';
+    const able = deps.held() ? 'held' : degraded.length > 0 ? 'degraded' : 'ok';
+    const status = ready ? able : deps.stopping() ? 'stopping' : 'unavailable';
     response.status(ready ? 200 : 503).json({ status, degraded, parts: [...essential, ...providers] });
   });
 

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { isLeaseId, type LeaseId } from '../../core/ids.ts';
-import { fromEpochSeconds, fromRfc3339, type EpochMs } from '../../core/time.ts';
+import { addSeconds, fromEpochSeconds, fromRfc3339, type EpochMs } from '../../core/time.ts';
 import { inParallel } from './in-parallel.ts';
 import * as answers from './vault-answers.ts';
 import { VaultFailure } from './vault-client.ts';
@@ -13,6 +13,8 @@ export interface LiveToken {
   /** Of the wrap that a token marks, where it marks one. */
   readonly wrapAccessor: string | null;
   readonly createdAtMs: EpochMs;
+  /** When it is to be dead; null where its metadata and its expiry say nothing. */
+  readonly dueAtMs: EpochMs | null;
 }
 
 /**
@@ -21,7 +23,7 @@ export interface LiveToken {
  */
 export async function* liveTokens(
   session: VaultSession,
-  { deploymentId, concurrency }: { readonly deploymentId: string; readonly concurrency: number },
+  { deploymentId, targetMarginSeconds, concurrency }: { readonly deploymentId: string; readonly targetMarginSeconds: number; readonly concurrency: number },
   signal: AbortSignal,
 ): AsyncGenerator<LiveToken, void, undefined> {
   const accessors = await listKeys('auth/token/accessors', session, signal);
@@ -29,7 +31,7 @@ export async function* liveTokens(
     const look = { method: 'POST', path: 'auth/token/lookup-accessor', body: { accessor }, answer: answers.tokenByAccessor, signal } as const;
     try {
       const found = await unlessMissing('invalid_accessor', session.call(look));
-      return { kind: 'seen', token: found === undefined ? undefined : ours(found, accessor, deploymentId) };
+      return { kind: 'seen', token: found === undefined ? undefined : ours(found, accessor, deploymentId, targetMarginSeconds) };
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       return { kind: isForbidden(error) ? 'forbidden' : 'failed', error };
@@ -59,11 +61,27 @@ type Looked =
 
 const isForbidden = (error: Error): boolean => error instanceof VaultFailure && error.status === 403;
 
-function ours({ data }: z.infer<typeof answers.tokenByAccessor>, accessor: string, deploymentId: string): LiveToken | undefined {
+function ours({ data }: z.infer<typeof answers.tokenByAccessor>, accessor: string, deploymentId: string, targetMarginSeconds: number): LiveToken | undefined {
   const meta = data.meta ?? {};
   const leaseId = meta['mayfly_lease'] ?? '';
   if (meta['mayfly_deployment'] !== deploymentId || !isLeaseId(leaseId)) return undefined;
-  return { leaseId, accessor, credential: meta['credential'] ?? '', wrapAccessor: meta['mayfly_wrap'] ?? null, createdAtMs: fromEpochSeconds(data.creation_time) };
+  return {
+    leaseId,
+    accessor,
+    credential: meta['credential'] ?? '',
+    wrapAccessor: meta['mayfly_wrap'] ?? null,
+    createdAtMs: fromEpochSeconds(data.creation_time),
+    dueAtMs: dueAt(meta['due_at'], data.expire_time ?? undefined, targetMarginSeconds),
+  };
+}
+
+/** The later of what the mint wrote down and of what its expiry says: a renewal moves only the expiry. */
+function dueAt(written: string | undefined, expires: string | undefined, targetMarginSeconds: number): EpochMs | null {
+  const writtenMs = fromRfc3339(written ?? '');
+  const expiresMs = fromRfc3339(expires ?? '');
+  const byExpiryMs = expiresMs === undefined ? undefined : addSeconds(expiresMs, -targetMarginSeconds);
+  if (writtenMs === undefined || byExpiryMs === undefined) return writtenMs ?? byExpiryMs ?? null;
+  return writtenMs > byExpiryMs ? writtenMs : byExpiryMs;
 }
 
 export interface FoundLease {

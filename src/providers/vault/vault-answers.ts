@@ -31,7 +31,7 @@ export const ownToken = z.object({ data: z.object({ accessor: z.string(), ttl: z
 
 /** `auth/token/lookup-accessor`. */
 export const tokenByAccessor = z.object({
-  data: z.object({ accessor: z.string(), creation_time: z.int(), meta: z.record(z.string(), z.string()).nullish() }),
+  data: z.object({ accessor: z.string(), creation_time: z.int(), expire_time: z.string().nullish(), meta: z.record(z.string(), z.string()).nullish() }),
 });
 
 /** `auth/token/lookup-accessor` of a wrapping token; 1 until it is opened. */

@@ -136,7 +136,7 @@ export class VaultProvider implements CredentialProvider {
     const session = this.#session('list');
     try {
       const clusterId = await session.clusterId(signal);
-      for await (const token of liveTokens(session, { deploymentId, concurrency: config.revoke_concurrency }, signal)) {
+      for await (const token of liveTokens(session, { deploymentId, targetMarginSeconds: config.target_margin_seconds, concurrency: config.revoke_concurrency }, signal)) {
         const handle: VaultHandle = {
           accessor: token.accessor,
           credential: token.credential,
@@ -147,7 +147,7 @@ export class VaultProvider implements CredentialProvider {
           mount_accessor: null,
           wrap_accessor: token.wrapAccessor,
         };
-        yield { leaseId: token.leaseId, handle, createdAtMs: token.createdAtMs };
+        yield { leaseId: token.leaseId, handle, createdAtMs: token.createdAtMs, dueAtMs: token.dueAtMs };
       }
     } catch (cause) {
       throw toProviderError(name, 'listing what is live', cause);
