@@ -30,7 +30,7 @@ export const PROBLEMS = {
   provider_refused: { status: 502, title: 'The provider refused to mint', retryable: false },
   provider_unavailable: { status: 503, title: 'The provider is not available', retryable: true },
   ledger_unavailable: { status: 503, title: 'The ledger is not available', retryable: true },
-  held: { status: 503, title: 'The ledger lost records', retryable: true },
+  held: { status: 503, title: 'The broker is held', retryable: true },
   audit_elsewhere: { status: 503, title: 'The audit log is not here', retryable: false },
   audit_behind: { status: 503, title: 'The audit log is behind', retryable: true },
   clock_skewed: { status: 503, title: 'The clock disagrees with the ledger', retryable: true },

@@ -81,7 +81,7 @@ export const epochCheck = (config: Config): Check => ({
     try {
       const known = readEpochFile(path);
       if (known === null) return [skipped('redis.epoch', 'no worker has noted an epoch yet')];
-      return [ok('redis.epoch', known.number === 1 ? 'no record was ever lost' : `records were lost ${known.number - 1} times`)];
+      return [ok('redis.epoch', known.number === 1 ? 'no record was ever lost' : `records were lost ${known.number === 2 ? 'once' : `${known.number - 1} times`}`)];
     } catch (error) {
       return [failure('redis.epoch', error instanceof Error ? error.message : 'cannot be read', fix)];
     }

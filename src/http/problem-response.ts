@@ -1,5 +1,5 @@
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
-import { Problem } from '../core/problem.ts';
+import { Problem, PROBLEMS } from '../core/problem.ts';
 import { TamperedRecord } from '../ledger/record-seal.ts';
 import { requestIdOf } from './request-id.ts';
 
@@ -17,9 +17,11 @@ export function problemResponse(log: ErrorLog, onTampered: (error: TamperedRecor
     }
     if (error instanceof TamperedRecord) onTampered(error);
     const problem = toProblem(error);
-    const fields = { request_id: requestIdOf(response), code: problem.code, err: error };
-    if (problem.status >= 500) log.error(fields, 'request failed');
-    else if (problem.cause !== undefined) log.warn(fields, 'request refused');
+    const fields = { request_id: requestIdOf(response), code: problem.code };
+    // A state of affairs that passes, such as a hold, is no fault: who is refused in it fills no log with stacks.
+    if (problem.status >= 500 && !(PROBLEMS[problem.code].retryable && problem.cause === undefined)) log.error({ ...fields, err: error }, 'request failed');
+    else if (problem.status >= 500) log.warn({ ...fields, detail: problem.message }, 'request refused');
+    else if (problem.cause !== undefined) log.warn({ ...fields, err: error }, 'request refused');
     sendProblem(response, problem, request.originalUrl.split('?')[0] ?? '/');
   };
 }

@@ -40,6 +40,7 @@ const LEASES_AT_ONCE = 500;
 export async function compareProvider(provider: CredentialProvider, deps: CompareDeps, signal: AbortSignal): Promise<Comparison> {
   const seen = new Set<LeaseId>();
   const unaccounted: Orphan[] = [];
+  const isYoung = ({ live }: Orphan): boolean => deps.startedAtMs - live.createdAtMs < deps.orphanAgeMs;
   let brokeOff: Comparison['brokeOff'];
   try {
     for await (const live of provider.list?.(signal) ?? []) {
@@ -55,11 +56,10 @@ export async function compareProvider(provider: CredentialProvider, deps: Compar
   // Asked last: a ledger that lost records meanwhile has answered for none of these.
   const held = (await deps.ledger.currentHold()) !== null;
   const waits = ({ live, why }: Orphan): boolean => held && why === 'no_record' && (live.dueAtMs === null || deps.startedAtMs < live.dueAtMs);
-  return { live: seen.size, orphans: unaccounted.filter((one) => !waits(one)), waiting: unaccounted.filter(waits).map(({ live }) => live), missing, brokeOff };
+  return { live: seen.size, orphans: unaccounted.filter((one) => !waits(one) && !isYoung(one)), waiting: unaccounted.filter(waits).map(({ live }) => live), missing, brokeOff };
 }
 
-async function orphanhood(live: LiveCredential, { ledger, orphanAgeMs, startedAtMs }: CompareDeps): Promise<Orphanhood | null> {
-  if (startedAtMs - live.createdAtMs < orphanAgeMs) return null;
+async function orphanhood(live: LiveCredential, { ledger, startedAtMs }: CompareDeps): Promise<Orphanhood | null> {
   let lease: Lease | null;
   try {
     lease = await ledger.getLease(live.leaseId);

@@ -74,8 +74,7 @@ export class Reconciler {
           nextMs = clock.monotonicMs() + settings.intervalMs;
         }
       } catch (error) {
-        log.warn({ err: error }, 'reconciling failed; it goes on at the next round');
-        nextMs = clock.monotonicMs() + settings.intervalMs;
+        log.warn({ err: error }, 'reconciling failed; it goes on as soon as the ledger answers');
       }
       await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
     }
@@ -83,6 +82,8 @@ export class Reconciler {
 
   /** One pass over all providers. What one of them does not tell keeps no other from being looked at. */
   async reconcileOnce(): Promise<readonly ProviderFindings[]> {
+    // Before any target is asked: with the ledger away, nothing could be compared.
+    await this.#deps.ledger.currentHold();
     const findings = await this.#pass(false);
     this.#deps.onFindings(findings);
     await this.#deps.ledger.prune(this.#deps.clock.now());

@@ -151,6 +151,12 @@ describe('after Redis was wiped', () => {
     expect(await eventTypes()).toEqual(expect.arrayContaining(['hold.opened', 'orphan.waiting', 'orphan.found', 'orphan.revoked', 'hold.released']));
   });
 
+  it('lets wait what is too young to be judged, too: in a hold, nothing is on its way', async () => {
+    await activeTask();
+    await redis.flushall();
+    expect(await findings()).toMatchObject({ orphans: 0, waiting: 1 });
+  });
+
   it('would end all of it at once, were nothing known outside (control)', async () => {
     await activeTask();
     await redis.flushall();
@@ -225,6 +231,17 @@ describe('a pass that somebody asked for', () => {
     clock.advance(1);
     reconciler.start();
     expect(await finished(id)).toMatchObject({ dryRun: true });
+    await reconciler.stop();
+  });
+
+  it('is done, and the first pass with it, as soon as the ledger answers', async () => {
+    const away = (): Promise<never> => Promise.reject(new Error('Redis is away'));
+    let isAway = true;
+    const flaky: Ledger = { ...ledger, claimReconciliations: (...args) => (isAway ? away() : ledger.claimReconciliations(...args)) };
+    const reconciler = newReconciler(flaky);
+    reconciler.start();
+    isAway = false;
+    await until(() => told.length === 1);
     await reconciler.stop();
   });
 
