@@ -179,6 +179,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       observe: (observation) => metrics.observeRevocation(observation),
       connection: connect(true),
       providers,
+      isAway: (provider) => watch.isAway(provider),
       concurrency: BATCHES_PER_PROVIDER,
       batchTimeoutMs: config.revocation.claim_timeout_ms,
       log,

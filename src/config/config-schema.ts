@@ -83,7 +83,7 @@ export const configSchema = z
       .strictObject({
         url: z.url({ protocol: /^rediss?$/ }).optional().describe('without a password; give one by `url_file` or MAYFLY_REDIS_URL'),
         url_file: filePath.optional().describe('a file that holds the whole URL'),
-        epoch_file: filePath.optional().describe('what a worker knows of Redis outside of it, so that lost records are noticed; its folder writable and lasting. `ledger-epoch.json` beside `audit.file` when absent'),
+        epoch_file: filePath.optional().describe('what a worker knows of Redis outside of it, so that lost records are noticed; its folder writable and lasting. `audit.file` with `.epoch` after it when absent'),
         accept_unsafe_settings: z.boolean().default(false).describe('start in production although Redis may evict or forget; it is logged at every start'),
         min_replica_acks: z.int().min(0).max(16).default(0).describe('replicas that must have an intent before anything is minted'),
       })

@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import { eventSeqKey } from '../audit/event-stream-keys.ts';
 import { SHARDS, type Shard } from '../core/ids.ts';
 import { Problem } from '../core/problem.ts';
@@ -128,23 +129,33 @@ export function createEpochs(steps: Pick<LedgerSteps, 'redis' | 'clock' | 'seal'
       return written.hold;
     });
 
-  const look = sharing(lookNow);
+  // One at a time: what was read before another look has ended would seem older than what is known since.
+  const turn = pLimit(1);
+  let waiting: Promise<Hold | null> | undefined;
+  /** A look that begins after it was asked for, shared by all who ask before it does. */
+  const look = (): Promise<Hold | null> =>
+    (waiting ??= turn(() => {
+      waiting = undefined;
+      return lookNow();
+    }));
+
+  const releaseNow = (by: WorkloadId, reason: string): Promise<Hold | null> =>
+    untilSettled(async () => {
+      if ((await lookNow()) === null) return null;
+      const found = await readShards();
+      const verdict = judgeEpoch(known, found);
+      if (verdict.kind !== 'standing' || verdict.epoch.hold === null) return 'conflict';
+      const { hold } = verdict.epoch;
+      const written = await writeEverywhere(withoutHold(verdict.epoch), found, [holdEvent(clock.now(), 'hold.released', hold, by, { reason })]);
+      return written === 'conflict' ? written : hold;
+    });
 
   return {
     /** Looks whether the ledger is whole; where it is not, opens the hold. Answers the hold in force. Throws `ledger_unavailable`. */
     currentHold: look,
 
     /** Ends the hold, with who did; null where there is none. */
-    releaseHold: (by: WorkloadId, reason: string): Promise<Hold | null> =>
-      untilSettled(async () => {
-        if ((await look()) === null) return null;
-        const found = await readShards();
-        const verdict = judgeEpoch(known, found);
-        if (verdict.kind !== 'standing' || verdict.epoch.hold === null) return 'conflict';
-        const { hold } = verdict.epoch;
-        const written = await writeEverywhere(withoutHold(verdict.epoch), found, [holdEvent(clock.now(), 'hold.released', hold, by, { reason })]);
-        return written === 'conflict' ? written : hold;
-      }),
+    releaseHold: (by: WorkloadId, reason: string): Promise<Hold | null> => turn(() => releaseNow(by, reason)),
 
     /** The generation that a granting step in this shard has to name. Throws `held`, or `ledger_unavailable`. */
     async grantingAt(shard: Shard): Promise<number> {
@@ -170,23 +181,4 @@ const withEpoch = (found: Found, epoch: Epoch): Found => new Map([...found].map(
 function heldProblem({ why, sinceMs, untilMs }: Hold): Problem {
   const hold = { why, since: toRfc3339(sinceMs), until: toRfc3339(untilMs) };
   return new Problem('held', `the ledger lost records (${why}); nothing is granted until an admin releases the hold, or ${hold.until}`, { members: { hold }, retryAfterSeconds: RETRY_HELD_SECONDS });
-}
-
-/** The same work, where whoever asks while it runs shares the run after it: what they see began after they asked. */
-function sharing<T>(work: () => Promise<T>): () => Promise<T> {
-  let running: Promise<T> | undefined;
-  let next: Promise<T> | undefined;
-  const begin = (): Promise<T> => {
-    next = undefined;
-    const run = work().finally(() => {
-      if (running === run) running = undefined;
-    });
-    running = run;
-    return run;
-  };
-  return () => {
-    if (running === undefined) return begin();
-    next ??= running.then(begin, begin);
-    return next;
-  };
 }

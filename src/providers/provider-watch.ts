@@ -37,6 +37,11 @@ export class ProviderWatch {
     return [...this.#providers.keys()].map((name) => this.#states.get(name) ?? { name, ok: false, detail: 'not asked yet' });
   }
 
+  /** Whether a provider did not answer when it was last asked. */
+  isAway(name: string): boolean {
+    return this.#states.get(name)?.ok === false;
+  }
+
   async #watch(provider: CredentialProvider): Promise<void> {
     const { name } = provider;
     while (!this.#stop.signal.aborted) {

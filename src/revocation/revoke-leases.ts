@@ -8,6 +8,7 @@ import type { Lease } from '../ledger/lease.ts';
 import { allows, deadlineOf, type LeaseChange } from '../ledger/lease-transitions.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { ProviderError, type CredentialProvider, type RevocationResult } from '../providers/credential-provider.ts';
+import { probeFirst } from './probe-first.ts';
 import { nextTry, type RetrySettings } from './retry-schedule.ts';
 
 /** A lease to revoke and the generation at which it was found due: all that a job holds. */
@@ -15,6 +16,8 @@ export type DuePair = readonly [lease: LeaseId, generation: number];
 
 export interface RevokeLeasesDeps {
   readonly ledger: Pick<Ledger, 'getLeases' | 'settle'>;
+  /** Whether the target of a provider is known not to answer. */
+  readonly isAway: (provider: string) => boolean;
   readonly clock: Clock;
   readonly retry: RetrySettings;
   readonly observe: (observation: RevocationObservation) => void;
@@ -60,7 +63,7 @@ export async function revokeLeases(
     settled.push(record(lease, result, signal, deps));
   };
   try {
-    for await (const result of provider.revokeMany(orders, signal)) settleResult(result);
+    for await (const result of probeFirst(provider, () => deps.isAway(provider.name), orders, signal)) settleResult(result);
   } catch (cause) {
     deps.log.warn({ provider: provider.name, err: cause }, 'revocation batch broke off');
   }

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { eventSeqKey } from '../../src/audit/event-stream-keys.ts';
@@ -36,7 +35,7 @@ const declare = async () =>
 const readiness = async (): Promise<unknown> => ((await (await fetch(`${broker.url}/readyz`)).json()) as { status: string }).status;
 
 /** Events that the broker has noted outside of Redis, and those that are in it. */
-const knownOutside = async (): Promise<number> => sum(Object.values((JSON.parse(await readFile(join(broker.stack.directory, 'ledger-epoch.json'), 'utf8')) as { events: Record<string, number> }).events));
+const knownOutside = async (): Promise<number> => sum(Object.values((JSON.parse(await readFile(`${broker.stack.auditFile}.epoch`, 'utf8')) as { events: Record<string, number> }).events));
 const eventsIn = async (redis: Redis): Promise<number> => sum((await Promise.all(SHARDS.map((shard) => redis.get(eventSeqKey(shard))))).map(Number));
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
 

@@ -83,6 +83,14 @@ describe('a ledger that lost nothing', () => {
     await declare(serving);
   });
 
+  it('is not taken for rolled back while events are written and many look at once', async () => {
+    const ledger = worker();
+    await declare(ledger);
+    await Promise.all(Array.from({ length: 40 }, () => Promise.all([ledger.currentHold(), declare(ledger), ledger.releaseHold(ADMIN, 'a test')])));
+    expect(await ledger.currentHold()).toBeNull();
+    expect(await holdEvents()).toEqual([]);
+  });
+
   it('has one beginning, however many begin it at once', async () => {
     const ledgers = [worker(), worker(), worker(), forgetful()];
     await Promise.all(ledgers.map((ledger) => ledger.currentHold()));

@@ -13,6 +13,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { ProviderError, type Minted } from '../../src/providers/credential-provider.ts';
 import { createVaultProvider, type VaultProvider } from '../../src/providers/vault/vault-provider.ts';
 import { describeProviderContract, intentFor, revoke } from '../contracts/provider-contract.ts';
+import { freeze, thaw } from '../support/freeze.ts';
 import { until } from '../support/until.ts';
 
 let directory: string;
@@ -172,11 +173,11 @@ describe('a failing Vault', () => {
 
   it('that does not answer is a mint that may have happened', async () => {
     const provider = await ready({ timeout_ms: 300 });
-    process.kill(openbao.pid, 'SIGSTOP');
+    freeze(openbao.pid);
     try {
       await expect(provider.mint(intentFor({ provider, credential: 'orders-db' }), NEVER)).rejects.toMatchObject({ failure: 'unavailable', mayHaveMinted: true });
     } finally {
-      process.kill(openbao.pid, 'SIGCONT');
+      thaw(openbao.pid);
     }
     await provider.close();
   });

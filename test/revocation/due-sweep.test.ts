@@ -32,7 +32,7 @@ const log = { info: () => undefined, warn: () => undefined, error: () => undefin
 
 /** A sweep whose batches are worked on at once, without a queue between. */
 function sweepAndRevoke(dispatch?: (batch: readonly DuePair[]) => Promise<void>): DueSweep {
-  const deps = { ledger, clock, retry: RETRY, observe: (o: RevocationObservation) => observed.push(o), log };
+  const deps = { ledger, clock, isAway: () => false, retry: RETRY, observe: (o: RevocationObservation) => observed.push(o), log };
   return new DueSweep({
     ledger,
     clock,
@@ -202,7 +202,7 @@ describe('failure', () => {
     await ledger.endTask(id, 'completed', AGENT);
     const batches: (readonly DuePair[])[] = [];
     await sweepAndRevoke((batch) => Promise.resolve(void batches.push(batch))).sweepOnce();
-    const deps = { ledger, clock, retry: RETRY, observe: () => undefined, log };
+    const deps = { ledger, clock, isAway: () => false, retry: RETRY, observe: () => undefined, log };
     await revokeLeases(provider, at(batches, 0), AbortSignal.timeout(5_000), deps);
     await revokeLeases(provider, at(batches, 0), AbortSignal.timeout(5_000), deps);
     expect(await stateOf(leaseId)).toBe('revoked');

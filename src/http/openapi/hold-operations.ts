@@ -37,6 +37,7 @@ export const HOLD_OPERATIONS: OperationArea = {
       description: 'A worker does it, as it does by itself on a schedule: what no record accounts for is revoked, or only shown with `dry_run`.',
       caller: 'operator',
       body: reconciliationRequest,
+      bodyOptional: true,
       examples: { look: { dry_run: true } },
       answers: { 202: { description: 'asked for', schema: reconciliationAnswer, headers: { Location: 'the reconciliation' } } },
     },
