@@ -36,7 +36,7 @@ export async function grantCredential(task: Task, request: CredentialRequest, de
 
 /**
  * Replaces a credential of an active task: decided afresh, the old lease ended first, a new one minted with the same
- * parameters, as long as the first or as long as the task still has. Throws as `grantCredential`, `not_found` when the
+ * parameters, as long as the first or as long as the task still has. Throws as `grantCredential`, `invalid_request` when the
  * task never held it, and `provider_unavailable` when the old one does not die in time.
  */
 export async function reissueCredential(task: Task, name: string, deps: GrantDeps): Promise<DeclaredTask> {
@@ -44,7 +44,10 @@ export async function reissueCredential(task: Task, name: string, deps: GrantDep
   const leases = await deps.ledger.leasesOfTask(task.id);
   const old = leases.findLast((lease) => lease.credential === name);
   const entry = deps.catalog.get(name);
-  if (old === undefined || entry === undefined) throw new Problem('not_found', `the task holds no credential ${name}`);
+  if (old === undefined || entry === undefined) {
+    const held = [...new Set(leases.map(({ credential }) => credential))].join(', ');
+    throw invalidRequest([{ pointer: '/name', detail: held === '' ? 'the task was given no credential yet' : `must be a credential that the task was given: ${held}` }]);
+  }
   const firstSeconds = Math.ceil((old.dueAtMs - old.createdAtMs) / 1000);
   const ttlSeconds = Math.min(firstSeconds, leftSeconds, entry.config.max_ttl_seconds ?? leftSeconds);
   return grant(task, { entry, ttlSeconds, params: old.params }, { toolCall: old.toolCall, replaces: old }, deps);

@@ -136,7 +136,7 @@ describe('reissuing a credential', () => {
     const fresh = at(body['credentials'] as GrantedCredential[], 0);
     expect(fresh.lease_id).not.toBe(old.lease_id);
     expect([await broker.canLogIn(old), await broker.canLogIn(fresh)]).toEqual([false, true]);
-    expect(await broker.call('POST', `/v1/tasks/${grant.id}/reissue`, agent, { name: 'vault-token' })).toMatchObject({ status: 404 });
+    expect(await broker.call('POST', `/v1/tasks/${grant.id}/reissue`, agent, { name: 'vault-token' })).toMatchObject({ status: 422, body: { errors: [{ pointer: '/name', detail: expect.stringContaining('orders-db') }] } });
     await broker.complete(grant);
   });
 });
