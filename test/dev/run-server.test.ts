@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,7 +27,10 @@ describe('a parent that is killed with -9', () => {
 
   async function serverOf(parent: ChildProcess): Promise<ProcessMark> {
     const [line] = (await once(parent.stdout ?? parent, 'data')) as [Buffer];
-    const mark = markOf('sleep', Number(line.toString()));
+    const pid = Number(line.toString());
+    // Until then it is the wrapper that is to guard it, which may not have come to that yet.
+    await until(async () => (await readFile(`/proc/${pid}/comm`, 'utf8')).trim() === 'sleep');
+    const mark = markOf('sleep', pid);
     if (mark === undefined) throw new Error('the server did not start');
     return mark;
   }
