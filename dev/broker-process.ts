@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const REPOSITORY = dirname(import.meta.dirname);
 const CLI = join(REPOSITORY, 'src/cli/mayfly-cli.ts');
-const READY_MS = 20_000;
+/** A start takes a second or two, and many times that on a machine that does much else. */
+const READY_MS = 60_000;
 
 export interface BrokerProcessOptions {
   readonly configFile: string;

@@ -227,7 +227,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
 
   let stopping = false;
   const health: HealthRoutesDeps = {
-    essential: async () => [await ledgerHealth(ledger)],
+    essential: async () => [await ledgerHealth(ledger, holdWatch)],
     providers: () => watch.states(),
     held: () => holdWatch.hold !== null,
     stopping: () => stopping,
@@ -352,10 +352,10 @@ function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, l
   };
 }
 
-async function ledgerHealth(ledger: Ledger): Promise<{ name: string; ok: boolean; detail: string }> {
+async function ledgerHealth(ledger: Ledger, { hasLooked }: HoldWatch): Promise<{ name: string; ok: boolean; detail: string }> {
   try {
     await ledger.ping();
-    return { name: 'redis', ok: true, detail: 'answers' };
+    return { name: 'redis', ok: hasLooked, detail: hasLooked ? 'answers' : 'answers; no worker has begun the ledger in it yet, so nothing is granted' };
   } catch {
     return { name: 'redis', ok: false, detail: 'does not answer; nothing is granted, what is due is revoked when it is back' };
   }

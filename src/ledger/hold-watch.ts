@@ -9,15 +9,24 @@ export interface HoldWatchDeps {
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void; debug(fields: object, message: string): void };
 }
 
+/** How soon to look again before the first look has succeeded. */
+const FIRST_LOOK_MS = 100;
+
 /** Looks again and again whether the ledger still has all its records, and tells when that changes. */
 export class HoldWatch {
   readonly #deps: HoldWatchDeps;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   #hold: Hold | null = null;
+  #hasLooked = false;
 
   constructor(deps: HoldWatchDeps) {
     this.#deps = deps;
+  }
+
+  /** Whether the ledger could be looked at since this process started: before that nothing is granted. */
+  get hasLooked(): boolean {
+    return this.#hasLooked;
   }
 
   /** The hold in force when it was last looked for. */
@@ -38,7 +47,7 @@ export class HoldWatch {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       await this.#look().catch((error: unknown) => this.#deps.log.debug({ err: error }, 'the ledger could not be looked at'));
-      await sleep(this.#deps.intervalMs, undefined, { signal }).catch(() => undefined);
+      await sleep(this.#hasLooked ? this.#deps.intervalMs : FIRST_LOOK_MS, undefined, { signal }).catch(() => undefined);
     }
   }
 
@@ -46,6 +55,7 @@ export class HoldWatch {
     const { ledger, log } = this.#deps;
     const hold = await ledger.currentHold();
     const before = this.#hold;
+    this.#hasLooked = true;
     this.#hold = hold;
     if (hold?.sinceMs === before?.sinceMs) return;
     if (hold === null) log.info({}, 'the hold is over: credentials are granted again');
