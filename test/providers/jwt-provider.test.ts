@@ -36,6 +36,7 @@ for (const credential of ['plain', 'reference']) {
     return {
       provider: tokens,
       credential,
+      endsElsewhere: true,
       works: ({ secret }) => Promise.resolve(tokens.read(secret['token']?.expose() ?? '') !== undefined),
       stop: () => tokens.close(),
     };
