@@ -72,7 +72,8 @@ async function isReady(url: string): Promise<boolean> {
   try {
     const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2_000) });
     const { status } = (await response.json()) as { status: string };
-    return response.ok && status === 'ok';
+    // Held, it grants nothing, and is as it should be.
+    return response.ok && ['ok', 'held'].includes(status);
   } catch {
     return false;
   }
