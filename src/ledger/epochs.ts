@@ -40,8 +40,14 @@ export function createEpochs(steps: Pick<LedgerSteps, 'redis' | 'clock' | 'seal'
   let known: KnownEpoch | null = settings.file?.atStart ?? null;
   /** Generations at which a shard grants. */
   const standing = new Map<Shard, number>();
+  /** A loss that this process has seen and may not write down, until somebody has. */
+  let unwritten: Hold | null = null;
+  let connection = 0;
   // Behind a connection that was lost there may be another Redis, or the same with less in it.
-  redis.on('close', () => standing.clear());
+  redis.on('close', () => {
+    connection += 1;
+    standing.clear();
+  });
 
   async function readShard(shard: Shard): Promise<ShardEpoch & { readonly generation: number }> {
     const [[generation, json, mac], events] = await unavailableOnFailure(() => Promise.all([redis.hmget(epochKey(shard), 'generation', 'record', 'mac'), redis.get(eventSeqKey(shard))]));
@@ -87,8 +93,8 @@ export function createEpochs(steps: Pick<LedgerSteps, 'redis' | 'clock' | 'seal'
   const holdEvent = (nowMs: EpochMs, type: 'hold.opened' | 'hold.released' | 'hold.expired', { why, sinceMs, untilMs }: Hold, by: WorkloadId, facts: Readonly<Record<string, unknown>> = {}): SealedEvent =>
     event(nowMs, { type, by, facts: { why, since: toRfc3339(sinceMs), until: toRfc3339(untilMs), ...facts } });
 
-  /** What this process knows then, kept outside before anything is granted on it. */
-  async function remember(epoch: Epoch, found: Found): Promise<void> {
+  /** What this process knows then, kept outside before anything is granted on it; and only on the connection it was found over. */
+  async function remember(epoch: Epoch, found: Found, lookedOver: number): Promise<void> {
     const next = knownOf(epoch, found);
     if (JSON.stringify(next) !== JSON.stringify(known)) {
       await settings.file?.write(next).catch((cause: unknown) => {
@@ -96,8 +102,9 @@ export function createEpochs(steps: Pick<LedgerSteps, 'redis' | 'clock' | 'seal'
       });
     }
     known = next;
+    unwritten = null;
     standing.clear();
-    if (epoch.hold !== null) return;
+    if (epoch.hold !== null || lookedOver !== connection) return;
     for (const [shard, { epoch: own }] of found) if (own?.generation === epoch.generation) standing.set(shard, epoch.generation);
   }
 
@@ -116,16 +123,18 @@ export function createEpochs(steps: Pick<LedgerSteps, 'redis' | 'clock' | 'seal'
 
   const lookNow = (): Promise<Hold | null> =>
     untilSettled<Hold | null>(async () => {
+      const lookedOver = connection;
       const found = await readShards();
       const next = nextEpoch(found, clock.now());
       if (next === null) throw new Problem('ledger_unavailable', 'no worker has begun the ledger yet; nothing is granted', { retryAfterSeconds: 2 });
       if ('loss' in next) {
         standing.clear();
-        return next.loss;
+        unwritten ??= next.loss;
+        return unwritten;
       }
       const written = await writeEverywhere(next.epoch, found, next.events);
       if (written === 'conflict') return 'conflict';
-      await remember(written, withEpoch(found, written));
+      await remember(written, withEpoch(found, written), lookedOver);
       return written.hold;
     });
 

@@ -177,8 +177,12 @@ describe('a Redis that was wiped while brokers run', () => {
     await declare(serving);
     await redis.flushall();
     await expect(declare(serving)).rejects.toMatchObject(HELD);
+    const seen = await serving.currentHold();
+    clock.advance(1_000);
+    expect(await serving.currentHold()).toEqual(seen);
     await expect(declare(ledger)).rejects.toMatchObject(HELD);
     await expect(declare(serving)).rejects.toMatchObject(HELD);
+    expect(await serving.currentHold()).toEqual(await ledger.currentHold());
   });
 
   it('would grant at once, were nothing known of it outside (control)', async () => {
