@@ -105,7 +105,8 @@ export function transition(lease: Lease, change: LeaseChange): Lease {
     case 'renewal_intended':
       return { ...next, lapsesAtMs: Math.max(change.lapsesAtMs, lease.lapsesAtMs ?? 0) as EpochMs };
     case 'renewed':
-      return { ...next, dueAtMs: change.dueAtMs, targetExpiresAtMs: change.targetExpiresAtMs, lapsesAtMs: change.lapsesAtMs };
+      // Never earlier: a renewal that was intended before and not answered may still take effect.
+      return { ...next, dueAtMs: change.dueAtMs, targetExpiresAtMs: change.targetExpiresAtMs, lapsesAtMs: Math.max(change.lapsesAtMs, lease.lapsesAtMs ?? 0) as EpochMs };
     case 'abandoned':
       return { ...next, state: 'abandoned', finalAtMs: change.atMs };
     case 'end_requested':

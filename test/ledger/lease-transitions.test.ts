@@ -48,6 +48,14 @@ describe('lease transitions', () => {
     );
   });
 
+  it('never take a lease for lapsed earlier than a renewal that was not answered may have made it live', () => {
+    const active = transition(fresh(), { type: 'activated', atMs: NOW, ...minted });
+    const unanswered = transition(active, { type: 'renewal_intended', lapsesAtMs: addMs(NOW, 3_600_000) });
+    const second = transition(unanswered, { type: 'renewal_intended', lapsesAtMs: addMs(NOW, 600_000) });
+    const answered = transition(second, { type: 'renewed', dueAtMs: addMs(NOW, 500_000), targetExpiresAtMs: addMs(NOW, 505_000), lapsesAtMs: addMs(NOW, 510_000) });
+    expect(answered.lapsesAtMs).toBe(addMs(NOW, 3_600_000));
+  });
+
   it('never call a failed revocation revoked', () => {
     fc.assert(
       fc.property(reachable, (lease) => {
