@@ -48,6 +48,7 @@ describe('killed -9 while taking and denying sessions of AWS', () => {
     };
     let leftBehind = 0;
     for (let i = 0; i < ROUNDS; i += 1) {
+      await broker.letItSeal();
       const before = recorder.sessions.length;
       const handedOver = new Set<string>();
       const agents = Array.from({ length: 4 }, async () => {

@@ -27,6 +27,7 @@ describe('killed -9 while minting', () => {
     const handedOver = new Set<string>();
     let leftBehind = 0;
     for (let i = 0; i < KILLS; i += 1) {
+      await broker.letItSeal();
       const answers = Promise.allSettled(Array.from({ length: 4 }, () => declare(['orders-db', 'vault-token'], token)));
       await sleep(delays.next().value);
       await broker.kill();

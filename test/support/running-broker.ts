@@ -9,6 +9,7 @@ import { freePort } from '../../dev/run-server.ts';
 import { rootClient, type RootClient } from '../../dev/seed-openbao.ts';
 import { startStack, type Stack } from '../../dev/stack.ts';
 import { undescribed } from './described-answer.ts';
+import { until } from './until.ts';
 
 export interface HttpAnswer {
   readonly status: number;
@@ -200,6 +201,15 @@ export class RunningBroker {
 
   log(): Promise<string> {
     return readFile(this.logFile, 'utf8');
+  }
+
+  /**
+   * Waits where the audit log is so far behind that nothing would soon be granted: a sealer that was killed keeps its lease for a
+   * while, and who kills brokers faster than that never lets one seal.
+   */
+  async letItSeal(): Promise<void> {
+    const lag = async (): Promise<number> => Number(/^mayfly_audit_lag_seconds (\S+)$/m.exec(await this.metrics())?.[1] ?? Infinity);
+    if ((await lag()) > 15) await until(async () => (await lag()) < 2, { timeoutMs: 30_000, everyMs: 200, what: 'the audit log catches up' });
   }
 
   async metrics(): Promise<string> {
