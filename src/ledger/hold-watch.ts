@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { Rounds } from '../core/rounds.ts';
 import { toRfc3339 } from '../core/time.ts';
 import type { Hold } from './epoch.ts';
 import type { Ledger } from './ledger.ts';
@@ -15,8 +15,7 @@ const FIRST_LOOK_MS = 100;
 /** Looks again and again whether the ledger still has all its records, and tells when that changes. */
 export class HoldWatch {
   readonly #deps: HoldWatchDeps;
-  readonly #stop = new AbortController();
-  #running: Promise<void> | undefined;
+  readonly #rounds = new Rounds();
   #hold: Hold | null = null;
   #hasLooked = false;
 
@@ -35,20 +34,14 @@ export class HoldWatch {
   }
 
   start(): void {
-    this.#running ??= this.#loop();
-  }
-
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#running;
-  }
-
-  async #loop(): Promise<void> {
-    const { signal } = this.#stop;
-    while (!signal.aborted) {
+    this.#rounds.start(async () => {
       await this.#look().catch((error: unknown) => this.#deps.log.debug({ err: error }, 'the ledger could not be looked at'));
-      await sleep(this.#hasLooked ? this.#deps.intervalMs : FIRST_LOOK_MS, undefined, { signal }).catch(() => undefined);
-    }
+      return this.#hasLooked ? this.#deps.intervalMs : FIRST_LOOK_MS;
+    });
+  }
+
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   async #look(): Promise<void> {

@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { AuditEventType } from '../audit/audit-event.ts';
 import type { Clock } from '../core/clock.ts';
 import { shardOf, type LeaseId } from '../core/ids.ts';
+import { Rounds } from '../core/rounds.ts';
 import { addMs, toRfc3339, type EpochMs } from '../core/time.ts';
 import { withDeadline } from '../core/with-deadline.ts';
 import type { WorkloadId } from '../identity/caller.ts';
@@ -45,39 +45,32 @@ const REMEMBERED = 100_000;
  */
 export class Reconciler {
   readonly #deps: ReconcilerDeps;
-  readonly #stop = new AbortController();
+  readonly #rounds = new Rounds();
   readonly #told = new LRUCache<string, true>({ max: REMEMBERED });
-  #running: Promise<void> | undefined;
+  /** When the next pass of the schedule is due, on the monotonic clock. */
+  #nextMs = 0;
 
   constructor(deps: ReconcilerDeps) {
     this.#deps = deps;
   }
 
   start(): void {
-    this.#running ??= this.#loop();
+    this.#rounds.start(async () => {
+      await this.#round().catch((error: unknown) => this.#deps.log.warn({ err: error }, 'reconciling failed; it goes on as soon as the ledger answers'));
+      return LOOK_MS;
+    });
   }
 
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
-  async #loop(): Promise<void> {
-    const { clock, settings, log } = this.#deps;
-    const { signal } = this.#stop;
-    let nextMs = clock.monotonicMs();
-    while (!signal.aborted) {
-      try {
-        await this.#doRequested();
-        if (clock.monotonicMs() >= nextMs) {
-          await this.reconcileOnce();
-          nextMs = clock.monotonicMs() + settings.intervalMs;
-        }
-      } catch (error) {
-        log.warn({ err: error }, 'reconciling failed; it goes on as soon as the ledger answers');
-      }
-      await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
-    }
+  async #round(): Promise<void> {
+    const { clock, settings } = this.#deps;
+    await this.#doRequested();
+    if (clock.monotonicMs() < this.#nextMs) return;
+    await this.reconcileOnce();
+    this.#nextMs = clock.monotonicMs() + settings.intervalMs;
   }
 
   /** One pass over all providers. What one of them does not tell keeps no other from being looked at. */
@@ -100,14 +93,14 @@ export class Reconciler {
   async #do(record: ReconciliationRecord): Promise<void> {
     const findings = await this.#pass(record.dryRun);
     if (!record.dryRun) this.#deps.onFindings(findings);
-    if (!this.#stop.signal.aborted) await this.#deps.ledger.finishReconciliation(record, findings);
+    if (!this.#rounds.signal.aborted) await this.#deps.ledger.finishReconciliation(record, findings);
   }
 
   async #pass(dryRun: boolean): Promise<readonly ProviderFindings[]> {
     const findings: ProviderFindings[] = [];
     for (const provider of this.#deps.providers.values()) {
       try {
-        findings.push(await withDeadline(this.#deps.settings.timeoutMs, this.#stop.signal, (signal) => this.#reconcile(provider, dryRun, signal)));
+        findings.push(await withDeadline(this.#deps.settings.timeoutMs, this.#rounds.signal, (signal) => this.#reconcile(provider, dryRun, signal)));
       } catch (error) {
         this.#deps.log.warn({ provider: provider.name, err: error }, 'the provider could not be reconciled; tried again at the next round');
         findings.push({ provider: provider.name, outcome: 'failed', live: 0, orphans: 0, revoked: 0, waiting: 0, missing: 0, differences: [] });

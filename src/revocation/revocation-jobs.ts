@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../core/clock.ts';
 import type { LeaseId, RevocationId, TaskId } from '../core/ids.ts';
+import { Rounds } from '../core/rounds.ts';
 import { addMs } from '../core/time.ts';
 import { isFinal } from '../ledger/lease.ts';
 import { allows } from '../ledger/lease-transitions.ts';
@@ -56,8 +56,7 @@ interface Left {
 export class RevocationJobs {
   readonly #deps: RevocationJobsDeps;
   readonly #pace: ProviderPace;
-  readonly #stop = new AbortController();
-  #running: Promise<void> | undefined;
+  readonly #rounds = new Rounds();
 
   constructor(deps: RevocationJobsDeps) {
     this.#deps = deps;
@@ -66,12 +65,17 @@ export class RevocationJobs {
 
   /** Takes up what nobody works on, again and again. */
   start(): void {
-    this.#running ??= this.#loop();
+    this.#rounds.start(async () => {
+      const more = await this.workOnce().catch((error: unknown) => {
+        this.#deps.log.warn({ err: error }, 'revocations could not be looked at; tried again at the next look');
+        return false;
+      });
+      return more ? 0 : INTERVAL_MS;
+    });
   }
 
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   /** Writes a revocation down and gives it its first turn; answers it as it then is. */
@@ -94,17 +98,6 @@ export class RevocationJobs {
     return more.includes(true);
   }
 
-  async #loop(): Promise<void> {
-    const { signal } = this.#stop;
-    while (!signal.aborted) {
-      const more = await this.workOnce().catch((error: unknown) => {
-        this.#deps.log.warn({ err: error }, 'revocations could not be looked at; tried again at the next look');
-        return false;
-      });
-      if (!more) await sleep(INTERVAL_MS, undefined, { signal }).catch(() => undefined);
-    }
-  }
-
   #claimUntil() {
     return addMs(this.#deps.clock.now(), CLAIM_MS);
   }
@@ -121,7 +114,7 @@ export class RevocationJobs {
     const startedMs = clock.monotonicMs();
     let left: Left = { record, afterMs: 0 };
     // A turn is far shorter than a claim: it need not be renewed in between.
-    while (left.afterMs === 0 && clock.monotonicMs() - startedMs < TURN_MS && !this.#stop.signal.aborted) {
+    while (left.afterMs === 0 && clock.monotonicMs() - startedMs < TURN_MS && !this.#rounds.signal.aborted) {
       left = await this.#slice(left.record);
       nudge();
     }
