@@ -32,6 +32,7 @@ export type AuditEventType =
   | 'orphan.disclosed'
   | 'orphan.waiting'
   | 'lease.missing'
+  | 'lease.undone'
   | 'reconciliation.requested'
   | 'revocation.requested'
   | 'revocation.selected'

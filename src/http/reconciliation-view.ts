@@ -4,11 +4,11 @@ import type { Difference, ReconciliationRecord } from '../ledger/reconciliation-
 import { instant, instantOrNull, leaseIdSchema, reconciliationIdSchema, type Answer } from './answer-schemas.ts';
 
 const differenceSchema = z.strictObject({
-  kind: z.enum(['orphan', 'waiting', 'missing']).describe('`orphan`: live and in no record; `waiting`: the same, left alone in a hold; `missing`: recorded as live and not at the target, which ends nothing'),
+  kind: z.enum(['orphan', 'waiting', 'missing', 'undone']).describe('`orphan`: live and in no record; `waiting`: the same, left alone in a hold; `missing`: recorded as live and not at the target, which ends nothing; `undone`: recorded as revoked, and somebody took away at the target what kept it out'),
   lease_id: leaseIdSchema,
   why: z.enum(['no_record', 'record_tampered', 'recorded_as_ended']).nullable().describe('of an orphan'),
   due_at: instantOrNull.describe('when it should be dead; null where the target does not tell'),
-  outcome: z.enum(['revoked', 'disclosed', 'failed']).nullable().describe('of an orphan; null where nothing was done'),
+  outcome: z.enum(['revoked', 'disclosed', 'failed']).nullable().describe('of what is orphaned or undone; null where nothing was done'),
 });
 
 const findingsSchema = z.strictObject({
@@ -19,6 +19,7 @@ const findingsSchema = z.strictObject({
   revoked: z.int(),
   waiting: z.int(),
   missing: z.int(),
+  undone: z.int(),
   differences: z.array(differenceSchema).describe('the first thousand'),
 });
 
@@ -44,7 +45,7 @@ const differenceView = (one: Difference): Answer<typeof differenceSchema> => ({
   lease_id: one.leaseId,
   why: one.kind === 'orphan' ? one.why : null,
   due_at: orNull(one.dueAtMs),
-  outcome: one.kind === 'orphan' ? one.outcome : null,
+  outcome: 'outcome' in one ? one.outcome : null,
 });
 
 /** A reconciliation as operators see it. */

@@ -12,6 +12,7 @@ import {
   agentTasksKey,
   disclosedKey,
   dueKey,
+  keptOutKey,
   leaseKey,
   leasesKey,
   liveOfCredentialKey,
@@ -200,6 +201,11 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
         for (const id of strays) onTampered(new TamperedRecord(isTaskId(id) ? 'task' : 'lease', id), shard);
       }
       return { leases: leases.filter((lease) => lease !== null), tasks: tasks.filter((task) => task !== null) };
+    },
+
+    async keptOut(nowMs: EpochMs): Promise<readonly Lease[]> {
+      const ids = (await Promise.all(SHARDS.map((shard) => redis.zrangebyscore(keptOutKey(shard), nowMs, '+inf')))).flat().filter(isLeaseId);
+      return (await getLeases(ids)).filter((lease) => lease !== null);
     },
 
     async getRevocation(id: RevocationId): Promise<RevocationRecord | null> {

@@ -197,6 +197,8 @@ export interface Ledger extends RevocationRecords, ReconciliationRecords {
   listLeases(filter: LeaseFilter): Promise<Page<Lease>>;
   /** Tasks that have not ended and leases that are not final, of one shard: those of a task, of an agent, of a credential, or all. */
   liveIn(shard: Shard, index?: LiveIndex): Promise<LiveIds>;
+  /** Revoked leases that are not dead by their own end yet, and that their target only keeps out by an order of ours. */
+  keptOut(nowMs: EpochMs): Promise<readonly Lease[]>;
   snapshot(nowMs: EpochMs): Promise<LedgerSnapshot>;
 
   /** Writes a lock to every shard; once it answers, nothing it covers is granted or activated. Throws `limit_exceeded`. */

@@ -16,6 +16,8 @@ export type Difference =
   | { readonly kind: 'orphan'; readonly leaseId: LeaseId; readonly why: Orphanhood; readonly dueAtMs: EpochMs | null; readonly outcome: 'revoked' | 'disclosed' | 'failed' | null }
   /** As an orphan, and in a hold before its time: it waits for an admin. */
   | { readonly kind: 'waiting'; readonly leaseId: LeaseId; readonly dueAtMs: EpochMs | null }
+  /** Recorded as revoked, and the order that keeps it out was taken away at the target: ended again. */
+  | { readonly kind: 'undone'; readonly leaseId: LeaseId; readonly dueAtMs: EpochMs; readonly outcome: 'revoked' | 'disclosed' | 'failed' | null }
   /** Recorded as live, and not there. Nothing is ever ended by this. */
   | { readonly kind: 'missing'; readonly leaseId: LeaseId; readonly dueAtMs: EpochMs };
 
@@ -30,6 +32,7 @@ export interface ProviderFindings {
   readonly revoked: number;
   readonly waiting: number;
   readonly missing: number;
+  readonly undone: number;
   /** The first of them. */
   readonly differences: readonly Difference[];
 }

@@ -3,6 +3,7 @@ import {
   agentTasksKey,
   disclosedKey,
   dueKey,
+  keptOutKey,
   leaseKey,
   leasesKey,
   liveOfCredentialKey,
@@ -53,6 +54,7 @@ export function leaseWrites(lease: Lease, isNew: boolean, settings: WriteSetting
     writes.push(['ZREM', wakeKey(shard), lease.id], ['ZREM', dueKey(shard), lease.id]);
     for (const key of live) writes.push(['SREM', key, lease.id]);
     writes.push(['EXPIRE', leaseKey(lease.id), settings.retentionSeconds]);
+    if (lease.state === 'revoked' && lease.revocability === 'eventual') writes.push(['ZADD', keptOutKey(shard), lease.lapsesAtMs ?? lease.dueAtMs, lease.id]);
     if (lease.state === 'disclosed') writes.push(['ZADD', disclosedKey(shard), deadlineOf(lease), lease.id]);
   } else {
     writes.push(['ZADD', wakeKey(shard), wake, lease.id], ['ZADD', dueKey(shard), deadlineOf(lease), lease.id]);

@@ -30,6 +30,8 @@ export const wakeKey = (shard: Shard): string => inShard(shard, 'wake');
 export const dueKey = (shard: Shard): string => inShard(shard, 'due');
 /** Sorted set of retained disclosed leases by the instant each should have been dead. */
 export const disclosedKey = (shard: Shard): string => inShard(shard, 'disclosed');
+/** Sorted set of revoked leases that their target only keeps out by an order, by the instant at which they are dead anyway. */
+export const keptOutKey = (shard: Shard): string => inShard(shard, 'kept-out');
 /** Sorted set of retained tasks by creation. */
 export const tasksKey = (shard: Shard): string => inShard(shard, 'tasks');
 /** Sorted set of retained tasks of one agent by creation. */

@@ -8,7 +8,7 @@ import type { Ledger } from './ledger.ts';
 import { createLedgerSteps, type RedisLedgerDeps } from './ledger-steps.ts';
 import { createLocks } from './locks.ts';
 import { unavailableOnFailure } from './lost-redis.ts';
-import { disclosedKey, leasesKey, tasksKey, wakeKey } from './redis-keys.ts';
+import { disclosedKey, keptOutKey, leasesKey, tasksKey, wakeKey } from './redis-keys.ts';
 import { createReconciliationRecords } from './reconciliation-records.ts';
 import { createRevocationRecords } from './revocation-records.ts';
 import { createRoom } from './room.ts';
@@ -53,6 +53,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
     async prune(nowMs) {
       await locks.pruneLocks(nowMs);
       const oldest = nowMs - deps.retentionSeconds * 1000;
+      await unavailableOnFailure(() => Promise.all(SHARDS.map((shard) => redis.zremrangebyscore(keptOutKey(shard), '-inf', nowMs))));
       await unavailableOnFailure(() =>
         Promise.all(SHARDS.flatMap((shard) => [tasksKey(shard), leasesKey(shard), disclosedKey(shard)].map((key) => redis.zremrangebyscore(key, '-inf', oldest)))),
       );

@@ -86,6 +86,11 @@ export interface CredentialProvider {
   revokeMany(orders: readonly RevocationOrder[], signal: AbortSignal): AsyncIterable<RevocationResult>;
   /** What is live at the target under our deployment id. Absent where the target cannot list. */
   list?(signal: AbortSignal): AsyncIterable<LiveCredential>;
+  /**
+   * Of credentials that were revoked and are not dead by their own end yet: those whose revocation somebody undid at the
+   * target. Absent where nothing can undo one. Throws `ProviderError`.
+   */
+  undone?(orders: readonly RevocationOrder[], signal: AbortSignal): Promise<readonly LeaseId[]>;
   /** Removes what revocations left at the target and time has made superfluous. Absent where they leave nothing. */
   tidy?(signal: AbortSignal): Promise<void>;
   /** Answers when the target is usable; throws `ProviderError` otherwise. */

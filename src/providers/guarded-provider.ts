@@ -52,6 +52,7 @@ export function guardProvider(provider: CredentialProvider, { maxInFlight, mintT
     ...(provider.renew === undefined ? {} : { renew: provider.renew.bind(provider) }),
     revokeMany: (orders, signal) => provider.revokeMany(orders, signal),
     ...(provider.list === undefined ? {} : { list: provider.list.bind(provider) }),
+    ...(provider.undone === undefined ? {} : { undone: provider.undone.bind(provider) }),
     ...(provider.tidy === undefined ? {} : { tidy: provider.tidy.bind(provider) }),
     checkHealth: (signal) => provider.checkHealth(signal),
     close: () => provider.close(),

@@ -22,12 +22,14 @@ export interface Comparison {
   readonly waiting: readonly LiveCredential[];
   /** Recorded as live and not found. */
   readonly missing: readonly Lease[];
+  /** Recorded as revoked, and no longer kept out by their target. */
+  readonly undone: readonly Lease[];
   /** What kept the listing from its end; then nothing counts as missing. */
   readonly brokeOff: { readonly error: unknown } | undefined;
 }
 
 export interface CompareDeps {
-  readonly ledger: Pick<Ledger, 'getLease' | 'getLeases' | 'liveIn' | 'currentHold'>;
+  readonly ledger: Pick<Ledger, 'getLease' | 'getLeases' | 'liveIn' | 'keptOut' | 'currentHold'>;
   /** Younger than this, a credential or its record may still be on its way, ms. */
   readonly orphanAgeMs: number;
   readonly startedAtMs: EpochMs;
@@ -53,10 +55,11 @@ export async function compareProvider(provider: CredentialProvider, deps: Compar
     brokeOff = { error };
   }
   const missing = brokeOff !== undefined || provider.list === undefined ? [] : await missingAt(provider, seen, deps);
+  const undone = await undoneAt(provider, deps, signal);
   // Asked last: a ledger that lost records meanwhile has answered for none of these.
   const held = (await deps.ledger.currentHold()) !== null;
   const waits = ({ live, why }: Orphan): boolean => held && why === 'no_record' && (live.dueAtMs === null || deps.startedAtMs < live.dueAtMs);
-  return { live: seen.size, orphans: unaccounted.filter((one) => !waits(one) && !isYoung(one)), waiting: unaccounted.filter(waits).map(({ live }) => live), missing, brokeOff };
+  return { live: seen.size, orphans: unaccounted.filter((one) => !waits(one) && !isYoung(one)), waiting: unaccounted.filter(waits).map(({ live }) => live), missing, undone, brokeOff };
 }
 
 async function orphanhood(live: LiveCredential, { ledger, startedAtMs }: CompareDeps): Promise<Orphanhood | null> {
@@ -87,6 +90,15 @@ async function missingAt(provider: CredentialProvider, seen: ReadonlySet<LeaseId
   function shouldBeThere({ provider: name, state, createdAtMs, dueAtMs, credential }: Lease): boolean {
     return name === provider.name && state === 'active' && startedAtMs - createdAtMs >= orphanAgeMs && startedAtMs < dueAtMs && canBeListed(provider, credential);
   }
+}
+
+/** Revoked leases, with time left, whose revocation somebody undid. */
+async function undoneAt(provider: CredentialProvider, { ledger, startedAtMs }: CompareDeps, signal: AbortSignal): Promise<readonly Lease[]> {
+  if (provider.undone === undefined) return [];
+  const leases = (await ledger.keptOut(startedAtMs)).filter((lease) => lease.provider === provider.name);
+  if (leases.length === 0) return [];
+  const ids = new Set(await provider.undone(leases.map((lease) => ({ intent: lease, handle: lease.handle })), signal));
+  return leases.filter(({ id }) => ids.has(id));
 }
 
 /** A credential that was taken out of the configuration has no capabilities any more. */

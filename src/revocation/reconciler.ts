@@ -6,14 +6,14 @@ import { Rounds } from '../core/rounds.ts';
 import { addMs, toRfc3339, type EpochMs } from '../core/time.ts';
 import { withDeadline } from '../core/with-deadline.ts';
 import type { WorkloadId } from '../identity/caller.ts';
-import type { LeaseIntent } from '../ledger/lease.ts';
+import type { Lease, LeaseIntent } from '../ledger/lease.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Difference, ProviderFindings, ReconciliationRecord } from '../ledger/reconciliation-records.ts';
 import type { CredentialProvider, LiveCredential } from '../providers/credential-provider.ts';
 import { compareProvider, type Comparison, type Orphan } from './compare-provider.ts';
 
 export interface ReconcilerDeps {
-  readonly ledger: Pick<Ledger, 'getLease' | 'getLeases' | 'liveIn' | 'currentHold' | 'recordEvent' | 'prune' | 'claimReconciliations' | 'finishReconciliation'>;
+  readonly ledger: Pick<Ledger, 'getLease' | 'getLeases' | 'liveIn' | 'keptOut' | 'currentHold' | 'recordEvent' | 'prune' | 'claimReconciliations' | 'finishReconciliation'>;
   readonly providers: ReadonlyMap<string, CredentialProvider>;
   readonly clock: Clock;
   readonly settings: {
@@ -103,7 +103,7 @@ export class Reconciler {
         findings.push(await withDeadline(this.#deps.settings.timeoutMs, this.#rounds.signal, (signal) => this.#reconcile(provider, dryRun, signal)));
       } catch (error) {
         this.#deps.log.warn({ provider: provider.name, err: error }, 'the provider could not be reconciled; tried again at the next round');
-        findings.push({ provider: provider.name, outcome: 'failed', live: 0, orphans: 0, revoked: 0, waiting: 0, missing: 0, differences: [] });
+        findings.push({ provider: provider.name, outcome: 'failed', live: 0, orphans: 0, revoked: 0, waiting: 0, missing: 0, undone: 0, differences: [] });
       }
     }
     return findings;
@@ -113,18 +113,21 @@ export class Reconciler {
     const { ledger, clock, settings, log } = this.#deps;
     if (!dryRun) await provider.tidy?.(signal);
     const comparison = await compareProvider(provider, { ledger, orphanAgeMs: settings.orphanAgeMs, startedAtMs: clock.now() }, signal);
-    const { live, orphans, waiting, missing, brokeOff } = comparison;
+    const { live, orphans, waiting, missing, undone, brokeOff } = comparison;
     if (brokeOff !== undefined) log.warn({ provider: provider.name, err: brokeOff.error }, 'the provider did not list all that is live; tried again at the next round');
     if (!dryRun) await this.#tell(provider.name, comparison);
-    const ended = dryRun || orphans.length === 0 ? new Map<LeaseId, Ended>() : await this.#revokeOrphans(provider, orphans, signal);
+    const ended = new Map<LeaseId, Ended>();
+    if (!dryRun && orphans.length > 0) await this.#revokeOrphans(provider, orphans, ended, signal);
+    if (!dryRun && undone.length > 0) await this.#revokeAgain(provider, undone, ended, signal);
     return {
       provider: provider.name,
       outcome: brokeOff !== undefined ? 'failed' : provider.list === undefined ? 'cannot_list' : 'compared',
       live,
       orphans: orphans.length,
-      revoked: [...ended.values()].filter((outcome) => outcome === 'revoked').length,
+      revoked: orphans.filter(({ live: { leaseId } }) => ended.get(leaseId) === 'revoked').length,
       waiting: waiting.length,
       missing: missing.length,
+      undone: undone.length,
       differences: differencesOf(comparison, ended),
     };
   }
@@ -142,12 +145,11 @@ export class Reconciler {
     }
   }
 
-  async #revokeOrphans(provider: CredentialProvider, orphans: readonly Orphan[], signal: AbortSignal): Promise<ReadonlyMap<LeaseId, Ended>> {
+  async #revokeOrphans(provider: CredentialProvider, orphans: readonly Orphan[], ended: Map<LeaseId, Ended>, signal: AbortSignal): Promise<void> {
     for (const { live, why } of orphans) {
       this.#deps.onOrphan(provider.name);
       await this.#record('orphan.found', provider.name, live.leaseId, { why });
     }
-    const ended = new Map<LeaseId, Ended>();
     const orders = orphans.map(({ live }) => ({ intent: orphanIntent(live, provider.name), handle: live.handle }));
     for await (const result of provider.revokeMany(orders, signal)) {
       if (result.outcome === 'failed' || result.outcome === 'lapses') {
@@ -161,10 +163,19 @@ export class Reconciler {
       await this.#record(`orphan.${outcome}`, provider.name, result.leaseId, outcome === 'disclosed' ? { exposure: 'unbounded' } : {});
     }
     this.#deps.log.warn({ provider: provider.name, found: orphans.length, ended: ended.size }, 'revoked credentials that no record accounts for');
-    return ended;
   }
 
-  async #record(type: Extract<AuditEventType, `orphan.${string}` | 'lease.missing'>, provider: string, leaseId: LeaseId, facts: Record<string, unknown>): Promise<void> {
+  /** Somebody took away what kept a revoked credential out: it is put back, and told. */
+  async #revokeAgain(provider: CredentialProvider, undone: readonly Lease[], ended: Map<LeaseId, Ended>, signal: AbortSignal): Promise<void> {
+    for (const { id } of undone) await this.#record('lease.undone', provider.name, id, {});
+    for await (const result of provider.revokeMany(undone.map((lease) => ({ intent: lease, handle: lease.handle })), signal)) {
+      // What is left to lapse is dead in a moment by its own end.
+      ended.set(result.leaseId, result.outcome === 'failed' ? 'failed' : 'revoked');
+    }
+    this.#deps.log.warn({ provider: provider.name, found: undone.length }, 'somebody undid revocations at the target; they were revoked again');
+  }
+
+  async #record(type: Extract<AuditEventType, `orphan.${string}` | 'lease.missing' | 'lease.undone'>, provider: string, leaseId: LeaseId, facts: Record<string, unknown>): Promise<void> {
     await this.#deps.ledger.recordEvent({ shard: shardOf(leaseId), type, leases: [leaseId], by: RECONCILER, facts: { provider, ...facts } });
   }
 }
@@ -174,9 +185,10 @@ type Ended = 'revoked' | 'disclosed' | 'failed';
 const instantOrNull = (instant: EpochMs | null): string | null => (instant === null ? null : toRfc3339(instant));
 
 /** The first of them, what was done about first. */
-function differencesOf({ orphans, waiting, missing }: Comparison, ended: ReadonlyMap<LeaseId, Ended>): readonly Difference[] {
+function differencesOf({ orphans, waiting, missing, undone }: Comparison, ended: ReadonlyMap<LeaseId, Ended>): readonly Difference[] {
   const all: Difference[] = [
     ...orphans.map(({ live: { leaseId, dueAtMs }, why }) => ({ kind: 'orphan' as const, leaseId, why, dueAtMs, outcome: ended.get(leaseId) ?? null })),
+    ...undone.map(({ id: leaseId, dueAtMs }) => ({ kind: 'undone' as const, leaseId, dueAtMs, outcome: ended.get(leaseId) ?? null })),
     ...waiting.map(({ leaseId, dueAtMs }) => ({ kind: 'waiting' as const, leaseId, dueAtMs })),
     ...missing.map(({ id: leaseId, dueAtMs }) => ({ kind: 'missing' as const, leaseId, dueAtMs })),
   ];

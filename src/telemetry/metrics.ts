@@ -58,6 +58,7 @@ export function createMetrics(version: string) {
     disclosed: new Gauge({ name: 'mayfly_leases_disclosed', help: 'Static secrets that were opened and that only a rotation ends, within the retention time', registers }),
     locks: new Gauge({ name: 'mayfly_locks', help: 'Locks in force: what they cover is not granted', registers }),
     hold: new Gauge({ name: 'mayfly_hold', help: '1 while nothing is granted because the ledger lost records', registers }),
+    undone: new Gauge({ name: 'mayfly_revocations_undone', help: 'Revocations that somebody had undone at the target, when it was last compared; they were made again', labelNames: ['provider'], registers }),
     waiting: new Gauge({ name: 'mayfly_unaccounted', help: 'Live credentials in no record that wait for the end of a hold', labelNames: ['provider'], registers }),
     missing: new Gauge({ name: 'mayfly_leases_missing', help: 'Leases recorded as live whose credential the target does not have', labelNames: ['provider'], registers }),
     queues: new Gauge({ name: 'mayfly_queue_depth', help: 'Revocation batches in the queues', labelNames: ['queue', 'state'], registers }),
@@ -87,8 +88,9 @@ export function createMetrics(version: string) {
     },
     countAuditFailure: (): void => auditFailures.inc(),
 
-    setFindings(findings: readonly { readonly provider: string; readonly outcome: string; readonly waiting: number; readonly missing: number }[]): void {
-      for (const { provider, waiting, missing } of findings.filter(({ outcome }) => outcome === 'compared')) {
+    setFindings(findings: readonly { readonly provider: string; readonly outcome: string; readonly waiting: number; readonly missing: number; readonly undone: number }[]): void {
+      for (const { provider, waiting, missing, undone } of findings.filter(({ outcome }) => outcome !== 'failed')) {
+        gauges.undone.set({ provider }, undone);
         gauges.waiting.set({ provider }, waiting);
         gauges.missing.set({ provider }, missing);
       }

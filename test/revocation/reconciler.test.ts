@@ -4,8 +4,11 @@ import { eventsKey } from '../../src/audit/event-stream-keys.ts';
 import { newReconciliationId, shardOf, SHARDS, type LeaseId } from '../../src/core/ids.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import type { ProviderFindings, ReconciliationRecord } from '../../src/ledger/reconciliation-records.ts';
+import type { RevocationOrder, RevocationResult } from '../../src/providers/credential-provider.ts';
 import { leaseKey, wakeKey } from '../../src/ledger/redis-keys.ts';
+import { compareProvider } from '../../src/revocation/compare-provider.ts';
 import { Reconciler } from '../../src/revocation/reconciler.ts';
+import { revokeLeases } from '../../src/revocation/revoke-leases.ts';
 import { requestReconciliation } from '../../src/revocation/request-reconciliation.ts';
 import { at } from '../support/at.ts';
 import { AGENT, draftTask, testLedger } from '../support/ledger-fixture.ts';
@@ -131,6 +134,68 @@ describe('what is recorded as live and not at the target', () => {
     provider.listBreaksOff = false;
     await ledger.endLease(id, 'revoked', ADMIN);
     expect(await findings()).toMatchObject({ missing: 0 });
+  });
+});
+
+describe('a revocation that somebody undid at the target', () => {
+  /** A target that only keeps out what was revoked, as a role of AWS does, and whose orders can be taken away. */
+  class Role extends MemoryProvider {
+    readonly keptOut = new Set<string>();
+
+    async undone(orders: readonly RevocationOrder[]): Promise<readonly LeaseId[]> {
+      await Promise.resolve();
+      return orders.filter(({ intent }) => !this.keptOut.has(intent.id)).map(({ intent }) => intent.id);
+    }
+
+    override async *revokeMany(orders: readonly RevocationOrder[]): AsyncIterable<RevocationResult> {
+      for await (const result of super.revokeMany(orders)) {
+        this.keptOut.add(result.leaseId);
+        yield result;
+      }
+    }
+  }
+
+  async function revoked(revocability: 'eventual' | 'exact'): Promise<{ role: Role; id: LeaseId }> {
+    const role = new Role('vault-main', revocability);
+    provider = role;
+    const { envelope, intents } = draftTask(clock, { ttlSeconds: TTL_SECONDS });
+    const intent = { ...at(intents, 0), revocability };
+    await ledger.declareTask(envelope, [intent], AGENT, {});
+    const minted = await role.mint(intent);
+    await ledger.activate(envelope.id, [{ leaseId: intent.id, ...minted, lapsesAtMs: intent.dueAtMs }], AGENT);
+    const ending = await ledger.endLease(intent.id, 'revoked', ADMIN);
+    if (ending === null) throw new Error('no lease');
+    await revokeLeases(role, [[intent.id, ending.generation]], AbortSignal.timeout(5_000), { ledger, clock, isAway: () => false, retry: { firstMs: 500, maxMs: 1_000, stuckAfterMs: 60_000 }, observe: () => undefined, log: { warn: () => undefined } });
+    expect(await ledger.getLease(intent.id)).toMatchObject({ state: 'revoked' });
+    return { role, id: intent.id };
+  }
+
+  it('is made again, and told', async () => {
+    const { role, id } = await revoked('eventual');
+    expect(await findings()).toMatchObject({ undone: 0 });
+    role.keptOut.clear();
+    expect(await findings()).toMatchObject({ undone: 1, differences: [{ kind: 'undone', leaseId: id, outcome: 'revoked' }] });
+    expect(role.keptOut.has(id)).toBe(true);
+    expect(await findings()).toMatchObject({ undone: 0 });
+    expect(await eventTypes()).toContain('lease.undone');
+  });
+
+  it('is only looked for by a comparison, which changes nothing', async () => {
+    const { role, id } = await revoked('eventual');
+    role.keptOut.clear();
+    const { undone } = await compareProvider(role, { ledger, orphanAgeMs: ORPHAN_AGE_MS, startedAtMs: clock.now() }, AbortSignal.timeout(5_000));
+    expect(undone.map((lease) => lease.id)).toEqual([id]);
+    expect(role.keptOut.size).toBe(0);
+  });
+
+  it('is nothing once the credential is dead by its own end, nor where an end is an end', async () => {
+    const { role } = await revoked('eventual');
+    role.keptOut.clear();
+    clock.advance(TTL_SECONDS * 1_000 + 1);
+    expect(await findings()).toMatchObject({ undone: 0 });
+    const { role: exact } = await revoked('exact');
+    exact.keptOut.clear();
+    expect(await findings()).toMatchObject({ undone: 0 });
   });
 });
 

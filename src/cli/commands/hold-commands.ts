@@ -21,6 +21,7 @@ interface ReconciliationAnswer {
     readonly revoked: number;
     readonly waiting: number;
     readonly missing: number;
+    readonly undone: number;
     readonly differences: readonly { readonly kind: string; readonly lease_id: string; readonly why: string | null; readonly due_at: string | null; readonly outcome: string | null }[];
   }[];
 }
@@ -91,8 +92,8 @@ async function follow(asked: ReconciliationAnswer, client: ReturnType<typeof cre
 }
 
 function report({ providers, dry_run: dryRun }: ReconciliationAnswer): void {
-  const rows = providers.map((one) => (one.outcome === 'cannot_list' ? [one.provider, 'cannot list', '-', '-', '-', '-', '-'] : [one.provider, one.outcome, String(one.live), String(one.orphans), String(one.revoked), String(one.waiting), String(one.missing)]));
-  print(table(['PROVIDER', 'OUTCOME', 'LIVE', 'ORPHANS', 'REVOKED', 'WAITING', 'MISSING'], rows, 'no providers'));
+  const rows = providers.map((one) => (one.outcome === 'cannot_list' ? [one.provider, 'cannot list', '-', '-', '-', '-', '-', String(one.undone)] : [one.provider, one.outcome, String(one.live), String(one.orphans), String(one.revoked), String(one.waiting), String(one.missing), String(one.undone)]));
+  print(table(['PROVIDER', 'OUTCOME', 'LIVE', 'ORPHANS', 'REVOKED', 'WAITING', 'MISSING', 'UNDONE'], rows, 'no providers'));
   const differences = providers.flatMap(({ provider, differences: all }) => all.map((one) => [one.lease_id, provider, one.kind, one.why ?? '-', one.due_at ?? '-', one.outcome ?? '-']));
   if (differences.length > 0) print(`\n${table(['LEASE', 'PROVIDER', 'FINDING', 'WHY', 'DUE AT', 'OUTCOME'], differences, '')}`);
   if (dryRun) say('nothing was changed');

@@ -2,13 +2,14 @@ import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import type { AwsStsCredentialConfig, AwsStsProviderConfig, CredentialConfig } from '../../config/config-schema.ts';
 import type { Clock } from '../../core/clock.ts';
 import { addMs, epochMsFrom } from '../../core/time.ts';
+import type { LeaseId } from '../../core/ids.ts';
 import type { Turns } from '../../core/turns.ts';
 import type { LeaseIntent } from '../../ledger/lease.ts';
 import { ProviderError, type Capabilities, type CredentialProvider, type Minted, type RevocationOrder, type RevocationResult } from '../credential-provider.ts';
 import { ownCredential, ownCredentials } from '../own-credentials.ts';
 import { createAwsClients, type AwsClients } from './aws-clients.ts';
 import { toProviderError } from './aws-failure.ts';
-import type { Deny } from './deny-policy.ts';
+import { keepsOut, type Deny, type DenyPolicy } from './deny-policy.ts';
 import { clampOf, mintSession, sessionSeconds, SHORTEST_SESSION_SECONDS } from './mint-session.ts';
 import { RoleDenies } from './role-denies.ts';
 import { readRole, type RoleFacts } from './role-facts.ts';
@@ -99,6 +100,30 @@ export class AwsStsProvider implements CredentialProvider {
     for (const result of asked) yield await result;
   }
 
+  /** Sessions whose deny is gone from a role that should have it. What only minting processes know, they cannot tell. */
+  async undone(orders: readonly RevocationOrder[], signal: AbortSignal): Promise<readonly LeaseId[]> {
+    const policies = new Map<string, Promise<DenyPolicy | undefined>>();
+    const policyOf = (arn: string): Promise<DenyPolicy | undefined> => {
+      const policy = policies.get(arn) ?? Promise.resolve(this.#denies(arn)?.standing(signal));
+      policies.set(arn, policy);
+      return policy;
+    };
+    const found = await Promise.all(
+      orders.map(async ({ intent, handle }) => {
+        if (clampOf(intent) - this.#deps.clock.now() <= NOT_WORTH_A_DENY_MS) return [];
+        const standing = await Promise.all(this.#rolesOf(intent, handle).map(policyOf));
+        return standing.every((policy) => policy === undefined || keepsOut(policy, { leaseId: intent.id }, intent.createdAtMs)) ? [] : [intent.id];
+      }),
+    );
+    return found.flat();
+  }
+
+  /** A mint that was never confirmed, or whose role is no longer configured for it, may be of any role it could have been of. */
+  #rolesOf(intent: LeaseIntent, handle: RevocationOrder['handle']): readonly string[] {
+    const role = handle?.['role_arn'];
+    return typeof role === 'string' ? [role] : (this.#deps.credentials.get(intent.credential)?.role_arns ?? []);
+  }
+
   /** Denies whose sessions have ended make room. */
   async tidy(): Promise<void> {
     for (const role of new Set([...this.#deps.credentials.values()].flatMap(({ role_arns: roles }) => roles))) await this.#denies(role)?.write([]);
@@ -123,9 +148,7 @@ export class AwsStsProvider implements CredentialProvider {
   async #deny({ intent, handle }: RevocationOrder): Promise<RevocationResult> {
     try {
       const deny: Deny = { leaseId: intent.id, untilMs: sessionEnd(intent, handle) };
-      // A mint that was never confirmed, or whose role is no longer configured for it, is denied wherever it can be.
-      const role = handle?.['role_arn'];
-      const roles = typeof role === 'string' ? [role] : (this.#deps.credentials.get(intent.credential)?.role_arns ?? []);
+      const roles = this.#rolesOf(intent, handle);
       if (roles.length === 0) throw new ProviderError(this.name, 'refused', `the credential ${intent.credential} is no longer configured, and which role its session is of was not recorded`);
       const written = await Promise.all(
         roles.map((arn) => {

@@ -38,6 +38,10 @@ const patternOf = (leaseId: LeaseId): string => `*:${leaseId.slice(0, ID_CHARACT
 
 export const holds = (policy: DenyPolicy, { leaseId }: Deny): boolean => policy.denies.has(patternOf(leaseId));
 
+/** Whether a session is denied, by its name or, as one that was asked for before then, with all that were issued until an instant. */
+export const keepsOut = (policy: DenyPolicy, deny: Pick<Deny, 'leaseId'>, askedForAtMs: number): boolean =>
+  policy.denies.has(patternOf(deny.leaseId)) || (policy.widened !== null && askedForAtMs < policy.widened.issuedBeforeMs);
+
 /** With these denies added, and without those whose session has ended by itself. */
 export function withDenies(policy: DenyPolicy, added: readonly Deny[], nowMs: number): DenyPolicy {
   const denies = new Map([...policy.denies].filter(([, untilMs]) => untilMs > nowMs));

@@ -57,6 +57,15 @@ export class RoleDenies {
     });
   }
 
+  /** What the role denies now, as AWS tells it. Throws `ProviderError`. */
+  async standing(signal: AbortSignal): Promise<DenyPolicy> {
+    try {
+      return await this.#read(signal);
+    } catch (cause) {
+      throw toProviderError(this.#deps.provider, `reading what ${roleName(this.#arn)} denies`, cause);
+    }
+  }
+
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
       await sleep(Math.max(0, this.#lastWriteMs + this.#deps.writeIntervalMs - performance.now()));

@@ -1,4 +1,4 @@
-import { CreateRoleCommand, GetRolePolicyCommand, IAMClient, ListRolePoliciesCommand, PutRolePolicyCommand, PutUserPolicyCommand } from '@aws-sdk/client-iam';
+import { CreateRoleCommand, GetRolePolicyCommand, IAMClient, ListRolePoliciesCommand, DeleteRolePolicyCommand, PutRolePolicyCommand, PutUserPolicyCommand } from '@aws-sdk/client-iam';
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -243,6 +243,28 @@ describe('the policy that denies', () => {
     expect(intents.filter(({ id }) => !document.includes(id.slice(0, 20))).length).toBeGreaterThan(0);
     await Promise.all(processes.map((one) => one.close()));
   }, 40_000);
+
+  it('is looked at for denies that somebody took away, and gets them again', async () => {
+    const role = await makeRole('mayfly-edited');
+    await allowWorker(role);
+    const sessions = provider({ roles: [role] });
+    // The last is so near its own end that no deny is worth it.
+    const orders = [600, 600, 2].map((ttlSeconds) => ({
+      intent: intentFor({ provider: sessions, credential: 'reports' }, ttlSeconds),
+      handle: { role_arn: role, session_ends_ms: Date.now() + 900_000 },
+    }));
+    const [first, second] = [at(orders, 0), at(orders, 1)];
+    await revoke(sessions, first, second);
+    expect(await sessions.undone(orders, NEVER)).toEqual([]);
+    const edited = (await denyPolicy('mayfly-edited')).replace(first.intent.id.slice(0, 20), 'lse_of_nobody_at_all');
+    await root.send(new PutRolePolicyCommand({ RoleName: 'mayfly-edited', PolicyName: POLICY, PolicyDocument: edited }));
+    expect(await sessions.undone(orders, NEVER)).toEqual([first.intent.id]);
+    await root.send(new DeleteRolePolicyCommand({ RoleName: 'mayfly-edited', PolicyName: POLICY }));
+    expect(await sessions.undone(orders, NEVER)).toEqual([first.intent.id, second.intent.id]);
+    await revoke(sessions, first, second);
+    expect(await sessions.undone(orders, NEVER)).toEqual([]);
+    await sessions.close();
+  });
 
   it('when it is full, refuses one more and keeps what it holds; or widens, where the operator said so', async () => {
     const role = await makeRole('mayfly-full');
