@@ -24,6 +24,9 @@ export function toRfc3339(instant: EpochMs): string {
   return new Date(instant).toISOString();
 }
 
+/** The same, of what may not have happened. */
+export const rfc3339OrNull = (instant: EpochMs | null): string | null => (instant === null ? null : toRfc3339(instant));
+
 /** Parses RFC 3339; `undefined` when the text is no instant. */
 export function fromRfc3339(text: string): EpochMs | undefined {
   const ms = Date.parse(text);

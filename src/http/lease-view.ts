@@ -1,10 +1,8 @@
-import { toRfc3339, type EpochMs } from '../core/time.ts';
+import { rfc3339OrNull, toRfc3339 } from '../core/time.ts';
 import type { Lease } from '../ledger/lease.ts';
 import { exposureMs } from '../ledger/exposure.ts';
 import type { Answer } from './answer-schemas.ts';
 import type { leaseSchema } from './lease-schemas.ts';
-
-const instant = (ms: EpochMs | null): string | null => (ms === null ? null : toRfc3339(ms));
 
 const inSeconds = (ms: number | null): number | null => (ms === null ? null : ms / 1000);
 
@@ -21,18 +19,18 @@ export const leaseView = (lease: Lease): Answer<typeof leaseSchema> => ({
   state: lease.state,
   revocability: lease.revocability,
   created_at: toRfc3339(lease.createdAtMs),
-  activated_at: instant(lease.activatedAtMs),
+  activated_at: rfc3339OrNull(lease.activatedAtMs),
   expires_at: toRfc3339(lease.dueAtMs),
-  target_expires_at: instant(lease.targetExpiresAtMs),
+  target_expires_at: rfc3339OrNull(lease.targetExpiresAtMs),
   revocation_reason: lease.revocationReason,
-  revocation_due_at: instant(lease.revocationDueAtMs),
+  revocation_due_at: rfc3339OrNull(lease.revocationDueAtMs),
   attempts: lease.attempts,
-  next_try_at: instant(lease.nextTryAtMs),
+  next_try_at: rfc3339OrNull(lease.nextTryAtMs),
   last_failure: lease.lastFailure,
-  ended_at: instant(lease.finalAtMs),
-  applied_at: instant(lease.appliedAtMs),
-  verified_at: instant(lease.verifiedAtMs),
-  effective_by: instant(lease.effectiveByMs),
+  ended_at: rfc3339OrNull(lease.finalAtMs),
+  applied_at: rfc3339OrNull(lease.appliedAtMs),
+  verified_at: rfc3339OrNull(lease.verifiedAtMs),
+  effective_by: rfc3339OrNull(lease.effectiveByMs),
   exposure_seconds: inSeconds(exposureMs(lease)),
   exposure_unbounded: lease.state === 'disclosed',
   acknowledged: lease.acknowledged === null ? null : { by: lease.acknowledged.by, at: toRfc3339(lease.acknowledged.atMs), reason: lease.acknowledged.reason },

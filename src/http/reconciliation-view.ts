@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { toRfc3339, type EpochMs } from '../core/time.ts';
+import { rfc3339OrNull, toRfc3339 } from '../core/time.ts';
 import type { Difference, ReconciliationRecord } from '../ledger/reconciliation-records.ts';
 import { instant, instantOrNull, leaseIdSchema, reconciliationIdSchema, type Answer } from './answer-schemas.ts';
 
@@ -38,13 +38,11 @@ export const reconciliationSchema = z
 
 export const reconciliationAnswer = z.strictObject({ reconciliation: reconciliationSchema }).meta({ id: 'ReconciliationAnswer' });
 
-const orNull = (at: EpochMs | null): string | null => (at === null ? null : toRfc3339(at));
-
 const differenceView = (one: Difference): Answer<typeof differenceSchema> => ({
   kind: one.kind,
   lease_id: one.leaseId,
   why: one.kind === 'orphan' ? one.why : null,
-  due_at: orNull(one.dueAtMs),
+  due_at: rfc3339OrNull(one.dueAtMs),
   outcome: 'outcome' in one ? one.outcome : null,
 });
 
@@ -55,6 +53,6 @@ export const reconciliationView = ({ id, dryRun, by, requestedAtMs, finishedAtMs
   dry_run: dryRun,
   requested_by: by.subject,
   requested_at: toRfc3339(requestedAtMs),
-  finished_at: orNull(finishedAtMs),
+  finished_at: rfc3339OrNull(finishedAtMs),
   providers: providers.map(({ differences, ...counts }) => ({ ...counts, differences: differences.map(differenceView) })),
 });

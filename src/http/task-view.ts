@@ -1,4 +1,4 @@
-import { toRfc3339 } from '../core/time.ts';
+import { rfc3339OrNull, toRfc3339 } from '../core/time.ts';
 import type { ExtendedTask } from '../grant/extend-task.ts';
 import type { Granted } from '../grant/mint-leases.ts';
 import type { Lease } from '../ledger/lease.ts';
@@ -24,11 +24,11 @@ export const taskView = (task: Task): Answer<typeof taskSchema> => ({
   parent: task.parent,
   root: task.root,
   created_at: toRfc3339(task.createdAtMs),
-  started_at: task.startedAtMs === null ? null : toRfc3339(task.startedAtMs),
-  waits_until: task.waitsUntilMs === null ? null : toRfc3339(task.waitsUntilMs),
+  started_at: rfc3339OrNull(task.startedAtMs),
+  waits_until: rfc3339OrNull(task.waitsUntilMs),
   ttl_seconds: task.ttlSeconds,
   expires_at: toRfc3339(task.expiresAtMs),
-  ended_at: task.endedAtMs === null ? null : toRfc3339(task.endedAtMs),
+  ended_at: rfc3339OrNull(task.endedAtMs),
   heartbeat_seconds: task.heartbeatSeconds,
   decision: {
     id: task.decision.id,
@@ -46,7 +46,7 @@ export const credentialView = (lease: Lease): Answer<typeof credentialSchema> =>
   kind: lease.kind,
   state: lease.state,
   expires_at: toRfc3339(lease.dueAtMs),
-  target_expires_at: lease.targetExpiresAtMs === null ? null : toRfc3339(lease.targetExpiresAtMs),
+  target_expires_at: rfc3339OrNull(lease.targetExpiresAtMs),
   revocability: lease.revocability,
 });
 

@@ -1,4 +1,4 @@
-import { toRfc3339, type EpochMs } from '../core/time.ts';
+import { rfc3339OrNull, toRfc3339, type EpochMs } from '../core/time.ts';
 import { openJws, signJws, type SigningKeys, type VerifyingKey } from '../keys/signing-keys.ts';
 import { exposureMs } from '../ledger/exposure.ts';
 import { isFinal, type Lease } from '../ledger/lease.ts';
@@ -36,7 +36,6 @@ export interface Receipt {
 /** The receipt of an ended lease; undefined while it has not ended. */
 export function receiptOf(lease: Lease, deploymentId: string, nowMs: EpochMs): Receipt | undefined {
   if (!isFinal(lease.state) || lease.finalAtMs === null) return undefined;
-  const instant = (ms: EpochMs | null): string | null => (ms === null ? null : toRfc3339(ms));
   const exposure = exposureMs(lease);
   return {
     version: 1,
@@ -53,13 +52,13 @@ export function receiptOf(lease: Lease, deploymentId: string, nowMs: EpochMs): R
     outcome: lease.state as Receipt['outcome'],
     reason: lease.revocationReason,
     statement: statementOf(lease),
-    minted_at: instant(lease.activatedAtMs),
+    minted_at: rfc3339OrNull(lease.activatedAtMs),
     due_at: toRfc3339(lease.dueAtMs),
-    target_expires_at: instant(lease.targetExpiresAtMs),
-    requested_at: instant(lease.revocationDueAtMs),
-    applied_at: instant(lease.appliedAtMs),
-    verified_at: instant(lease.verifiedAtMs),
-    effective_by: instant(lease.effectiveByMs),
+    target_expires_at: rfc3339OrNull(lease.targetExpiresAtMs),
+    requested_at: rfc3339OrNull(lease.revocationDueAtMs),
+    applied_at: rfc3339OrNull(lease.appliedAtMs),
+    verified_at: rfc3339OrNull(lease.verifiedAtMs),
+    effective_by: rfc3339OrNull(lease.effectiveByMs),
     ended_at: toRfc3339(lease.finalAtMs),
     exposure_seconds: exposure === null ? null : exposure / 1000,
     attempts: lease.attempts,

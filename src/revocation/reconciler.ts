@@ -3,7 +3,7 @@ import type { AuditEventType } from '../audit/audit-event.ts';
 import type { Clock } from '../core/clock.ts';
 import { shardOf, type LeaseId } from '../core/ids.ts';
 import { Rounds } from '../core/rounds.ts';
-import { addMs, toRfc3339, type EpochMs } from '../core/time.ts';
+import { addMs, rfc3339OrNull, toRfc3339 } from '../core/time.ts';
 import { withDeadline } from '../core/with-deadline.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { Lease, LeaseIntent } from '../ledger/lease.ts';
@@ -136,7 +136,7 @@ export class Reconciler {
   async #tell(provider: string, { waiting, missing }: Comparison): Promise<void> {
     const news = (what: string, id: LeaseId): boolean => !this.#told.has(`${what} ${id}`);
     for (const { leaseId, dueAtMs } of waiting.filter((one) => news('waiting', one.leaseId))) {
-      await this.#record('orphan.waiting', provider, leaseId, { due_at: instantOrNull(dueAtMs) });
+      await this.#record('orphan.waiting', provider, leaseId, { due_at: rfc3339OrNull(dueAtMs) });
       this.#told.set(`waiting ${leaseId}`, true);
     }
     for (const { id, dueAtMs } of missing.filter((one) => news('missing', one.id))) {
@@ -181,8 +181,6 @@ export class Reconciler {
 }
 
 type Ended = 'revoked' | 'disclosed' | 'failed';
-
-const instantOrNull = (instant: EpochMs | null): string | null => (instant === null ? null : toRfc3339(instant));
 
 /** The first of them, what was done about first. */
 function differencesOf({ orphans, waiting, missing, undone }: Comparison, ended: ReadonlyMap<LeaseId, Ended>): readonly Difference[] {
