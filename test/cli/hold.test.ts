@@ -1,15 +1,10 @@
-import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { at } from '../support/at.ts';
+import { runMayfly } from '../support/run-mayfly.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
 
-const run = promisify(execFile);
-const LAUNCHER = join(import.meta.dirname, '../../bin/mayfly.js');
 let broker: RunningBroker;
 
 beforeAll(async () => {
@@ -20,9 +15,7 @@ afterAll(() => broker.stop(), 30_000);
 
 /** Runs the command line as a person with a role; answers what it printed, and the exit code. */
 async function mayfly(role: 'viewer' | 'operator' | 'admin', ...args: readonly string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-  const file = join(broker.stack.directory, `${role}-token`);
-  await writeFile(file, await broker.operatorToken(role), { mode: 0o600 });
-  const ended = await run(process.execPath, [LAUNCHER, ...args, '--addr', broker.url, '--token-file', file], { env: { PATH: process.env['PATH'] ?? '' } }).catch((error: unknown) => error as { code: number; stdout: string; stderr: string });
+  const ended = await runMayfly(broker, { of: role, jwt: await broker.operatorToken(role) }, args).catch((error: unknown) => error as { code: number; stdout: string; stderr: string });
   return { code: 'code' in ended ? ended.code : 0, out: ended.stdout, err: ended.stderr };
 }
 

@@ -1,13 +1,8 @@
-import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { at } from '../support/at.ts';
+import { runMayfly } from '../support/run-mayfly.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 
-const run = promisify(execFile);
-const LAUNCHER = join(import.meta.dirname, '../../bin/mayfly.js');
 let broker: RunningBroker;
 
 beforeAll(async () => {
@@ -18,10 +13,7 @@ afterAll(() => broker.stop(), 30_000);
 
 /** Runs the command line as a workload, against the running broker. */
 async function mayfly(subject: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
-  const file = join(broker.stack.directory, `${subject.replace(':', '-')}-token`);
-  await writeFile(file, await broker.agentToken(subject), { mode: 0o600 });
-  const { stdout } = await run(process.execPath, [LAUNCHER, ...args, '--addr', broker.url, '--token-file', file], { env: { PATH: process.env['PATH'] ?? '', ...env } });
-  return stdout;
+  return (await runMayfly(broker, { of: subject, jwt: await broker.agentToken(subject) }, args, env)).stdout;
 }
 
 describe('the life of a task on the command line', () => {
