@@ -3,29 +3,26 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { Redis } from 'ioredis';
-import { AuditSealer, type AuditSealerDeps } from './audit/audit-sealer.ts';
+import type { AuditSealerDeps } from './audit/audit-sealer.ts';
 import { auditOrigin } from './audit/checkpoint.ts';
 import { loadCheckpointSigners } from './audit/checkpoint-signers.ts';
-import { createFeedSeal, createFeedWriter } from './audit/event-feed.ts';
+import { createFeedSeal } from './audit/event-feed.ts';
 import { BLOCK_MS, FeedReader } from './audit/feed-reader.ts';
 import { createEventSealer } from './audit/seal-event.ts';
+import { routeDeps } from './broker-routes.ts';
+import { startWorkers, type Workers } from './broker-workers.ts';
 import type { Config } from './config/config-schema.ts';
 import { epochFileOf, longestLifeMs } from './config/ledger-loss.ts';
 import { redisUrlOf } from './config/redis-url.ts';
 import { systemClock } from './core/clock.ts';
 import { deriveKey } from './core/derive-key.ts';
 import { SHARDS, type Shard } from './core/ids.ts';
-import { createCredentialCatalog } from './grant/credential-catalog.ts';
-import type { GrantDeps } from './grant/grant-deps.ts';
 import { createApp, createHealthApp } from './http/create-app.ts';
 import { gracefulClose } from './http/graceful-close.ts';
 import type { HealthRoutesDeps } from './http/routes/health.ts';
-import { createAuthenticator } from './identity/authenticate.ts';
-import { createIssuerFetch } from './identity/issuer-fetch.ts';
 import { openEpochFile } from './ledger/epoch-file.ts';
 import { HoldWatch } from './ledger/hold-watch.ts';
 import type { Ledger } from './ledger/ledger.ts';
-import { loadSigningKeys } from './keys/signing-keys.ts';
 import { createRedisLedger } from './ledger/redis-ledger.ts';
 import { createRedisTurns } from './ledger/redis-turns.ts';
 import { createTamperReport, shardOfRecord } from './ledger/tamper-report.ts';
@@ -37,13 +34,9 @@ import { guardProvider } from './providers/guarded-provider.ts';
 import { createJwtProvider, type JwtProvider } from './providers/jwt/jwt-provider.ts';
 import { createVaultProvider } from './providers/vault/vault-provider.ts';
 import { ProviderWatch } from './providers/provider-watch.ts';
-import { DueSweep } from './revocation/due-sweep.ts';
-import { Reconciler } from './revocation/reconciler.ts';
 import { RevocationJobs } from './revocation/revocation-jobs.ts';
-import { RevocationQueues } from './revocation/revocation-queues.ts';
-import { SweepClock } from './revocation/sweep-clock.ts';
 import type { Logger } from './telemetry/logger.ts';
-import { createMetrics, serveMetrics, type Metrics } from './telemetry/metrics.ts';
+import { createMetrics, serveMetrics } from './telemetry/metrics.ts';
 import { metricsSnapshot } from './revocation/metrics-snapshot.ts';
 
 export type BrokerRole = 'api' | 'worker' | 'all';
@@ -69,14 +62,10 @@ const MINT_MARGIN_MS = 5_000;
 const GUARDS = { maxSkewMs: 5_000, maxAuditLagMs: 30_000 };
 /** How long a stop waits for requests and for revocations in flight. */
 const STOP_GRACE_MS = 6_000;
-/** Batches of one provider worked on at once. */
-const BATCHES_PER_PROVIDER = 4;
 /** How often the policy folder is looked at. */
 const POLICY_LOOK_MS = 1_000;
 /** How often to look whether Redis lost records. */
 const HOLD_LOOK_MS = 1_000;
-/** For one pass of the reconciler over one provider. */
-const RECONCILE_TIMEOUT_MS = 60_000;
 
 /** Builds a broker from its parts and starts it: the only place where adapters are made. */
 export async function startBroker({ config, role, log, version }: BrokerOptions): Promise<Broker> {
@@ -147,80 +136,11 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const watch = new ProviderWatch(providers, log);
   watch.start();
 
-  const stops: (() => Promise<void>)[] = [];
-  let queues: RevocationQueues | undefined;
-  let nudge = (): void => undefined;
-  const jobs = new RevocationJobs({ ledger, clock, leasesPerSecond: config.revocation.bulk_leases_per_second, nudge: () => nudge(), log });
+  let workers: Workers | undefined;
+  const nudge = (): void => workers?.nudge();
+  const jobs = new RevocationJobs({ ledger, clock, leasesPerSecond: config.revocation.bulk_leases_per_second, nudge, log });
   if (works) {
-    const sealerRedis = connect(false);
-    const sealer = new AuditSealer({
-      redis: sealerRedis,
-      feed: createFeedWriter(sealerRedis, feedSeal, log),
-      file: config.audit.file,
-      ...(config.audit.sink === 'stdout' ? { stream: process.stdout } : {}),
-      ...(checkpoints === undefined ? {} : { checkpoints }),
-      events,
-      clock,
-      onFailure: () => metrics.countAuditFailure(),
-      onNotice(notice) {
-        if (notice.type === 'audit.forged' || notice.type === 'audit.gap') metrics.countTampered();
-        log.warn({ notice }, 'the audit stream is not as the broker wrote it');
-      },
-      log,
-    });
-    queues = new RevocationQueues({
-      ledger,
-      clock,
-      retry: {
-        firstMs: config.revocation.retry_first_ms,
-        maxMs: config.revocation.retry_max_ms,
-        stuckAfterMs: config.revocation.stuck_after_seconds * 1000,
-      },
-      observe: (observation) => metrics.observeRevocation(observation),
-      connection: connect(true),
-      providers,
-      isAway: (provider) => watch.isAway(provider),
-      concurrency: BATCHES_PER_PROVIDER,
-      batchTimeoutMs: config.revocation.claim_timeout_ms,
-      log,
-    });
-    const workers = queues;
-    const sweep = new DueSweep({
-      ledger,
-      clock,
-      sweepClock: new SweepClock(clock, () => redisTimeMs(ledgerRedis)),
-      dispatch: (provider, batch) => workers.dispatch(provider, batch),
-      settings: {
-        intervalMs: config.revocation.sweep_interval_ms,
-        batchSize: config.revocation.batch_size,
-        claimTimeoutMs: config.revocation.claim_timeout_ms,
-      },
-      log,
-    });
-    const reconciler = new Reconciler({
-      ledger,
-      providers,
-      clock,
-      settings: {
-        intervalMs: config.revocation.reconcile_interval_seconds * 1000,
-        orphanAgeMs: config.minting.timeout_ms + config.revocation.orphan_grace_seconds * 1000,
-        timeoutMs: RECONCILE_TIMEOUT_MS,
-      },
-      onOrphan: (provider) => metrics.countOrphan(provider),
-      onFindings: (findings) => metrics.setFindings(findings),
-      log,
-    });
-    nudge = () => sweep.nudge();
-    workers.start();
-    sweep.start();
-    reconciler.start();
-    jobs.start();
-    sealer.start();
-    stops.push(
-      () => Promise.all([sweep.stop(), reconciler.stop(), jobs.stop()]).then(() => undefined),
-      () => workers.stop(STOP_GRACE_MS),
-      () => sealer.stop(),
-    );
+    workers = startWorkers({ config, clock, ledger, connect, redisTimeMs: () => redisTimeMs(ledgerRedis), providers, watch, jobs, events, feedSeal, checkpoints, metrics, log });
   }
 
   const feed = serves ? new FeedReader({ redis: connect(false, FOLLOWING), seal: feedSeal, onForged: () => metrics.countTampered(), log }) : undefined;
@@ -248,7 +168,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   server.keepAliveTimeout = 75_000;
   const closeServer = gracefulClose(server, STOP_GRACE_MS);
   const url = await listen(server, config.http.host, config.http.port);
-  const snapshot = metricsSnapshot({ ledger, held: () => holdWatch.hold !== null, forecastOf: [...providers.keys()], queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
+  const snapshot = metricsSnapshot({ ledger, held: () => holdWatch.hold !== null, forecastOf: [...providers.keys()], queues: workers?.queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
   const metricsServer = await serveMetrics(metrics, { host: config.http.host, port: config.http.metrics_port }, async () => metrics.setSnapshot(await snapshot()));
   const closeMetrics = gracefulClose(metricsServer, STOP_GRACE_MS);
   const recordLife = (type: 'broker.started' | 'broker.stopped'): Promise<void> =>
@@ -266,9 +186,9 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       process.off('SIGHUP', reloadPolicy);
       feed?.stop();
       await closeServer();
-      for (const stop of stops.slice(0, -1)) await stop();
+      await workers?.stop(STOP_GRACE_MS);
       await recordLife('broker.stopped');
-      await stops.at(-1)?.();
+      await workers?.stopSealing();
       await holdWatch.stop();
       watch.stop();
       await Promise.all([...providers.values()].map((provider) => provider.close()));
@@ -294,62 +214,6 @@ function checkpointSigning(config: Config): AuditSealerDeps['checkpoints'] {
   const [first, ...others] = loadCheckpointSigners(config);
   if (first === undefined || config.audit.sink !== 'file') return undefined;
   return { origin: auditOrigin(config.deployment_id), signers: [first, ...others], everyMs: config.audit.checkpoint_seconds * 1000 };
-}
-
-interface RouteParts {
-  readonly config: Config;
-  readonly ledger: Ledger;
-  readonly policy: LivePolicies;
-  readonly providers: ReadonlyMap<string, CredentialProvider>;
-  readonly jwtProviders: readonly JwtProvider[];
-  readonly metrics: Metrics;
-  readonly log: Logger;
-  readonly nudge: () => void;
-  readonly jobs: RevocationJobs;
-  readonly checkpoints: AuditSealerDeps['checkpoints'];
-  readonly feed: FeedReader;
-}
-
-/** What each group of routes needs. */
-function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed }: RouteParts) {
-  const clock = systemClock;
-  const outboundFetch = createIssuerFetch(config);
-  const authenticator = createAuthenticator({ identity: config.identity, operators: config.operators, outboundFetch, clock, log });
-  const grant: GrantDeps = {
-    ledger,
-    clock,
-    policy,
-    catalog: createCredentialCatalog(config.credentials, providers),
-    limits: config.limits,
-    environment: config.environment,
-    issuers: new Set([...config.identity.issuers.map(({ issuer }) => issuer), ...config.identity.trust_domains.map(({ name }) => `spiffe://${name}`)]),
-    revocationsPerSecond: (provider) => {
-      const settings = config.providers[provider];
-      return settings?.type === 'vault' ? settings.revocations_per_second : Number.MAX_SAFE_INTEGER;
-    },
-    nudge,
-    mintTimeoutMs: config.minting.timeout_ms,
-    observeMint: (observation) => metrics.observeMint(observation),
-    observeDecision: ({ summary }) => metrics.countDecision(summary.result, summary.policies),
-    log,
-  };
-  const revocation = { ledger, jobs, clock };
-  const reconciliation = { ledger, clock };
-  return {
-    tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
-    audit: { authenticator, file: config.audit.sink === 'file' ? config.audit.file : null, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
-    leases: {
-      ...{ authenticator, ledger, clock, nudge, deploymentId: config.deployment_id },
-      receiptKeys: config.keys.receipt_key_files === undefined ? undefined : loadSigningKeys(config.keys.receipt_key_files),
-    },
-    policy: { authenticator, evaluate: { ...grant, policy, clock } },
-    revocations: { authenticator, ledger, revocation },
-    locks: { authenticator, ledger, locks: { ledger, clock, revocation } },
-    hold: { authenticator, ledger, reconciliation },
-    reconciliations: { authenticator, ledger, reconciliation },
-    oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers },
-    events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },
-  };
 }
 
 async function ledgerHealth(ledger: Ledger, { hasLooked }: HoldWatch): Promise<{ name: string; ok: boolean; detail: string }> {

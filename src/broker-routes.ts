@@ -1,0 +1,72 @@
+import type { AuditSealerDeps } from './audit/audit-sealer.ts';
+import type { FeedReader } from './audit/feed-reader.ts';
+import type { Config } from './config/config-schema.ts';
+import { systemClock } from './core/clock.ts';
+import { createCredentialCatalog } from './grant/credential-catalog.ts';
+import type { GrantDeps } from './grant/grant-deps.ts';
+import { createAuthenticator } from './identity/authenticate.ts';
+import { createIssuerFetch } from './identity/issuer-fetch.ts';
+import { loadSigningKeys } from './keys/signing-keys.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import type { LivePolicies } from './policy/live-policies.ts';
+import type { CredentialProvider } from './providers/credential-provider.ts';
+import type { JwtProvider } from './providers/jwt/jwt-provider.ts';
+import type { RevocationJobs } from './revocation/revocation-jobs.ts';
+import type { Logger } from './telemetry/logger.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+
+export interface RouteParts {
+  readonly config: Config;
+  readonly ledger: Ledger;
+  readonly policy: LivePolicies;
+  readonly providers: ReadonlyMap<string, CredentialProvider>;
+  readonly jwtProviders: readonly JwtProvider[];
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly nudge: () => void;
+  readonly jobs: RevocationJobs;
+  readonly checkpoints: AuditSealerDeps['checkpoints'];
+  readonly feed: FeedReader;
+}
+
+/** What each group of routes needs. */
+export function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed }: RouteParts) {
+  const clock = systemClock;
+  const outboundFetch = createIssuerFetch(config);
+  const authenticator = createAuthenticator({ identity: config.identity, operators: config.operators, outboundFetch, clock, log });
+  const grant: GrantDeps = {
+    ledger,
+    clock,
+    policy,
+    catalog: createCredentialCatalog(config.credentials, providers),
+    limits: config.limits,
+    environment: config.environment,
+    issuers: new Set([...config.identity.issuers.map(({ issuer }) => issuer), ...config.identity.trust_domains.map(({ name }) => `spiffe://${name}`)]),
+    revocationsPerSecond: (provider) => {
+      const settings = config.providers[provider];
+      return settings?.type === 'vault' ? settings.revocations_per_second : Number.MAX_SAFE_INTEGER;
+    },
+    nudge,
+    mintTimeoutMs: config.minting.timeout_ms,
+    observeMint: (observation) => metrics.observeMint(observation),
+    observeDecision: ({ summary }) => metrics.countDecision(summary.result, summary.policies),
+    log,
+  };
+  const revocation = { ledger, jobs, clock };
+  const reconciliation = { ledger, clock };
+  return {
+    tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
+    audit: { authenticator, file: config.audit.sink === 'file' ? config.audit.file : null, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
+    leases: {
+      ...{ authenticator, ledger, clock, nudge, deploymentId: config.deployment_id },
+      receiptKeys: config.keys.receipt_key_files === undefined ? undefined : loadSigningKeys(config.keys.receipt_key_files),
+    },
+    policy: { authenticator, evaluate: { ...grant, policy, clock } },
+    revocations: { authenticator, ledger, revocation },
+    locks: { authenticator, ledger, locks: { ledger, clock, revocation } },
+    hold: { authenticator, ledger, reconciliation },
+    reconciliations: { authenticator, ledger, reconciliation },
+    oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers },
+    events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },
+  };
+}

@@ -1,0 +1,123 @@
+import type { Redis } from 'ioredis';
+import { AuditSealer, type AuditSealerDeps } from './audit/audit-sealer.ts';
+import { createFeedWriter, type FeedSeal } from './audit/event-feed.ts';
+import type { EventSealer } from './audit/seal-event.ts';
+import type { Config } from './config/config-schema.ts';
+import type { Clock } from './core/clock.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import type { CredentialProvider } from './providers/credential-provider.ts';
+import type { ProviderWatch } from './providers/provider-watch.ts';
+import { DueSweep } from './revocation/due-sweep.ts';
+import { Reconciler } from './revocation/reconciler.ts';
+import type { RevocationJobs } from './revocation/revocation-jobs.ts';
+import { RevocationQueues } from './revocation/revocation-queues.ts';
+import { SweepClock } from './revocation/sweep-clock.ts';
+import type { Logger } from './telemetry/logger.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+
+/** Batches of one provider worked on at once. */
+const BATCHES_PER_PROVIDER = 4;
+/** For one pass of the reconciler over one provider. */
+const RECONCILE_TIMEOUT_MS = 60_000;
+
+export interface WorkerParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly ledger: Ledger;
+  /** A new connection; a patient one waits for Redis as long as it takes. */
+  readonly connect: (patient: boolean) => Redis;
+  readonly redisTimeMs: () => Promise<number>;
+  readonly providers: ReadonlyMap<string, CredentialProvider>;
+  readonly watch: ProviderWatch;
+  readonly jobs: RevocationJobs;
+  readonly events: EventSealer;
+  readonly feedSeal: FeedSeal;
+  readonly checkpoints: AuditSealerDeps['checkpoints'];
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+export interface Workers {
+  readonly queues: RevocationQueues;
+  /** Tells the sweep that there is something to end now. */
+  readonly nudge: () => void;
+  /** Ends the work, but for the sealing of what is recorded meanwhile. */
+  stop(graceMs: number): Promise<void>;
+  stopSealing(): Promise<void>;
+}
+
+/** What a process does that ends things and seals the audit log, whether or not it serves. */
+export function startWorkers({ config, clock, ledger, connect, redisTimeMs, providers, watch, jobs, events, feedSeal, checkpoints, metrics, log }: WorkerParts): Workers {
+  const sealerRedis = connect(false);
+  const sealer = new AuditSealer({
+    redis: sealerRedis,
+    feed: createFeedWriter(sealerRedis, feedSeal, log),
+    file: config.audit.file,
+    ...(config.audit.sink === 'stdout' ? { stream: process.stdout } : {}),
+    ...(checkpoints === undefined ? {} : { checkpoints }),
+    events,
+    clock,
+    onFailure: () => metrics.countAuditFailure(),
+    onNotice(notice) {
+      if (notice.type === 'audit.forged' || notice.type === 'audit.gap') metrics.countTampered();
+      log.warn({ notice }, 'the audit stream is not as the broker wrote it');
+    },
+    log,
+  });
+  const queues = new RevocationQueues({
+    ledger,
+    clock,
+    retry: {
+      firstMs: config.revocation.retry_first_ms,
+      maxMs: config.revocation.retry_max_ms,
+      stuckAfterMs: config.revocation.stuck_after_seconds * 1000,
+    },
+    observe: (observation) => metrics.observeRevocation(observation),
+    connection: connect(true),
+    providers,
+    isAway: (provider) => watch.isAway(provider),
+    concurrency: BATCHES_PER_PROVIDER,
+    batchTimeoutMs: config.revocation.claim_timeout_ms,
+    log,
+  });
+  const sweep = new DueSweep({
+    ledger,
+    clock,
+    sweepClock: new SweepClock(clock, redisTimeMs),
+    dispatch: (provider, batch) => queues.dispatch(provider, batch),
+    settings: {
+      intervalMs: config.revocation.sweep_interval_ms,
+      batchSize: config.revocation.batch_size,
+      claimTimeoutMs: config.revocation.claim_timeout_ms,
+    },
+    log,
+  });
+  const reconciler = new Reconciler({
+    ledger,
+    providers,
+    clock,
+    settings: {
+      intervalMs: config.revocation.reconcile_interval_seconds * 1000,
+      orphanAgeMs: config.minting.timeout_ms + config.revocation.orphan_grace_seconds * 1000,
+      timeoutMs: RECONCILE_TIMEOUT_MS,
+    },
+    onOrphan: (provider) => metrics.countOrphan(provider),
+    onFindings: (findings) => metrics.setFindings(findings),
+    log,
+  });
+  queues.start();
+  sweep.start();
+  reconciler.start();
+  jobs.start();
+  sealer.start();
+
+  return {
+    queues,
+    nudge: () => sweep.nudge(),
+    async stop(graceMs) {
+      await Promise.all([sweep.stop(), reconciler.stop(), jobs.stop()]);
+      await queues.stop(graceMs);
+    },
+    stopSealing: () => sealer.stop(),
+  };
+}
