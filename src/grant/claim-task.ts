@@ -7,9 +7,10 @@ import type { HeldSlot } from '../ledger/idempotency.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { RequestedCredential, Task } from '../task/task.ts';
 import type { CredentialCatalog } from './credential-catalog.ts';
-import { decideCredentials, type WantedCredential } from './decide-credentials.ts';
+import type { WantedCredential } from './decide-credentials.ts';
+import { decideOrDeny } from './decide-or-deny.ts';
 import type { DeclaredTask } from './declare-task.ts';
-import { decisionFacts, deny } from './deny.ts';
+import { decisionFacts } from './deny.ts';
 import { intendLease, withReservedRoom, type GrantDeps } from './grant-deps.ts';
 import { mintLeases } from './mint-leases.ts';
 import { ticketDigest } from './park-task.ts';
@@ -35,12 +36,8 @@ export async function claimTask(task: Task, ticket: string | undefined, caller: 
   const intents = mintable.map(({ intent }) => intent);
 
   return withReservedRoom(agent, intents, deps, async (counters) => {
-    const decisionBasis = { ...task, agent, ...counters, environment: deps.environment, nowMs };
-    const decision = decideCredentials(deps.policy, decisionId, decisionBasis, wanted);
-    deps.observeDecision(decision);
-    if (decision.summary.result !== 'permit') {
-      return deny({ type: 'credential.denied', taskId: task.id, by: agent, basis: decisionBasis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
-    }
+    const decisionBasis = { ...task, agent, ...counters, senderBound: caller.senderBound, nowMs };
+    const decision = await decideOrDeny({ decisionId, taskId: task.id, by: agent, denial: 'credential.denied', basis: decisionBasis, wanted }, deps);
     const claim = { expiresAtMs: addSeconds(nowMs, task.ttlSeconds), instance: caller.instance, decision: decision.summary };
     const claimed = await deps.ledger.claimTask(task, claim, intents, agent, decisionFacts(decision), slot);
     if (claimed === null) throw await refused(task, caller, taken(), deps.ledger);

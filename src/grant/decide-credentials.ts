@@ -2,7 +2,7 @@ import { digestOf } from '../core/canonical-json.ts';
 import type { DecisionId } from '../core/ids.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
-import type { Decision, PolicyAction, PolicyEngine } from '../policy/decision.ts';
+import { UNREGISTERED, type Decision, type PolicyAction, type PolicyEngine } from '../policy/decision.ts';
 import type { DecisionSummary, Evidence } from '../task/task.ts';
 import type { CatalogEntry } from './credential-catalog.ts';
 
@@ -14,9 +14,17 @@ export interface DecisionBasis {
   readonly dataClasses: readonly string[];
   readonly context: Readonly<Record<string, string | number | boolean>>;
   readonly evidence: Evidence;
+  readonly vouchedBy: string | null;
+  readonly subject: string | null;
   /** Humans who approved exactly this; none when absent. */
   readonly approvals?: number;
   readonly ticket: string | null;
+  /** The agents the authority came through, from the root of the tree to the parent; empty for a task that nobody delegated. */
+  readonly chain: readonly WorkloadId[];
+  /** The tool that an extra credential is for. */
+  readonly tool?: string | null;
+  /** Whether the caller proved possession of a key that its identity is bound to. */
+  readonly senderBound: boolean;
   readonly environment: string;
   readonly liveLeases: number;
   readonly grantsLastHour: number;
@@ -65,6 +73,7 @@ export function decideCredentials(
     decision: engine.decide({
       action: ask.action,
       principal: ask.principal ?? basis.agent,
+      agentFacts: UNREGISTERED,
       ...(ask.forAgent === undefined ? {} : { forAgent: ask.forAgent }),
       credential: {
         name: entry.name,
@@ -77,17 +86,24 @@ export function decideCredentials(
       actions: basis.actions,
       dataClasses: basis.dataClasses,
       evidence: basis.evidence,
+      vouchedBy: basis.vouchedBy,
+      subject: basis.subject,
       approvals: basis.approvals ?? 0,
+      risk: 0,
       ticket: basis.ticket,
       params,
       context: basis.context,
       ttlSeconds,
-      delegationDepth: 0,
-      delegationChain: [],
+      delegationDepth: basis.chain.length,
+      delegationChain: basis.chain.map(({ subject }) => subject),
+      tool: basis.tool ?? null,
+      touched: [],
       environment: basis.environment,
-      senderBound: false,
+      senderBound: basis.senderBound,
       liveLeases: basis.liveLeases,
       grantsLastHour: basis.grantsLastHour,
+      purposeGrantsLastHour: 0,
+      denialsInARow: 0,
       nowMs: basis.nowMs,
     }),
   }));

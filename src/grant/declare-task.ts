@@ -5,9 +5,10 @@ import type { HeldSlot } from '../ledger/idempotency.ts';
 import { invalidRequest, type Declaration } from '../task/declaration.ts';
 import type { Task, TaskEnvelope } from '../task/task.ts';
 import { checkDeclaration, declaredAgent } from './check-request.ts';
-import { decideCredentials, type Ask, type DecisionBasis } from './decide-credentials.ts';
-import { decisionFacts, deny } from './deny.ts';
-import { intendLease, withReservedRoom, type GrantDeps } from './grant-deps.ts';
+import type { Ask, JointDecision } from './decide-credentials.ts';
+import { decideOrDeny } from './decide-or-deny.ts';
+import { decisionFacts } from './deny.ts';
+import { intendLease, withReservedRoom, type AgentCounters, type GrantDeps } from './grant-deps.ts';
 import { mintLeases, type Granted } from './mint-leases.ts';
 import { parkTask } from './park-task.ts';
 
@@ -44,6 +45,9 @@ export async function declareTask(declaration: Declaration, caller: Workload, de
     dataClasses: declaration.data_classes,
     context: declaration.context,
     evidence: 'self_declared',
+    vouchedBy: null,
+    subject: null,
+    chain: [],
     ticket: declaration.ticket ?? null,
   } as const;
   const envelope: Omit<TaskEnvelope, 'decision'> = {
@@ -63,13 +67,9 @@ export async function declareTask(declaration: Declaration, caller: Workload, de
     heartbeatSeconds: declaration.heartbeat_seconds ?? null,
   };
 
-  /** Asks policy; a denial is recorded and thrown. */
-  const decide = async (counters: Pick<DecisionBasis, 'liveLeases' | 'grantsLastHour'>, asks: readonly Ask[]) => {
-    const basis = { ...declared, ...counters, environment: deps.environment, nowMs };
-    const decision = decideCredentials(deps.policy, decisionId, basis, wanted, asks);
-    deps.observeDecision(decision);
-    if (decision.summary.result !== 'deny') return decision;
-    return deny({ type: 'task.denied', taskId, by: declarer, basis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
+  const decide = (counters: AgentCounters, asks: readonly Ask[]): Promise<JointDecision> => {
+    const basis = { ...declared, ...counters, senderBound: caller.senderBound, nowMs };
+    return decideOrDeny({ decisionId, taskId, by: declarer, denial: 'task.denied', basis, wanted, asks, mayWait: true }, deps);
   };
 
   if (!forItself || declaration.start === 'claim') {

@@ -1,13 +1,15 @@
 import { newDecisionId } from '../core/ids.ts';
 import { Problem } from '../core/problem.ts';
 import { addMs, addSeconds, type EpochMs } from '../core/time.ts';
+import type { Workload } from '../identity/caller.ts';
 import { isFinal, type Lease } from '../ledger/lease.ts';
 import type { Renewal } from '../ledger/ledger.ts';
 import { ProviderError } from '../providers/credential-provider.ts';
 import { invalidRequest } from '../task/declaration.ts';
 import type { Task } from '../task/task.ts';
-import { decideCredentials, type WantedCredential } from './decide-credentials.ts';
-import { decisionFacts, deny } from './deny.ts';
+import type { WantedCredential } from './decide-credentials.ts';
+import { decideOrDeny } from './decide-or-deny.ts';
+import { decisionFacts } from './deny.ts';
 import type { GrantDeps } from './grant-deps.ts';
 
 /** Whether a lease lives on as long as its task, or its agent has to ask for a new credential. */
@@ -28,14 +30,14 @@ const ATTEMPTS = 5;
  * lease is renewed as far as its target and its own ceiling go. Throws `invalid_request`, `task_not_active`,
  * `policy_denied` or `provider_unavailable`; then everything ends when it would have.
  */
-export async function extendTask(task: Task, ttlSeconds: number, deps: GrantDeps): Promise<ExtendedTask> {
+export async function extendTask(task: Task, ttlSeconds: number, caller: Workload, deps: GrantDeps): Promise<ExtendedTask> {
   const nowMs = deps.clock.now();
   if (task.state !== 'active' || nowMs >= task.expiresAtMs) throw new Problem('task_not_active', `the task is ${task.state === 'active' ? 'out of time' : task.state}`);
   const endsAtMs = addSeconds(nowMs, ttlSeconds);
   checkTotal(task, ttlSeconds, endsAtMs, nowMs, deps);
 
   const leases = (await deps.ledger.leasesOfTask(task.id)).filter((lease) => !isFinal(lease.state));
-  const decision = await decide(task, ttlSeconds, leases, nowMs, deps);
+  const decision = await decide(task, ttlSeconds, leases, caller, nowMs, deps);
 
   const renewable = leases.flatMap((lease) => {
     const dueAtMs = dueWithin(lease, endsAtMs, deps);
@@ -72,19 +74,15 @@ function checkTotal(task: Task, ttlSeconds: number, endsAtMs: EpochMs, nowMs: Ep
   if (endsAtMs <= task.expiresAtMs) throw fault(`must be more than ${Math.floor((task.expiresAtMs - nowMs) / 1000)}, what the task has left`);
 }
 
-async function decide(task: Task, ttlSeconds: number, leases: readonly Lease[], nowMs: EpochMs, deps: GrantDeps) {
+async function decide(task: Task, ttlSeconds: number, leases: readonly Lease[], { senderBound }: Workload, nowMs: EpochMs, deps: GrantDeps) {
   const held = leases.length > 0 ? leases.map(({ credential, params }) => ({ name: credential, params })) : task.credentials;
   const wanted = held.flatMap(({ name, params }): WantedCredential[] => {
     const entry = deps.catalog.get(name);
     return entry === undefined ? [] : [{ entry, ttlSeconds, params }];
   });
   const counters = await deps.ledger.reserve(task.agent, [], Number.MAX_SAFE_INTEGER);
-  const basis = { ...task, ...counters, environment: deps.environment, nowMs };
-  const decision = decideCredentials(deps.policy, newDecisionId(), basis, wanted, [{ action: 'extend' }]);
-  deps.observeDecision(decision);
-  // No credential to ask about is nothing that could be permitted.
-  if (decision.summary.result === 'permit' && wanted.length > 0) return decision;
-  return deny({ type: 'extension.denied', taskId: task.id, by: task.agent, basis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
+  const basis = { ...task, ...counters, senderBound, nowMs };
+  return decideOrDeny({ decisionId: newDecisionId(), taskId: task.id, by: task.agent, denial: 'extension.denied', basis, wanted, asks: [{ action: 'extend' }] }, deps);
 }
 
 /** How long a lease may live on: with its task, within the ceiling of its credential. */

@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newDecisionId } from '../core/ids.ts';
 import { Problem } from '../core/problem.ts';
+import type { Workload } from '../identity/caller.ts';
 import type { HeldSlot } from '../ledger/idempotency.ts';
 import { isFinal, type Lease, type ToolCall } from '../ledger/lease.ts';
 import { invalidRequest, type CredentialRequest } from '../task/declaration.ts';
 import type { Task } from '../task/task.ts';
 import { checkCredential } from './check-request.ts';
-import { decideCredentials, type WantedCredential } from './decide-credentials.ts';
+import type { WantedCredential } from './decide-credentials.ts';
+import { decideOrDeny } from './decide-or-deny.ts';
 import type { DeclaredTask } from './declare-task.ts';
-import { deny } from './deny.ts';
 import { intendLease, withReservedRoom, type GrantDeps } from './grant-deps.ts';
 import { mintLeases } from './mint-leases.ts';
 
@@ -20,7 +21,7 @@ const LOOK_EVERY_MS = 20;
  * Grants one more credential inside an active task, decided afresh within the envelope the task declared. Throws
  * `invalid_request`, `task_not_active`, `duplicate_credential`, `policy_denied`, `limit_exceeded`, or what minting throws.
  */
-export async function grantCredential(task: Task, request: CredentialRequest, deps: GrantDeps, slot?: HeldSlot): Promise<DeclaredTask> {
+export async function grantCredential(task: Task, request: CredentialRequest, caller: Workload, deps: GrantDeps, slot?: HeldSlot): Promise<DeclaredTask> {
   const leftSeconds = secondsLeft(task, deps);
   const ceiling = Math.min(leftSeconds, deps.catalog.get(request.name)?.config.max_ttl_seconds ?? leftSeconds);
   const ttlSeconds = request.ttl_seconds ?? Math.min(deps.limits.default_ttl_seconds, ceiling);
@@ -31,7 +32,7 @@ export async function grantCredential(task: Task, request: CredentialRequest, de
   if ((await liveLeaseOf(task, request.name, deps)) !== undefined) {
     throw new Problem('duplicate_credential', `the task already holds ${request.name}; it can be asked for again once that lease has ended`);
   }
-  return grant(task, { entry, ttlSeconds, params: request.params }, { toolCall: request.tool_call ?? null, slot }, deps);
+  return grant(task, { entry, ttlSeconds, params: request.params }, { caller, toolCall: request.tool_call ?? null, slot }, deps);
 }
 
 /**
@@ -39,7 +40,7 @@ export async function grantCredential(task: Task, request: CredentialRequest, de
  * parameters, as long as the first or as long as the task still has. Throws as `grantCredential`, `invalid_request` when the
  * task never held it, and `provider_unavailable` when the old one does not die in time.
  */
-export async function reissueCredential(task: Task, name: string, deps: GrantDeps): Promise<DeclaredTask> {
+export async function reissueCredential(task: Task, name: string, caller: Workload, deps: GrantDeps): Promise<DeclaredTask> {
   const leftSeconds = secondsLeft(task, deps);
   const leases = await deps.ledger.leasesOfTask(task.id);
   const old = leases.findLast((lease) => lease.credential === name);
@@ -50,28 +51,25 @@ export async function reissueCredential(task: Task, name: string, deps: GrantDep
   }
   const firstSeconds = Math.ceil((old.dueAtMs - old.createdAtMs) / 1000);
   const ttlSeconds = Math.min(firstSeconds, leftSeconds, entry.config.max_ttl_seconds ?? leftSeconds);
-  return grant(task, { entry, ttlSeconds, params: old.params }, { toolCall: old.toolCall, replaces: old }, deps);
+  return grant(task, { entry, ttlSeconds, params: old.params }, { caller, toolCall: old.toolCall, replaces: old }, deps);
 }
 
 interface GrantOptions {
+  readonly caller: Workload;
   readonly toolCall: ToolCall | null;
   readonly replaces?: Lease;
   readonly slot?: HeldSlot | undefined;
 }
 
-function grant(task: Task, wanted: WantedCredential, { toolCall, replaces, slot }: GrantOptions, deps: GrantDeps): Promise<DeclaredTask> {
+function grant(task: Task, wanted: WantedCredential, { caller, toolCall, replaces, slot }: GrantOptions, deps: GrantDeps): Promise<DeclaredTask> {
   const nowMs = deps.clock.now();
   const { agent, purpose, actions } = task;
   const decisionId = newDecisionId();
   const mintable = intendLease(wanted, { taskId: task.id, agent, purpose, actions, toolCall, decisionId, nowMs }, deps);
 
   return withReservedRoom(agent, [mintable.intent], deps, async (counters) => {
-    const basis = { ...task, ...counters, environment: deps.environment, nowMs };
-    const decision = decideCredentials(deps.policy, decisionId, basis, [wanted]);
-    deps.observeDecision(decision);
-    if (decision.summary.result !== 'permit') {
-      return deny({ type: 'credential.denied', taskId: task.id, by: agent, basis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
-    }
+    const basis = { ...task, ...counters, tool: toolCall?.tool ?? null, senderBound: caller.senderBound, nowMs };
+    await decideOrDeny({ decisionId, taskId: task.id, by: agent, denial: 'credential.denied', basis, wanted: [wanted] }, deps);
     if (replaces !== undefined) {
       // A refusal must not cost the agent what it has.
       await deps.ledger.refuseWhereLocked({ task, credentials: [mintable.intent] }, agent);

@@ -14,6 +14,8 @@ export interface Workload extends WorkloadId {
   readonly kind: 'workload';
   /** The instance the token names (pod UID, run id, `cnf` thumbprint), or null where it names none. */
   readonly instance: string | null;
+  /** Whether this call proved possession of a key that the identity is bound to: by DPoP (RFC 9449) or by mTLS. */
+  readonly senderBound: boolean;
   readonly tokenExpiresAtMs: EpochMs;
 }
 

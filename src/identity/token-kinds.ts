@@ -39,7 +39,7 @@ export function oidcKind(issuer: OidcIssuerConfig, audience: Config['identity'][
     mayName,
     toCaller({ subject, claims, expiresAtMs }) {
       if (!mayName(subject)) throw refused('its issuer may not vouch for this subject');
-      return { kind: 'workload', issuer: issuer.issuer, subject, instance: instanceOf(claims, issuer.instance_claim), tokenExpiresAtMs: expiresAtMs };
+      return { kind: 'workload', issuer: issuer.issuer, subject, instance: instanceOf(claims, issuer.instance_claim), senderBound: false, tokenExpiresAtMs: expiresAtMs };
     },
   };
 }
@@ -60,7 +60,7 @@ export function svidKind(domain: TrustDomainConfig, audience: Config['identity']
     mayName,
     toCaller({ subject, claims, expiresAtMs }) {
       if (!mayName(subject)) throw refused('its subject is not a workload of the trust domain');
-      return { kind: 'workload', issuer: `spiffe://${domain.name}`, subject, instance: instanceOf(claims, undefined), tokenExpiresAtMs: expiresAtMs };
+      return { kind: 'workload', issuer: `spiffe://${domain.name}`, subject, instance: instanceOf(claims, undefined), senderBound: false, tokenExpiresAtMs: expiresAtMs };
     },
   };
 }

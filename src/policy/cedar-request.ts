@@ -28,7 +28,10 @@ export function requestFor(question: PolicyQuestion): CedarRequest {
       operations: question.actions.map((word) => reference('Operation', word)),
       data_classes: question.dataClasses.map((word) => reference('DataClass', word)),
       evidence: question.evidence,
+      ...(question.vouchedBy === null ? {} : { vouched_by: question.vouchedBy }),
+      ...(question.subject === null ? {} : { subject: question.subject }),
       approvals: whole(question.approvals),
+      risk: whole(question.risk),
       ...(question.ticket === null ? {} : { ticket: question.ticket }),
       ...(question.forAgent === undefined ? {} : { for_agent: question.forAgent }),
       params: pairs(question.params),
@@ -36,16 +39,33 @@ export function requestFor(question: PolicyQuestion): CedarRequest {
       ttl_seconds: whole(question.ttlSeconds),
       delegation_depth: whole(question.delegationDepth),
       delegation_chain: [...question.delegationChain],
+      ...(question.tool === null ? {} : { tool: question.tool }),
+      touched: question.touched.map((word) => reference('DataClass', word)),
       environment: question.environment,
       sender_bound: question.senderBound,
       live_leases: whole(question.liveLeases),
       grants_last_hour: whole(question.grantsLastHour),
+      purpose_grants_last_hour: whole(question.purposeGrantsLastHour),
+      denials_in_a_row: whole(question.denialsInARow),
       now: { __extn: { fn: 'datetime', arg: toRfc3339(question.nowMs) } },
     },
     entities: [
-      { uid: principal, attrs: { issuer: question.principal.issuer, subject: question.principal.subject }, parents: [] },
+      { uid: principal, attrs: agentAttributes(question), parents: [] },
       { uid: resource, attrs: { provider, kind, revocability, owner }, parents: [] },
     ],
+  };
+}
+
+function agentAttributes({ principal, agentFacts }: PolicyQuestion): Record<string, CedarValueJson> {
+  const { registered, owner, purposes, environments, reviewOverdue } = agentFacts;
+  return {
+    issuer: principal.issuer,
+    subject: principal.subject,
+    registered,
+    owner,
+    purposes: purposes.map((word) => reference('Purpose', word)),
+    environments: [...environments],
+    review_overdue: reviewOverdue,
   };
 }
 

@@ -95,26 +95,31 @@ function validate(schema: PolicySource, named: readonly NamedPolicy[]): void {
 /** A schema may have words added. With a field renamed, or a new one required, every request would be refused. */
 function refuseMisfit(schema: PolicySource, vocabulary: Vocabulary): void {
   for (const action of POLICY_ACTIONS) {
-    for (const optional of [{ ticket: null }, { ticket: 'T-1', forAgent: 'a' }]) {
+    for (const optional of [{ ticket: null, vouchedBy: null, subject: null, tool: null }, { ticket: 'T-1', forAgent: 'a', vouchedBy: 'o', subject: 's', tool: 't' }]) {
       const request = requestFor({
         action,
         principal: { issuer: '', subject: '' },
+        agentFacts: { registered: true, owner: '', purposes: [...vocabulary.purposes], environments: [''], reviewOverdue: false },
         credential: { name: '', provider: '', kind: '', revocability: 'exact', owner: '' },
         purpose: [...vocabulary.purposes][0] ?? '',
         actions: [...vocabulary.actions],
         dataClasses: [...vocabulary.dataClasses],
         evidence: 'self_declared',
         approvals: 0,
+        risk: 0,
         ...optional,
         params: { name: 'value' },
         context: { name: 'value' },
         ttlSeconds: 1,
         delegationDepth: 0,
         delegationChain: [''],
+        touched: [...vocabulary.dataClasses],
         environment: '',
         senderBound: false,
         liveLeases: 0,
         grantsLastHour: 0,
+        purposeGrantsLastHour: 0,
+        denialsInARow: 0,
         nowMs: epochMsFrom(0),
       });
       const answer = cedar.isAuthorized({ ...request, policies: { staticPolicies: {} }, schema: schema.text, validateRequest: true });

@@ -58,6 +58,12 @@ export interface TaskEnvelope {
   readonly dataClasses: readonly string[];
   readonly context: Readonly<Record<string, string | number | boolean>>;
   readonly evidence: Evidence;
+  /** Who vouched for it where that is not the agent itself: the subject of an orchestrator. */
+  readonly vouchedBy: string | null;
+  /** The person on whose behalf the agent acts; null where it acts for itself. */
+  readonly subject: string | null;
+  /** The agents its authority came through, from the root of the tree to its parent's; empty for a root. */
+  readonly chain: readonly WorkloadId[];
   readonly credentials: readonly RequestedCredential[];
   readonly createdAtMs: EpochMs;
   /** How long it may live from its start. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { epochMsFrom } from '../../src/core/time.ts';
 import { createCedarEngine } from '../../src/policy/cedar-engine.ts';
 import { compilePolicies, type CompiledPolicies } from '../../src/policy/compile-policies.ts';
-import type { PolicyEngine, PolicyQuestion } from '../../src/policy/decision.ts';
+import { UNREGISTERED, type PolicyEngine, type PolicyQuestion } from '../../src/policy/decision.ts';
 
 /** The example's own policies. */
 export const DIRECTORY = join(import.meta.dirname, '../../config/policies');
@@ -20,21 +20,29 @@ export const PERMIT_ALL = '@id("all") permit (principal, action, resource);';
 export const QUESTION: PolicyQuestion = {
   action: 'mint',
   principal: { issuer: 'https://issuer.test', subject: 'agent:refunds' },
+  agentFacts: UNREGISTERED,
   credential: { name: 'orders-db', provider: 'vault-main', kind: 'vault.dynamic', revocability: 'exact', owner: 'team-orders' },
   purpose: 'refund-investigation',
   actions: ['read'],
   dataClasses: [],
   evidence: 'self_declared',
+  vouchedBy: null,
+  subject: null,
   approvals: 0,
+  risk: 0,
   ticket: null,
   params: {},
   context: {},
   ttlSeconds: 60,
   delegationDepth: 0,
   delegationChain: [],
+  tool: null,
+  touched: [],
   environment: 'test',
   senderBound: false,
   liveLeases: 0,
   grantsLastHour: 0,
+  purposeGrantsLastHour: 0,
+  denialsInARow: 0,
   nowMs: epochMsFrom(1_800_000_000_000),
 };

@@ -66,7 +66,7 @@ export function taskRoutes(deps: TaskRoutesDeps): Router {
     const body = jsonBody(request);
     const wanted = parseCredentialRequest(body);
     await once(request, response, { caller, call: `credentials of ${task.id}`, body, shard: shardOf(task.id) }, deps.ledger, async (slot) => {
-      const declared = await grantCredential(task, wanted, deps.grant, slot);
+      const declared = await grantCredential(task, wanted, caller, deps.grant, slot);
       await handOver(declared, response, () => endLeases(declared, caller));
     });
   });
@@ -84,14 +84,14 @@ export function taskRoutes(deps: TaskRoutesDeps): Router {
   router.post('/v1/tasks/:id/reissue', async (request, response) => {
     const { task, caller } = await ownTask(request, 'reissue', deps);
     const { name } = parseReissue(jsonBody(request));
-    const reissued = await reissueCredential(task, name, deps.grant);
+    const reissued = await reissueCredential(task, name, caller, deps.grant);
     await handOver(reissued, response, () => endLeases(reissued, caller));
   });
 
   router.post('/v1/tasks/:id/extend', async (request, response) => {
-    const { task } = await ownTask(request, 'extend', deps);
+    const { task, caller } = await ownTask(request, 'extend', deps);
     const { ttl_seconds: ttlSeconds } = parseExtension(jsonBody(request));
-    const extended = await extendTask(task, ttlSeconds, deps.grant);
+    const extended = await extendTask(task, ttlSeconds, caller, deps.grant);
     response.json({ task: taskView(extended.task), credentials: extended.leases.map(extensionView) });
   });
 

@@ -1,0 +1,34 @@
+import type { DecisionId, TaskId } from '../core/ids.ts';
+import type { WorkloadId } from '../identity/caller.ts';
+import { decideCredentials, type Ask, type DecisionBasis, type JointDecision, type WantedCredential } from './decide-credentials.ts';
+import { deny, type Denial } from './deny.ts';
+import type { GrantDeps } from './grant-deps.ts';
+
+/** What a task, or a change of one, is asked of policy. */
+export interface TaskQuestion {
+  readonly decisionId: DecisionId;
+  /** The task, or the id it will have. */
+  readonly taskId: TaskId;
+  /** Who asked, for the record. */
+  readonly by: WorkloadId;
+  /** What a denial is called on the record. */
+  readonly denial: Denial['type'];
+  readonly basis: Omit<DecisionBasis, 'environment'>;
+  readonly wanted: readonly WantedCredential[];
+  /** `mint` where not given. */
+  readonly asks?: readonly Ask[];
+  /** Whether an answer that waits for a human is one; else it is a denial. */
+  readonly mayWait?: boolean;
+}
+
+/** Asks policy, with what the broker knows itself. A denial is recorded and thrown: `policy_denied`. */
+export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps, 'policy' | 'ledger' | 'environment' | 'observeDecision'>): Promise<JointDecision> {
+  const { decisionId, taskId, by, denial, wanted, asks, mayWait = false } = question;
+  const basis: DecisionBasis = { ...question.basis, environment: deps.environment };
+  const decision = decideCredentials(deps.policy, decisionId, basis, wanted, asks);
+  deps.observeDecision(decision);
+  const { result } = decision.summary;
+  // No credential to ask about is nothing that could be permitted.
+  if (wanted.length > 0 && (result === 'permit' || (mayWait && result === 'approval_required'))) return decision;
+  return deny({ type: denial, taskId, by, basis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
+}
