@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { isIP, isIPv6, type LookupFunction } from 'node:net';
 import { Agent, request } from 'undici';
 import { addressFault } from './outbound-address.ts';
+import { Secret } from '../core/secret.ts';
 import { withDeadline } from '../core/with-deadline.ts';
 
 export interface OutboundFetchOptions {
@@ -19,6 +20,10 @@ export interface OutboundFetchOptions {
 export interface FetchOptions {
   /** The `Accept` header; `application/json` unless given. */
   readonly accept?: string;
+  /** Posted as `application/json`; a request without it is a GET. A body with a secret in it is a `Secret` of its text. */
+  readonly json?: Secret | object;
+  /** The token to send, where the other side wants to know who asks. */
+  readonly bearer?: Secret;
   /** Ends the request sooner than the five seconds that each has. */
   readonly signal?: AbortSignal;
 }
@@ -30,7 +35,7 @@ export interface FetchedText {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
-/** Fetches a configured URL. Throws `OutboundRefused` for what is not allowed, other errors when it is not reached. */
+/** Fetches a configured URL, or posts to it: once, never again by itself. Throws `OutboundRefused` for what is not allowed, other errors when it is not reached. */
 export type OutboundFetch = (url: string, options?: FetchOptions) => Promise<FetchedText>;
 
 /** A URL or an address that must not be asked. */
@@ -49,9 +54,9 @@ const MAX_BODY_BYTES = 1024 * 1024;
 export function createOutboundFetch(options: OutboundFetchOptions): OutboundFetch {
   const resolve = options.resolve ?? resolveBySystem;
 
-  return (text, { accept = 'application/json', signal } = {}) => withDeadline(TIMEOUT_MS, signal, (deadline) => fetchWithin(text, accept, deadline));
+  return (text, options = {}) => withDeadline(TIMEOUT_MS, options.signal, (deadline) => fetchWithin(text, sent(options), deadline));
 
-  async function fetchWithin(text: string, accept: string, deadline: AbortSignal): ReturnType<OutboundFetch> {
+  async function fetchWithin(text: string, what: ReturnType<typeof sent>, deadline: AbortSignal): ReturnType<OutboundFetch> {
     const url = allowedUrl(text, options);
     const hostname = url.hostname.replace(/^\[|\]$/g, '');
     const addresses = isIP(hostname) === 0 ? await before(deadline, resolve(hostname)) : [hostname];
@@ -68,13 +73,20 @@ export function createOutboundFetch(options: OutboundFetchOptions): OutboundFetc
       maxResponseSize: MAX_BODY_BYTES,
     });
     try {
-      const { statusCode: status, headers, body } = await request(url, { dispatcher: agent, signal: deadline, headers: { accept } });
+      const { statusCode: status, headers, body } = await request(url, { dispatcher: agent, signal: deadline, ...what });
       if (status >= 300 && status < 400) throw new OutboundRefused('redirects are not followed');
       return { status, body: await body.text(), headers };
     } finally {
       await agent.destroy();
     }
   }
+}
+
+/** What goes out, besides the address. A secret is exposed here and nowhere else. */
+function sent({ accept = 'application/json', json, bearer }: FetchOptions) {
+  const headers = { accept, ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer.expose()}` }) };
+  if (json === undefined) return { method: 'GET', headers } as const;
+  return { method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body: json instanceof Secret ? json.expose() : JSON.stringify(json) } as const;
 }
 
 function allowedUrl(text: string, { environment, allowHosts }: OutboundFetchOptions): URL {

@@ -6,8 +6,10 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createOutboundFetch, OutboundRefused, type OutboundFetchOptions } from '../../src/identity/outbound-fetch.ts';
+import { Secret } from '../../src/core/secret.ts';
+import { createOutboundFetch, OutboundRefused, type FetchOptions, type OutboundFetchOptions } from '../../src/identity/outbound-fetch.ts';
 import { selfSignedCertificate } from '../support/self-signed-certificate.ts';
 
 let servers: Server[];
@@ -18,6 +20,11 @@ let asked: string[];
 
 const answer: RequestListener = (request, response) => {
   asked.push(`${request.headers.host ?? ''}${request.url ?? ''} ${request.headers.accept ?? ''}`);
+  if (request.url === '/echo') {
+    const { method, headers } = request;
+    void text(request).then((body) => response.end(JSON.stringify({ method, type: headers['content-type'], authorization: headers.authorization, body })));
+    return;
+  }
   const redirect = /^\/status\/(\d+)$/.exec(request.url ?? '')?.[1];
   if (redirect !== undefined) response.writeHead(Number(redirect), { Location: '/' }).write('an answer that does not end');
   else if (request.url === '/large') response.end('x'.repeat(1024 * 1024 + 1));
@@ -71,6 +78,19 @@ describe('the outbound fetch', () => {
     await fetcher()(url('/a'));
     await fetcher()(url('/b'), { accept: 'application/jwk-set+json' });
     expect(asked).toEqual(expect.arrayContaining([`127.0.0.1:${port}/a application/json`, `127.0.0.1:${port}/b application/jwk-set+json`]));
+  });
+
+  it('posts JSON, as whom it is told to', async () => {
+    const echo = async (options: FetchOptions): Promise<unknown> => JSON.parse((await fetcher()(url('/echo'), options)).body);
+    expect(await echo({})).toEqual({ method: 'GET', body: '' });
+    expect(await echo({ json: { asked: ['ü'] }, bearer: new Secret('who.i.am') })).toEqual({ method: 'POST', type: 'application/json', authorization: 'Bearer who.i.am', body: '{"asked":["ü"]}' });
+    expect(await echo({ json: new Secret('{"token":"t"}') })).toEqual({ method: 'POST', type: 'application/json', body: '{"token":"t"}' });
+  });
+
+  it.each([307, 308])('posts nothing to where a redirect points (%i)', async (status) => {
+    const before = asked.length;
+    await expect(fetcher()(url(`/status/${status}`), { json: { a: 1 } })).rejects.toThrow('redirects are not followed');
+    expect(asked).toHaveLength(before + 1);
   });
 
   it('resolves a name once and asks that address under the configured name, however often the answer changes', async () => {
