@@ -12,6 +12,7 @@ import type { LeaseChange, MintedFacts } from './lease-transitions.ts';
 import type { ReconciliationRecords } from './reconciliation-records.ts';
 import type { RevocationRecord, RevocationRecords } from './revocation-records.ts';
 import type { Reservation } from './room.ts';
+import type { SingleUse } from './single-use.ts';
 
 export interface MintedLease extends MintedFacts {
   readonly leaseId: LeaseId;
@@ -88,7 +89,7 @@ export interface LedgerSnapshot {
  * `ledger_unavailable`, `clock_skewed`, `audit_behind`, `held`, `locked` or `task_not_active`, and have then written nothing.
  * A record that fails its seal throws `TamperedRecord`.
  */
-export interface Ledger extends RevocationRecords, ReconciliationRecords {
+export interface Ledger extends RevocationRecords, ReconciliationRecords, SingleUse {
   reserve(agent: WorkloadId, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[], limit: number): Promise<Reservation>;
   release(agent: WorkloadId, leases: readonly LeaseId[]): Promise<void>;
   /** Leases that live longer keep their room as long. */

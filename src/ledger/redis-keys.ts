@@ -69,6 +69,9 @@ export const epochKey = (shard: Shard): string => inShard(shard, 'epoch');
 /** Hash: what became of a request that may be repeated. */
 export const idempotencyKey = (shard: Shard, id: string): string => inShard(shard, `idempotency:${id}`);
 
+/** String: that a thing which may be used once was used, under its digest. Expires by itself. */
+export const usedKey = (shard: Shard, digest: string): string => inShard(shard, `used:${digest}`);
+
 /** Sorted set in the provider's own shard: its live leases by due time, for admission and forecast. Expires by itself. */
 export const providerDueKey = (provider: string): string => inShard(shardOfName(provider), `provider:${provider}:due`);
 

@@ -12,6 +12,7 @@ import { disclosedKey, keptOutKey, leasesKey, tasksKey, wakeKey } from './redis-
 import { createReconciliationRecords } from './reconciliation-records.ts';
 import { createRevocationRecords } from './revocation-records.ts';
 import { createRoom } from './room.ts';
+import { createSingleUse } from './single-use.ts';
 
 /** The ledger on Redis. Every change is one run of `scripts/commit.lua`; what changes is decided by pure functions. */
 export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
@@ -30,6 +31,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
     ...ending,
     ...createGranting(steps, (id) => ending.finishTask(id)),
     ...createIdempotency(steps),
+    ...createSingleUse(steps),
     ...locks,
     ...createRevocationRecords(steps, runClaim),
     ...createReconciliationRecords(steps, runClaim),
