@@ -1,13 +1,11 @@
 import type { Request } from 'express';
 import { Problem } from '../core/problem.ts';
 import { OPERATOR_ROLES, type Authenticator, type Caller, type Operator, type OperatorRole, type Workload } from '../identity/caller.ts';
+import { presentedBy } from './presented.ts';
 
-/** Proves who calls. Throws `invalid_token` when there is no bearer token or it is not accepted. */
+/** Proves who calls. Throws `invalid_token` when nothing is presented that proves it. */
 export async function authenticate(request: Request, authenticator: Authenticator): Promise<Caller> {
-  const header = request.get('authorization') ?? '';
-  const token = /^Bearer +([\w~+/.=-]+)$/i.exec(header)?.[1];
-  if (token === undefined) throw new Problem('invalid_token', 'send a token as `Authorization: Bearer <token>`');
-  return authenticator.authenticate(token);
+  return authenticator.authenticate(presentedBy(request));
 }
 
 /** The calling workload. Throws `forbidden` for an operator: a person never declares, claims or receives a secret. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { JWTPayload } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config/config-schema.ts';
+import { Problem } from '../core/problem.ts';
 import type { Authenticator, Caller } from './caller.ts';
 import { parseSpiffeId, posesAsSpiffeId } from './spiffe-id.ts';
 import { oidcKind, operatorKind, svidKind, type TokenKind, type TokenKindDeps } from './token-kinds.ts';
@@ -38,7 +39,9 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   }
 
   return {
-    async authenticate(token) {
+    async authenticate({ authorization }) {
+      if (authorization?.scheme !== 'bearer') throw new Problem('invalid_token', 'send a token as `Authorization: Bearer <token>`');
+      const { token } = authorization;
       const digest = createHash('sha256').update(token).digest('base64');
       const known = cache.get(digest);
       if (known !== undefined && (await stillGood(known))) return known.caller;

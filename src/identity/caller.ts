@@ -1,4 +1,5 @@
 import type { EpochMs } from '../core/time.ts';
+import type { Presented } from './presented.ts';
 
 /**
  * Who a workload is: an issuer and the subject it vouches for. Two issuers can utter the same subject, so ownership is
@@ -39,5 +40,5 @@ export function sameWorkload(a: WorkloadId, b: WorkloadId): boolean {
 
 /** Proves who is calling. Throws `invalid_token`, `identity_unavailable`, or `forbidden` for an operator without a role. */
 export interface Authenticator {
-  authenticate(bearerToken: string): Promise<Caller>;
+  authenticate(presented: Presented): Promise<Caller>;
 }

@@ -5,8 +5,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { configSchema } from '../../src/config/config-schema.ts';
 import { toEpochSeconds } from '../../src/core/time.ts';
 import { createAuthenticator } from '../../src/identity/authenticate.ts';
-import type { Authenticator } from '../../src/identity/caller.ts';
+import type { Caller } from '../../src/identity/caller.ts';
 import { ManualClock } from '../support/manual-clock.ts';
+import { bearer } from '../support/presented.ts';
 import { jwkOf, pairFor, PAIRS, publishIssuer, signed, STRANGER, type Pair, type PublishedIssuer } from './published-issuer.ts';
 
 const AUDIENCE = 'mayfly';
@@ -18,7 +19,7 @@ let bundleFile: string;
 let workloads: PublishedIssuer;
 let people: PublishedIssuer;
 let clock: ManualClock;
-let authenticator: Authenticator;
+let authenticator: TokenAuthenticator;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'mayfly-identity-'));
@@ -45,10 +46,15 @@ const keySet = (members: object = {}) =>
 const writeBundle = (keys: readonly object[]): Promise<void> => writeFile(bundleFile, JSON.stringify({ keys }));
 const now = (): number => toEpochSeconds(clock.now());
 
+/** Asks with a bearer token and nothing else. */
+interface TokenAuthenticator {
+  authenticate(token: string): Promise<Caller>;
+}
+
 /** An authenticator without memory of tokens or keys; with other settings for the issuer or the operators. */
-function fresh({ issuer = {}, operators = {}, trustDomains = ['example.org', 'other.org', 'nowhere.org'] }: { issuer?: object; operators?: object; trustDomains?: readonly string[] } = {}): Authenticator {
+function fresh({ issuer = {}, operators = {}, trustDomains = ['example.org', 'other.org', 'nowhere.org'] }: { issuer?: object; operators?: object; trustDomains?: readonly string[] } = {}): TokenAuthenticator {
   const { identity, operators: operatorsSchema } = configSchema.shape;
-  return createAuthenticator({
+  const created = createAuthenticator({
     identity: identity.parse({
       audience: AUDIENCE,
       issuers: [{ issuer: workloads.issuer, algorithms: ['ES256'], ...issuer }],
@@ -59,6 +65,7 @@ function fresh({ issuer = {}, operators = {}, trustDomains = ['example.org', 'ot
     clock,
     log: { warn: () => undefined },
   });
+  return { authenticate: (token) => created.authenticate(bearer(token)) };
 }
 
 interface Change {

@@ -1,0 +1,40 @@
+import { TLSSocket, type DetailedPeerCertificate } from 'node:tls';
+import type { Request } from 'express';
+import { Problem } from '../core/problem.ts';
+import type { Presented } from '../identity/presented.ts';
+
+const AUTHORIZATION = /^(Bearer|DPoP) +([\w~+/.=-]+)$/i;
+
+/** What a request shows of who sends it. Throws `invalid_token` for an `Authorization` header of another form. */
+export function presentedBy(request: Request): Presented {
+  return {
+    authorization: authorizationOf(request),
+    dpopProofs: request.headersDistinct['dpop'] ?? [],
+    method: request.method,
+    path: request.originalUrl,
+    certificates: request.socket instanceof TLSSocket ? certificatesOf(request.socket) : null,
+  };
+}
+
+function authorizationOf(request: Request): Presented['authorization'] {
+  const header = request.get('authorization');
+  if (header === undefined) return null;
+  const [, scheme, token] = AUTHORIZATION.exec(header) ?? [];
+  // What is there and not understood must not be passed over in favour of another proof.
+  if (scheme === undefined || token === undefined) throw new Problem('invalid_token', 'send a token as `Authorization: Bearer <token>`');
+  return { scheme: scheme.toLowerCase() === 'dpop' ? 'dpop' : 'bearer', token };
+}
+
+function certificatesOf(socket: TLSSocket): readonly Uint8Array[] | null {
+  const chain: Uint8Array[] = [];
+  // Without a certificate Node answers an empty object, which its types do not know.
+  let next: Partial<DetailedPeerCertificate> | undefined = socket.getPeerCertificate(true);
+  const seen = new Set<unknown>();
+  // A certificate that issued itself is its own issuer, without end.
+  while (next?.raw !== undefined && !seen.has(next)) {
+    seen.add(next);
+    chain.push(next.raw);
+    next = next.issuerCertificate;
+  }
+  return chain.length === 0 ? null : chain;
+}
