@@ -56,6 +56,7 @@ export function routeDeps({ config, ledger, policy, providers, jwtProviders, met
   const reconciliation = { ledger, clock };
   return {
     tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
+    approvals: { authenticator, ledger, decide: { ledger, clock, claimWindowSeconds: config.limits.claim_window_seconds } },
     audit: { authenticator, file: config.audit.sink === 'file' ? config.audit.file : null, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
     leases: {
       ...{ authenticator, ledger, clock, nudge, deploymentId: config.deployment_id },

@@ -5,6 +5,9 @@ import type { WorkloadId } from '../identity/caller.ts';
 export type AuditEventType =
   | 'task.declared'
   | 'task.denied'
+  | 'task.approved'
+  | 'task.approval_denied'
+  | 'task.approval_refused'
   | 'task.claimed'
   | 'task.claim_refused'
   | 'task.activated'

@@ -8,9 +8,9 @@ import type { SealerNotice } from './hash-chain.ts';
 const FACTS = [
   'purpose', 'state', 'outcome', 'actions', 'data_classes', 'evidence', 'expires_at', 'reason', 'revocation', 'selector', 'tasks',
   'lease', 'credential', 'credentials', 'provider', 'kind', 'revocability', 'decision', 'due_at', 'target_expires_at',
-  'lock', 'until', 'exposure_ms', 'attempts', 'failure', 'next_try_at', 'lapses_at', 'role', 'version', 'policy_version',
+  'approvals', 'approvals_needed', 'envelope_digest', 'lock', 'until', 'exposure_ms', 'attempts', 'failure', 'next_try_at', 'lapses_at', 'role', 'version', 'policy_version',
 ] as const;
-const DECISION = ['id', 'result', 'policies', 'policy_version'] as const;
+const DECISION = ['id', 'result', 'approvals_needed', 'policies', 'policy_version'] as const;
 
 type Facts = Readonly<Record<string, unknown>>;
 

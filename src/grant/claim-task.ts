@@ -5,6 +5,7 @@ import { addSeconds } from '../core/time.ts';
 import type { Workload, WorkloadId } from '../identity/caller.ts';
 import type { HeldSlot } from '../ledger/idempotency.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { approvedBasis, isAsApproved } from '../task/approval.ts';
 import type { RequestedCredential, Task } from '../task/task.ts';
 import type { CredentialCatalog } from './credential-catalog.ts';
 import type { WantedCredential } from './decide-credentials.ts';
@@ -28,6 +29,8 @@ export async function claimTask(task: Task, ticket: string | undefined, caller: 
   if (task.waitsUntilMs !== null && nowMs >= task.waitsUntilMs) throw await refused(task, caller, new Problem('not_claimable', 'its claim window has passed'), deps.ledger);
   if (!showsTicket(task, ticket)) throw await refused(task, caller, new Problem('claim_refused', 'the claim_ticket is missing or not the one of this task'), deps.ledger);
 
+  if (!isAsApproved(task)) throw await refused(task, caller, new Problem('claim_refused', 'the task is not what was approved'), deps.ledger);
+
   const agent = { issuer: caller.issuer, subject: caller.subject };
   const wanted = task.credentials.map((credential) => stillConfigured(credential, deps.catalog));
   const decisionId = newDecisionId();
@@ -36,10 +39,10 @@ export async function claimTask(task: Task, ticket: string | undefined, caller: 
   const intents = mintable.map(({ intent }) => intent);
 
   return withReservedRoom(agent, intents, deps, async (counters) => {
-    const decisionBasis = { ...task, agent, ...counters, senderBound: caller.senderBound, nowMs };
+    const decisionBasis = { ...task, ...approvedBasis(task), agent, ...counters, senderBound: caller.senderBound, nowMs };
     const decision = await decideOrDeny({ decisionId, taskId: task.id, by: agent, denial: 'credential.denied', basis: decisionBasis, wanted }, deps);
     const claim = { expiresAtMs: addSeconds(nowMs, task.ttlSeconds), instance: caller.instance, decision: decision.summary };
-    const claimed = await deps.ledger.claimTask(task, claim, intents, agent, decisionFacts(decision), slot);
+    const claimed = await deps.ledger.claimTask(task, claim, intents, agent, { ...approvedBasis(task), ...decisionFacts(decision) }, slot);
     if (claimed === null) throw await refused(task, caller, taken(), deps.ledger);
     await deps.ledger.releaseWaiting(task.declarer, 'pending_claim', task.id).catch(() => undefined);
     const granted = await mintLeases(task.id, mintable, { by: agent, endsTask: true }, deps);

@@ -115,6 +115,7 @@ export function decideCredentials(
       id,
       result,
       policies: [...new Set(telling.flatMap((decision) => decision.policies))].sort(),
+      approvalsNeeded: result === 'approval_required' ? Math.max(...telling.map(({ approvalsNeeded }) => approvalsNeeded)) : 0,
       policyVersion: engine.version,
       inputDigest: digestOf(parts.map(({ credential, action, decision }) => [credential, action, decision.inputDigest])),
     },

@@ -33,18 +33,23 @@ export async function deny({ type, taskId, by, basis, decision, vocabulary }: De
       ...decisionFacts(decision),
     },
   });
-  const { id, result, policies, policyVersion } = decision.summary;
-  throw new Problem('policy_denied', decision.reasons[0] ?? 'policy does not permit this', {
+  const { id, result, policies, policyVersion, approvalsNeeded } = decision.summary;
+  throw new Problem('policy_denied', decision.reasons[0] ?? (result === 'approval_required' ? outsideWhatWasApproved(approvalsNeeded) : 'policy does not permit this'), {
     errors: unknownWords(basis, vocabulary),
-    members: { decision: { id, result, policies, policy_version: policyVersion, reasons: decision.reasons } },
+    members: { decision: { id, result, policies, policy_version: policyVersion, approvals_needed: approvalsNeeded, reasons: decision.reasons } },
   });
 }
+
+/** An approval is for the task as it was declared: nobody is asked in the middle of one. */
+const outsideWhatWasApproved = (needed: number): string =>
+  `policy permits this only with ${needed === 1 ? 'an approval' : `${needed} approvals`}, and none covers it: an approval is for a task exactly as it was declared, so declare a new task for this`;
 
 /** What the audit log keeps of a decision: the joint answer and each credential's own. */
 export const decisionFacts = ({ summary, reasons, parts }: JointDecision): Record<string, unknown> => ({
   decision: {
     id: summary.id,
     result: summary.result,
+    approvals_needed: summary.approvalsNeeded,
     policies: summary.policies,
     policy_version: summary.policyVersion,
     input_digest: summary.inputDigest,

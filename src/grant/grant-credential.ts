@@ -4,6 +4,7 @@ import { Problem } from '../core/problem.ts';
 import type { Workload } from '../identity/caller.ts';
 import type { HeldSlot } from '../ledger/idempotency.ts';
 import { isFinal, type Lease, type ToolCall } from '../ledger/lease.ts';
+import { approvedBasisFor } from '../task/approval.ts';
 import { invalidRequest, type CredentialRequest } from '../task/declaration.ts';
 import type { Task } from '../task/task.ts';
 import { checkCredential } from './check-request.ts';
@@ -68,7 +69,8 @@ function grant(task: Task, wanted: WantedCredential, { caller, toolCall, replace
   const mintable = intendLease(wanted, { taskId: task.id, agent, purpose, actions, toolCall, decisionId, nowMs }, deps);
 
   return withReservedRoom(agent, [mintable.intent], deps, async (counters) => {
-    const basis = { ...task, ...counters, tool: toolCall?.tool ?? null, senderBound: caller.senderBound, nowMs };
+    const seen = approvedBasisFor(task, { name: wanted.entry.name, ttlSeconds: wanted.ttlSeconds, params: wanted.params });
+    const basis = { ...task, ...seen, ...counters, tool: toolCall?.tool ?? null, senderBound: caller.senderBound, nowMs };
     await decideOrDeny({ decisionId, taskId: task.id, by: agent, denial: 'credential.denied', basis, wanted: [wanted] }, deps);
     if (replaces !== undefined) {
       // A refusal must not cost the agent what it has.

@@ -5,6 +5,7 @@ import { methodNotAllowed } from './method-not-allowed.ts';
 import { notFound, problemResponse, type ErrorLog } from './problem-response.ts';
 import { readBody } from './read-json.ts';
 import { requestId } from './request-id.ts';
+import { approvalRoutes, type ApprovalRoutesDeps } from './routes/approvals.ts';
 import { auditRoutes, type AuditRoutesDeps } from './routes/audit.ts';
 import { eventRoutes, type EventRoutesDeps } from './routes/events.ts';
 import { healthRoutes, type HealthRoutesDeps } from './routes/health.ts';
@@ -23,6 +24,7 @@ import { whoamiRoutes } from './routes/whoami.ts';
 export interface AppDeps {
   readonly health: HealthRoutesDeps;
   readonly tasks: TaskRoutesDeps;
+  readonly approvals: ApprovalRoutesDeps;
   readonly audit: AuditRoutesDeps;
   readonly leases: LeaseRoutesDeps;
   readonly policy: PolicyRoutesDeps;
@@ -49,6 +51,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(referenceRoutes(deps.version));
   app.use(refuseWhenStopping(deps.health.stopping), readBody);
   app.use(taskRoutes(deps.tasks));
+  app.use(approvalRoutes(deps.approvals));
   app.use(leaseRoutes(deps.leases));
   app.use(auditRoutes(deps.audit));
   app.use(revocationRoutes(deps.revocations));

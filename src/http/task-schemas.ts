@@ -16,6 +16,7 @@ const decision = z
   .strictObject({
     id: decisionIdSchema,
     result: z.enum(['permit', 'deny', 'approval_required']),
+    approvals_needed: z.int().min(0).describe('how many humans have to approve; 0 unless the result is `approval_required`'),
     policies: z.array(z.string()).describe('ids of the policies that decided'),
     policy_version: z.string(),
     input_digest: z.string(),
@@ -42,6 +43,8 @@ export const taskSchema = z
     data_classes: z.array(z.string()),
     context: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
     evidence: z.enum(['self_declared', 'orchestrator_signed', 'user_consented', 'approved']).describe('whose word the declaration rests on'),
+    approvals: z.int().min(0).describe('how many humans approved it so far'),
+    approvals_needed: z.int().min(0).describe('how many humans have to approve it; 0 where none was asked'),
     parent: taskIdSchema.nullable(),
     root: taskIdSchema,
     created_at: instant,

@@ -2,6 +2,7 @@ import { rfc3339OrNull, toRfc3339 } from '../core/time.ts';
 import type { ExtendedTask } from '../grant/extend-task.ts';
 import type { Granted } from '../grant/mint-leases.ts';
 import type { Lease } from '../ledger/lease.ts';
+import { approvedBasis } from '../task/approval.ts';
 import type { Task } from '../task/task.ts';
 import type { Answer } from './answer-schemas.ts';
 import type { credentialSchema, extensionSchema, handoverSchema, taskSchema } from './task-schemas.ts';
@@ -20,7 +21,9 @@ export const taskView = (task: Task): Answer<typeof taskSchema> => ({
   actions: task.actions,
   data_classes: task.dataClasses,
   context: task.context,
-  evidence: task.evidence,
+  evidence: approvedBasis(task).evidence,
+  approvals: task.approval?.given.length ?? 0,
+  approvals_needed: task.approval?.needed ?? 0,
   parent: task.parent,
   root: task.root,
   created_at: toRfc3339(task.createdAtMs),
@@ -33,6 +36,7 @@ export const taskView = (task: Task): Answer<typeof taskSchema> => ({
   decision: {
     id: task.decision.id,
     result: task.decision.result,
+    approvals_needed: task.decision.approvalsNeeded,
     policies: task.decision.policies,
     policy_version: task.decision.policyVersion,
     input_digest: task.decision.inputDigest,

@@ -4,12 +4,13 @@ import { isLeaseId, isTaskId, SHARDS, type LeaseId, type RevocationId, type Shar
 import type { EpochMs } from '../core/time.ts';
 import type { Task } from '../task/task.ts';
 import { isFinal, type Lease } from './lease.ts';
-import type { DueItems, LeaseFilter, LedgerSnapshot, LiveIds, LiveIndex, Page, TaskFilter } from './ledger.ts';
+import type { ApprovalFilter, DueItems, LeaseFilter, LedgerSnapshot, LiveIds, LiveIndex, Page, TaskFilter } from './ledger.ts';
 import { lockSetId, type LockSet } from './lock.ts';
 import type { RevocationRecord } from './revocation-records.ts';
 import { TamperedRecord, type RecordKind, type RecordSeal } from './record-seal.ts';
 import {
   agentTasksKey,
+  approvalsKey,
   disclosedKey,
   dueKey,
   keptOutKey,
@@ -23,6 +24,7 @@ import {
   taskKey,
   taskLeasesKey,
   taskLiveKey,
+  waitingApprovalsKey,
   wakeKey,
 } from './redis-keys.ts';
 
@@ -151,6 +153,17 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
         matches: (task) =>
           (filter.state === undefined || task.state === filter.state) &&
           (filter.purpose === undefined || task.purpose === filter.purpose),
+      }),
+
+    listApprovals: ({ waiting, matches, cursor, limit }: ApprovalFilter): Promise<Page<Task>> =>
+      page<TaskId, Task>({
+        keysOf: (shard) => [waiting ? waitingApprovalsKey(shard) : approvalsKey(shard)],
+        newestFirst: !waiting,
+        cursor,
+        limit,
+        isId: isTaskId,
+        get: getTask,
+        matches,
       }),
 
     /**

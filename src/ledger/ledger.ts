@@ -2,7 +2,7 @@ import type { LeaseId, LockId, RevocationId, Shard, TaskId } from '../core/ids.t
 import type { EpochMs } from '../core/time.ts';
 import type { AuditEventType } from '../audit/audit-event.ts';
 import type { WorkloadId } from '../identity/caller.ts';
-import type { DecisionSummary, EndReason, Task, TaskEnvelope, TaskState, WaitingState } from '../task/task.ts';
+import type { Approval, DecisionSummary, EndReason, Task, TaskEnvelope, TaskState, WaitingState } from '../task/task.ts';
 import type { Hold } from './epoch.ts';
 import type { HeldSlot, IdempotencySlot, IdempotencyState } from './idempotency.ts';
 import type { Lease, LeaseIntent, LeaseState, RevocationReason } from './lease.ts';
@@ -41,6 +41,13 @@ export interface TaskFilter {
   readonly agent: WorkloadId;
   readonly state?: TaskState;
   readonly purpose?: string;
+  readonly cursor?: string;
+  readonly limit: number;
+}
+
+export interface ApprovalFilter {
+  readonly waiting: boolean;
+  readonly matches: (task: Task) => boolean;
   readonly cursor?: string;
   readonly limit: number;
 }
@@ -124,6 +131,13 @@ export interface Ledger extends RevocationRecords, ReconciliationRecords, Single
     facts: Readonly<Record<string, unknown>>,
     slot?: HeldSlot,
   ): Promise<Task>;
+  /**
+   * Writes one human's approval into a task that waits for it; the last that is needed makes it wait for its claim. Null when the
+   * task changed meanwhile.
+   */
+  approveTask(task: Task, approval: Approval, claimUntilMs: EpochMs): Promise<Task | null>;
+  /** Ends a task that waits for approval, because a human said no. Null when it changed meanwhile. */
+  denyTask(task: Task, denial: Approval): Promise<Task | null>;
   /** Writes a waiting task as `minting` with its intents. Null when it changed meanwhile: somebody else claimed it, or it ended. */
   claimTask(
     task: Task,
@@ -195,6 +209,8 @@ export interface Ledger extends RevocationRecords, ReconciliationRecords, Single
   getLeases(ids: readonly LeaseId[]): Promise<readonly (Lease | null)[]>;
   leasesOfTask(id: TaskId): Promise<readonly Lease[]>;
   listTasks(filter: TaskFilter): Promise<Page<Task>>;
+  /** Tasks that humans were asked about: those that still wait, oldest first, or all, newest first. */
+  listApprovals(filter: ApprovalFilter): Promise<Page<Task>>;
   listLeases(filter: LeaseFilter): Promise<Page<Lease>>;
   /** Tasks that have not ended and leases that are not final, of one shard: those of a task, of an agent, of a credential, or all. */
   liveIn(shard: Shard, index?: LiveIndex): Promise<LiveIds>;

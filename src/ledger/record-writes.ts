@@ -1,6 +1,7 @@
 import { shardOf } from '../core/ids.ts';
 import {
   agentTasksKey,
+  approvalsKey,
   disclosedKey,
   dueKey,
   keptOutKey,
@@ -13,6 +14,7 @@ import {
   taskLeasesKey,
   taskLiveKey,
   tasksKey,
+  waitingApprovalsKey,
   wakeKey,
 } from './redis-keys.ts';
 import { deadlineOf, wakeAt } from './lease-transitions.ts';
@@ -76,6 +78,10 @@ export function taskWrites(task: Task, isNew: boolean, nowMs: EpochMs, settings:
     if (!sameWorkload(task.declarer, task.agent)) {
       writes.push(['ZADD', agentTasksKey(shard, task.declarer), task.createdAtMs, task.id]);
     }
+  }
+  if (task.approval !== null) {
+    if (isNew) writes.push(['ZADD', approvalsKey(shard), task.createdAtMs, task.id], ['ZADD', waitingApprovalsKey(shard), task.createdAtMs, task.id]);
+    if (task.state !== 'pending_approval') writes.push(['ZREM', waitingApprovalsKey(shard), task.id]);
   }
   if (task.state === 'ended') {
     writes.push(['ZREM', wakeKey(shard), task.id], ['SREM', liveTasksOfSubjectKey(shard, task.agent.subject), task.id]);

@@ -36,6 +36,10 @@ export const keptOutKey = (shard: Shard): string => inShard(shard, 'kept-out');
 export const tasksKey = (shard: Shard): string => inShard(shard, 'tasks');
 /** Sorted set of retained tasks of one agent by creation. */
 export const agentTasksKey = (shard: Shard, agent: WorkloadId): string => inShard(shard, `tasks:agent:${workloadDigest(agent)}`);
+/** Sorted set of tasks that wait for a human, by creation. */
+export const waitingApprovalsKey = (shard: Shard): string => inShard(shard, 'approvals:waiting');
+/** Sorted set of retained tasks that waited for a human or still do, by creation. */
+export const approvalsKey = (shard: Shard): string => inShard(shard, 'approvals');
 /** Sorted set of retained leases by creation. */
 export const leasesKey = (shard: Shard): string => inShard(shard, 'leases');
 /** Set of live leases under a subject, whichever issuer vouched for it: operators revoke by the name they see. */

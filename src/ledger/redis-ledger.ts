@@ -1,5 +1,6 @@
 import { SHARDS, shardOf, type LeaseId } from '../core/ids.ts';
 import { defineScript } from '../core/redis-script.ts';
+import { createApproving } from './approving.ts';
 import { createDueRoom } from './due-room.ts';
 import { createEnding } from './ending.ts';
 import { createGranting } from './granting.ts';
@@ -8,7 +9,7 @@ import type { Ledger } from './ledger.ts';
 import { createLedgerSteps, type RedisLedgerDeps } from './ledger-steps.ts';
 import { createLocks } from './locks.ts';
 import { unavailableOnFailure } from './lost-redis.ts';
-import { disclosedKey, keptOutKey, leasesKey, tasksKey, wakeKey } from './redis-keys.ts';
+import { approvalsKey, disclosedKey, keptOutKey, leasesKey, tasksKey, wakeKey } from './redis-keys.ts';
 import { createReconciliationRecords } from './reconciliation-records.ts';
 import { createRevocationRecords } from './revocation-records.ts';
 import { createRoom } from './room.ts';
@@ -30,6 +31,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
     ...dueRoom,
     ...ending,
     ...createGranting(steps, (id) => ending.finishTask(id)),
+    ...createApproving(steps, room),
     ...createIdempotency(steps),
     ...createSingleUse(steps),
     ...locks,
@@ -57,7 +59,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
       const oldest = nowMs - deps.retentionSeconds * 1000;
       await unavailableOnFailure(() => Promise.all(SHARDS.map((shard) => redis.zremrangebyscore(keptOutKey(shard), '-inf', nowMs))));
       await unavailableOnFailure(() =>
-        Promise.all(SHARDS.flatMap((shard) => [tasksKey(shard), leasesKey(shard), disclosedKey(shard)].map((key) => redis.zremrangebyscore(key, '-inf', oldest)))),
+        Promise.all(SHARDS.flatMap((shard) => [tasksKey(shard), approvalsKey(shard), leasesKey(shard), disclosedKey(shard)].map((key) => redis.zremrangebyscore(key, '-inf', oldest)))),
       );
     },
 

@@ -4,6 +4,7 @@ import { newDecisionId } from '../core/ids.ts';
 import { requestFor, type CedarRequest } from './cedar-request.ts';
 import { POLICY_ACTIONS, type CompiledPolicies } from './compile-policies.ts';
 import type { Decision, PolicyAction, PolicyEngine, PolicyQuestion } from './decision.ts';
+import { evidenceWith } from '../task/approval.ts';
 import { PolicyError } from './policy-error.ts';
 
 type Answer =
@@ -23,7 +24,8 @@ const slots: { newest: Slot; readonly owners: Record<Slot, object | null> } = { 
 
 /**
  * Decides with Cedar, in this process. Permits only if Cedar says allow, names a policy for it, and reports no error at
- * all; everything else is a deny. Approval is found by asking twice: denied as is, permitted if a human had approved.
+ * all; everything else is a deny. Approval is found by asking again: denied as is, permitted if one human had approved, or
+ * two, up to `MOST_APPROVALS`.
  * The two newest engines of a thread can be asked; an older one denies with a fault. Throws `PolicyError` when the set
  * does not load; the engine in use is then untouched.
  */
@@ -44,27 +46,42 @@ export function createDraftEngine(compiled: CompiledPolicies): PolicyEngine {
   );
 }
 
+/** No policy asks more humans than this: a denial is asked once more for each, and a task that waits for more would wait in vain. */
+export const MOST_APPROVALS = 5;
+
 type AskCedar = (request: CedarRequest, action: PolicyAction) => Answer;
 
 function engineOf(compiled: CompiledPolicies, ask: AskCedar): PolicyEngine {
-  const consider = (question: PolicyQuestion): Pick<Decision, 'result' | 'policies' | 'inputDigest' | 'fault'> => {
+  // Where no policy speaks of approvals, none can change the answer.
+  const approvable = new Set([...compiled.byAction].filter(([, policies]) => Object.values(policies).some((text) => /approv/.test(text))).map(([action]) => action));
+
+  /** What more humans would change: how many it takes, or the fault that stands in the way. */
+  const withApprovals = (request: CedarRequest, { action, approvals, evidence }: PolicyQuestion): Partial<Considered> => {
+    if (!approvable.has(action)) return {};
+    for (let needed = approvals + 1; needed <= MOST_APPROVALS; needed += 1) {
+      // Just what is asked when they have approved.
+      const approved = ask({ ...request, context: { ...request.context, approvals: needed, evidence: evidenceWith(needed, evidence) } }, action);
+      if (approved.kind === 'permit') return { result: 'approval_required', policies: approved.policies, approvalsNeeded: needed };
+      if (approved.kind === 'fault') return { fault: approved.fault };
+    }
+    return {};
+  };
+
+  const consider = (question: PolicyQuestion): Considered => {
     let request: CedarRequest;
     let inputDigest = NO_INPUT;
     try {
       request = requestFor(question);
       inputDigest = digestOf(request);
     } catch (error) {
-      return { result: 'deny', policies: [], inputDigest, fault: messageOf(error) };
+      return { ...DENIED, inputDigest, fault: messageOf(error) };
     }
     // Words outside the closed lists are in no policy. Cedar would call them a failure, which ours is not.
-    if (!isKnown(question, compiled)) return { result: 'deny', policies: [], inputDigest, fault: null };
+    if (!isKnown(question, compiled)) return { ...DENIED, inputDigest };
     const answer = ask(request, question.action);
-    if (answer.kind === 'fault') return { result: 'deny', policies: [], inputDigest, fault: answer.fault };
-    if (answer.kind === 'permit') return { result: 'permit', policies: answer.policies, inputDigest, fault: null };
-    if (question.approvals > 0) return { result: 'deny', policies: answer.policies, inputDigest, fault: null };
-    const approved = ask({ ...request, context: { ...request.context, approvals: 1 } }, question.action);
-    if (approved.kind === 'permit') return { result: 'approval_required', policies: approved.policies, inputDigest, fault: null };
-    return { result: 'deny', policies: answer.policies, inputDigest, fault: approved.kind === 'fault' ? approved.fault : null };
+    if (answer.kind === 'fault') return { ...DENIED, inputDigest, fault: answer.fault };
+    if (answer.kind === 'permit') return { ...DENIED, result: 'permit', policies: answer.policies, inputDigest };
+    return { ...DENIED, policies: answer.policies, inputDigest, ...withApprovals(request, question) };
   };
 
   return {
@@ -82,6 +99,9 @@ function engineOf(compiled: CompiledPolicies, ask: AskCedar): PolicyEngine {
     },
   };
 }
+
+type Considered = Pick<Decision, 'result' | 'policies' | 'approvalsNeeded' | 'inputDigest' | 'fault'>;
+const DENIED = { result: 'deny', policies: [], approvalsNeeded: 0, fault: null } as const;
 
 /** The input digest where nothing could be put to Cedar. */
 const NO_INPUT = digestOf(null);

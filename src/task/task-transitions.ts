@@ -1,7 +1,10 @@
 import { addSeconds, type EpochMs } from '../core/time.ts';
-import type { DecisionSummary, EndReason, Task, TaskEnvelope, TaskState, WaitingState } from './task.ts';
+import { envelopeDigest } from './approval.ts';
+import type { Approval, DecisionSummary, EndReason, Task, TaskEnvelope, TaskState, WaitingState } from './task.ts';
 
 export type TaskChange =
+  /** The last yes that is needed opens the claim window; until then the task goes on waiting. */
+  | { readonly type: 'approved'; readonly approval: Approval; readonly claimUntilMs: EpochMs }
   | { readonly type: 'claimed'; readonly atMs: EpochMs; readonly expiresAtMs: EpochMs; readonly instance: string | null; readonly decision: DecisionSummary }
   | { readonly type: 'extended'; readonly expiresAtMs: EpochMs }
   | { readonly type: 'activated'; readonly atMs: EpochMs }
@@ -12,6 +15,7 @@ export type TaskChange =
   | { readonly type: 'ended'; readonly atMs: EpochMs };
 
 const ALLOWED_FROM: Readonly<Record<TaskChange['type'], readonly TaskState[]>> = {
+  approved: ['pending_approval'],
   claimed: ['pending_claim'],
   extended: ['active'],
   activated: ['minting'],
@@ -27,7 +31,8 @@ export const taskAllows = (state: TaskState, change: TaskChange['type']): boolea
 /** A task as it is first written. */
 export function declaredTask(envelope: TaskEnvelope, state: 'minting' | WaitingState): Task {
   const startedAtMs = state === 'minting' ? envelope.createdAtMs : null;
-  return { ...envelope, state, generation: 1, startedAtMs, heartbeatDueAtMs: null, endReason: null, endedAtMs: null };
+  const approval = state === 'pending_approval' ? { needed: envelope.decision.approvalsNeeded, digest: envelopeDigest(envelope), given: [] } : null;
+  return { ...envelope, state, generation: 1, startedAtMs, approval, heartbeatDueAtMs: null, endReason: null, endedAtMs: null };
 }
 
 /** The task after a change; one generation up. Throws `RangeError` where the state does not allow it. */
@@ -35,6 +40,12 @@ export function taskTransition(task: Task, change: TaskChange): Task {
   if (!taskAllows(task.state, change.type)) throw new RangeError(`a task that is ${task.state} cannot be ${change.type}`);
   const next = { ...task, generation: task.generation + 1 };
   switch (change.type) {
+    case 'approved': {
+      if (task.approval === null) throw new RangeError('no human was asked about this task');
+      const approval = { ...task.approval, given: [...task.approval.given, change.approval] };
+      if (approval.given.length < approval.needed) return { ...next, approval };
+      return { ...next, approval, state: 'pending_claim', waitsUntilMs: change.claimUntilMs, expiresAtMs: addSeconds(change.claimUntilMs, task.ttlSeconds) };
+    }
     case 'claimed':
       return {
         ...next,

@@ -28,6 +28,8 @@ export interface DecisionSummary {
   readonly id: DecisionId;
   readonly result: 'permit' | 'deny' | 'approval_required';
   readonly policies: readonly string[];
+  /** How many humans would have to approve; 0 unless the result is `approval_required`. */
+  readonly approvalsNeeded: number;
   readonly policyVersion: string;
   readonly inputDigest: string;
 }
@@ -79,6 +81,24 @@ export interface TaskEnvelope {
   readonly decision: DecisionSummary;
 }
 
+/** One human's yes to exactly one envelope. */
+export interface Approval {
+  readonly by: WorkloadId;
+  readonly atMs: EpochMs;
+  readonly note: string | null;
+  /** Of the envelope that the human said yes to. */
+  readonly digest: string;
+}
+
+/** What a task that needs humans waits for, and who said yes so far; under the seal of the task. */
+export interface TaskApproval {
+  readonly needed: number;
+  /** Of the envelope as it was declared. */
+  readonly digest: string;
+  /** Each human once, in the order they approved. */
+  readonly given: readonly Approval[];
+}
+
 /** A declared unit of work; it owns its leases. */
 export interface Task extends TaskEnvelope {
   readonly state: TaskState;
@@ -88,6 +108,8 @@ export interface Task extends TaskEnvelope {
   readonly startedAtMs: EpochMs | null;
   /** When the next heartbeat is due at the latest; null without heartbeats. */
   readonly heartbeatDueAtMs: EpochMs | null;
+  /** Null for a task that no human was asked about. */
+  readonly approval: TaskApproval | null;
   readonly endReason: EndReason | null;
   readonly endedAtMs: EpochMs | null;
 }

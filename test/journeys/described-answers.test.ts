@@ -94,6 +94,19 @@ describe('real answers are as described', () => {
     await call('POST', `${path}/complete`, token);
   });
 
+  it('for a task that waits for a human', async () => {
+    const operator = await broker.operatorToken();
+    const declaration = { purpose: 'data-export', actions: ['export'], credentials: [{ name: 'orders-db' }] };
+    const declared = await broker.call('POST', '/v1/tasks', await broker.agentToken(), declaration);
+    const path = `/v1/tasks/${(declared.body['task'] as { id: string }).id}/approval`;
+    expect((await call('GET', '/v1/approvals', operator)).body['items']).toHaveLength(1);
+    expect((await call('GET', path, operator)).status).toBe(200);
+    expect((await call('POST', path, operator, { decision: 'maybe' })).status).toBe(422);
+    expect((await call('POST', path, operator, { decision: 'deny', note: 'a test' })).status).toBe(200);
+    expect((await call('POST', path, operator, { decision: 'approve' })).status).toBe(409);
+    expect((await call('GET', '/v1/approvals?state=denied&limit=1', operator)).status).toBe(200);
+  });
+
   it('for a lock from its placing to its lifting, and for whom it refuses', async () => {
     const operator = await broker.operatorToken('operator');
     const until = new Date(Date.now() + 60_000).toISOString();

@@ -187,10 +187,24 @@ describe('approval', () => {
     expect(engine.decide(QUESTION)).toMatchObject({ result: 'approval_required', policies: ['all'], reasons: [] });
   });
 
-  it('is not asked for where one human would not be enough, nor of a task that has one', () => {
-    const engine = engineFor('@id("two") permit (principal, action, resource) when { context.approvals >= 2 };');
-    expect(engine.decide(QUESTION)).toMatchObject({ result: 'deny', fault: null });
-    expect(engine.decide({ ...QUESTION, approvals: 1 })).toMatchObject({ result: 'deny', fault: null });
+  it.each([2, 3, 5])('is asked of as many as it takes: %i', (needed) => {
+    const engine = engineFor(`@id("many") permit (principal, action, resource) when { context.approvals >= ${needed} };`);
+    expect(engine.decide(QUESTION)).toMatchObject({ result: 'approval_required', approvalsNeeded: needed, policies: ['many'], fault: null });
+    expect(engine.decide({ ...QUESTION, approvals: needed - 1 })).toMatchObject({ result: 'approval_required', approvalsNeeded: needed });
+    expect(engine.decide({ ...QUESTION, approvals: needed })).toMatchObject({ result: 'permit', approvalsNeeded: 0 });
+  });
+
+  it('is not asked for where more would be needed than ever are asked', () => {
+    const engine = engineFor('@id("six") permit (principal, action, resource) when { context.approvals >= 6 };');
+    expect(engine.decide(QUESTION)).toMatchObject({ result: 'deny', approvalsNeeded: 0, fault: null });
+  });
+
+  it('is asked about with the evidence that it would be', () => {
+    const engine = engineFor('@id("word") permit (principal, action, resource) when { context.evidence == "approved" };');
+    expect(engine.decide(QUESTION)).toMatchObject({ result: 'approval_required', approvalsNeeded: 1 });
+    expect(engine.decide({ ...QUESTION, evidence: 'orchestrator_signed' })).toMatchObject({ result: 'deny' });
+    const own = engineFor('@id("own") permit (principal, action, resource) when { context.evidence == "self_declared" && context.approvals >= 1 };');
+    expect(own.decide(QUESTION)).toMatchObject({ result: 'deny' });
   });
 
   it('is not asked for where policy fails with it, and the fault is told', () => {

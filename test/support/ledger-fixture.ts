@@ -69,7 +69,7 @@ export function draftTask(
       claimTicketSha256: null,
       expiresAtMs,
       heartbeatSeconds: options.heartbeatSeconds ?? null,
-      decision: { id: decisionId, result: 'permit', policies: ['p'], policyVersion: 'sha256:0', inputDigest: 'sha256:0' },
+      decision: { id: decisionId, result: 'permit', policies: ['p'], approvalsNeeded: 0, policyVersion: 'sha256:0', inputDigest: 'sha256:0' },
     },
     intents: (options.credentials ?? ['orders-db']).map((credential) => draftIntent(id, agent, credential, clock, options.ttlSeconds ?? 300)),
   };

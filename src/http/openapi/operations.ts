@@ -1,3 +1,4 @@
+import { APPROVAL_OPERATIONS } from './approval-operations.ts';
 import { AUDIT_OPERATIONS } from './audit-operations.ts';
 import { HEALTH_OPERATIONS } from './health-operations.ts';
 import { HOLD_OPERATIONS } from './hold-operations.ts';
@@ -13,6 +14,7 @@ import { WATCH_OPERATIONS } from './watch-operations.ts';
 /** The whole interface. A new route is described in the file of its area; a test compares this with what express routes. */
 export const OPERATION_AREAS: readonly OperationArea[] = [
   TASK_OPERATIONS,
+  APPROVAL_OPERATIONS,
   LEASE_OPERATIONS,
   REVOCATION_OPERATIONS,
   LOCK_OPERATIONS,

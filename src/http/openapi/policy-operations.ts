@@ -3,14 +3,15 @@ import { evaluation } from '../../grant/evaluate-policy.ts';
 import type { OperationArea } from './operation.ts';
 
 const result = z.enum(['permit', 'deny', 'approval_required']);
+const approvalsNeeded = z.int().min(0).describe('how many humans would have to approve, where the result is `approval_required`');
 const words = z.array(z.string());
 
 const evaluationAnswer = z
   .strictObject({
-    decision: z.strictObject({ result, policies: words, policy_version: z.string(), input_digest: z.string(), reasons: words }),
+    decision: z.strictObject({ result, approvals_needed: approvalsNeeded, policies: words, policy_version: z.string(), input_digest: z.string(), reasons: words }),
     draft: z.boolean().describe('whether a draft set was asked'),
     credentials: z.array(
-      z.strictObject({ name: z.string(), action: z.string(), result, policies: words, reasons: words, fault: z.string().nullable().describe('why policy could not be asked properly') }),
+      z.strictObject({ name: z.string(), action: z.string(), result, approvals_needed: approvalsNeeded, policies: words, reasons: words, fault: z.string().nullable().describe('why policy could not be asked properly') }),
     ),
   })
   .meta({ id: 'PolicyEvaluation', description: 'what policy would answer; nothing was minted or recorded' });

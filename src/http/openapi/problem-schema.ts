@@ -7,6 +7,7 @@ const decision = z.strictObject({
   result: z.enum(['deny', 'approval_required']),
   policies: z.array(z.string()),
   policy_version: z.string(),
+  approvals_needed: z.int().min(0).describe('how many humans would have to approve a new declaration'),
   reasons: z.array(z.string()).describe('what the author of a policy chose to publish'),
 });
 

@@ -25,12 +25,13 @@ export function policyRoutes({ authenticator, evaluate }: PolicyRoutesDeps): Rou
 }
 
 const evaluationView = ({ summary, reasons, parts }: JointDecision, draft: boolean): Record<string, unknown> => ({
-  decision: { result: summary.result, policies: summary.policies, policy_version: summary.policyVersion, input_digest: summary.inputDigest, reasons },
+  decision: { result: summary.result, approvals_needed: summary.approvalsNeeded, policies: summary.policies, policy_version: summary.policyVersion, input_digest: summary.inputDigest, reasons },
   draft,
   credentials: parts.map(({ credential, action, decision }) => ({
     name: credential,
     action,
     result: decision.result,
+    approvals_needed: decision.approvalsNeeded,
     policies: decision.policies,
     reasons: decision.reasons,
     fault: decision.fault,
