@@ -186,6 +186,7 @@ function configOf({ options, deploymentId, openbao, logins, postgres, aws, workl
       'task-token': { kind: 'jwt', provider: 'tokens', owner: 'payments', audience: PAYMENTS },
       'task-reference': { kind: 'jwt', provider: 'tokens', owner: 'finance', audience: LEDGER, introspection_required: true },
     },
+    authzen: { ...(options.port === 0 ? {} : { url: ours }), callers: [{ issuer: workloads.issuer, subject: ORCHESTRATOR }] },
     introspection: {
       resource_servers: [SECOND_AGENT, ORCHESTRATOR].map((subject) => ({ issuer: workloads.issuer, subject, audiences: [PAYMENTS, LEDGER] })),
     },

@@ -63,6 +63,7 @@ export function routeDeps({ config, ledger, policy, providers, jwtProviders, met
       receiptKeys: config.keys.receipt_key_files === undefined ? undefined : loadSigningKeys(config.keys.receipt_key_files),
     },
     policy: { authenticator, evaluate: { ...grant, policy, clock } },
+    authzen: { authenticator, evaluate: { ...grant, policy, clock }, authzen: config.authzen },
     revocations: { authenticator, ledger, revocation },
     locks: { authenticator, ledger, locks: { ledger, clock, revocation } },
     hold: { authenticator, ledger, reconciliation },

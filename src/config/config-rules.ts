@@ -14,6 +14,7 @@ export function configFaults(config: Config, options: { readonly urlFromEnvironm
     ...urlFaults(config),
     ...credentialFaults(config),
     ...introspectionFaults(config),
+    ...authzenFaults(config),
     ...redisFaults(config, options.urlFromEnvironment),
     ...limitFaults(config),
     ...(config.environment === 'production' ? productionFaults(config) : developmentFaults(config)),
@@ -93,7 +94,7 @@ function providerUrls(providers: Config['providers']): [ConfigPath, string][] {
 
 /** Whoever introspects is a workload, and asks about tokens that can be introspected. */
 function introspectionFaults({ introspection, identity, credentials }: Config): RuleFault[] {
-  const issuers = [...identity.issuers.map(({ issuer }) => issuer), ...identity.trust_domains.map(({ name }) => `spiffe://${name}`)];
+  const issuers = workloadIssuers(identity);
   const opaque = Object.values(credentials).flatMap((credential) => (credential.kind === 'jwt' ? [credential.audience] : []));
   return introspection.resource_servers.flatMap(({ issuer, audiences }, index) => {
     const key = ['introspection', 'resource_servers', index];
@@ -101,6 +102,19 @@ function introspectionFaults({ introspection, identity, credentials }: Config): 
     return issuers.includes(issuer) ? unknown : [{ key: [...key, 'issuer'], detail: `must be one of the workload issuers: ${issuers.join(', ')}` }, ...unknown];
   });
 }
+
+/** Metadata is found by its address alone, so there is no path to be lost on the way (AuthZEN 1.0, section 9.1). */
+function authzenFaults({ authzen, identity, environment }: Config): RuleFault[] {
+  const { url, callers } = authzen;
+  const faults: RuleFault[] = [];
+  if (url !== undefined && new URL(url).origin !== url) faults.push({ key: ['authzen', 'url'], detail: 'must be a scheme and a host, with a port if need be, and nothing after it' });
+  if (url?.startsWith('http:') === true && environment === 'production') faults.push({ key: ['authzen', 'url'], detail: 'must be https in production' });
+  const issuers = workloadIssuers(identity);
+  const unknown = callers.flatMap(({ issuer }, index) => (issuers.includes(issuer) ? [] : [{ key: ['authzen', 'callers', index, 'issuer'], detail: `must be one of the workload issuers: ${issuers.join(', ')}` }]));
+  return [...faults, ...unknown];
+}
+
+const workloadIssuers = ({ issuers, trust_domains: domains }: Config['identity']): string[] => [...issuers.map(({ issuer }) => issuer), ...domains.map(({ name }) => `spiffe://${name}`)];
 
 function redisFaults({ redis }: Config, urlFromEnvironment: boolean): RuleFault[] {
   if (redis.url === undefined && redis.url_file === undefined) return [{ key: ['redis'], detail: 'needs url, url_file or MAYFLY_REDIS_URL' }];

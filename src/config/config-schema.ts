@@ -147,6 +147,16 @@ export const configSchema = z
     retention_seconds: seconds(60, 31_536_000).default(604_800).describe('how long ended tasks and leases can be looked up; the audit file is not touched'),
     providers: z.record(name, provider).describe('systems that mint, by name'),
     credentials: z.record(name, credential).describe('what can be minted, by name; policy decides for whom'),
+    authzen: z
+      .strictObject({
+        url: httpUrl.optional().describe('where enforcement points find this broker, without a path; its discovery document is there only where this is said'),
+        callers: z
+          .array(z.strictObject({ issuer: z.string().min(1).describe('of the enforcement point, as its own token says'), subject: z.string().min(1).describe('of the enforcement point') }))
+          .default([])
+          .describe('workloads that may ask; operators always may'),
+      })
+      .prefault({})
+      .describe('the broker as a policy decision point of AuthZEN'),
     introspection: z
       .strictObject({
         resource_servers: z

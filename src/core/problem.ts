@@ -4,6 +4,7 @@
  */
 export const PROBLEMS = {
   malformed_body: { status: 400, title: 'The body is not valid JSON', retryable: false },
+  invalid_evaluation: { status: 400, title: 'The body is not an AuthZEN request', retryable: false },
   invalid_token: { status: 401, title: 'The bearer token was not accepted', retryable: false },
   forbidden: { status: 403, title: 'This caller may not do this', retryable: false },
   claim_refused: { status: 403, title: 'The claim was refused', retryable: false },

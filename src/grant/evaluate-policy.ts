@@ -27,6 +27,12 @@ export const evaluation = declaration.extend({
   vouched_by: z.string().min(1).max(2_048).optional(),
   subject: z.string().min(1).max(2_048).optional(),
   sender_bound: z.boolean().default(false),
+  /** For `declare_for` and `delegate`, where no `declarer` is named: the subject of the agent that is to act. */
+  for_agent: z.string().min(1).max(2_048).optional(),
+  /** The agents that the authority came through, by subject, from the root of the tree to the parent. */
+  delegation_chain: z.array(z.string().min(1).max(2_048)).max(16).default([]),
+  /** The tool that the credential is for. */
+  tool: z.string().min(1).max(128).optional(),
   approvals: z.int().min(0).max(16).default(0),
   at: instant.optional(),
   /** A draft set, by file name, to ask in place of the one in force. */
@@ -69,7 +75,8 @@ export async function evaluatePolicy(asked: Evaluation, deps: EvaluatePolicyDeps
     evidence: asked.evidence,
     vouchedBy: asked.vouched_by ?? null,
     subject: asked.subject ?? null,
-    chain: [],
+    chain: asked.delegation_chain.map((subject) => ({ issuer: agent.issuer, subject })),
+    tool: asked.tool ?? null,
     senderBound: asked.sender_bound,
     approvals: asked.approvals,
     ticket: asked.ticket ?? null,
@@ -78,7 +85,8 @@ export async function evaluatePolicy(asked: Evaluation, deps: EvaluatePolicyDeps
     nowMs: asked.at === undefined ? deps.clock.now() : epochMsFrom(Date.parse(asked.at)),
   };
   const action = POLICY_ACTIONS.find((one) => one === asked.action) ?? 'mint';
-  const asks = declarer === undefined ? [{ action }] : [{ action: 'declare_for', principal: declarer, forAgent: agent.subject } as const, { action }];
+  const forAgent = asked.for_agent === undefined ? {} : { forAgent: asked.for_agent };
+  const asks = declarer === undefined ? [{ action, ...forAgent }] : [{ action: 'declare_for', principal: declarer, forAgent: agent.subject } as const, { action }];
   return decideCredentials(engine, newDecisionId(), basis, wanted, asks);
 }
 

@@ -7,6 +7,7 @@ import { readBody } from './read-json.ts';
 import { requestId } from './request-id.ts';
 import { approvalRoutes, type ApprovalRoutesDeps } from './routes/approvals.ts';
 import { auditRoutes, type AuditRoutesDeps } from './routes/audit.ts';
+import { authzenRoutes, type AuthzenRoutesDeps } from './routes/authzen.ts';
 import { eventRoutes, type EventRoutesDeps } from './routes/events.ts';
 import { healthRoutes, type HealthRoutesDeps } from './routes/health.ts';
 import { holdRoutes, type HoldRoutesDeps } from './routes/hold.ts';
@@ -28,6 +29,7 @@ export interface AppDeps {
   readonly audit: AuditRoutesDeps;
   readonly leases: LeaseRoutesDeps;
   readonly policy: PolicyRoutesDeps;
+  readonly authzen: AuthzenRoutesDeps;
   readonly revocations: RevocationRoutesDeps;
   readonly locks: LockRoutesDeps;
   readonly hold: HoldRoutesDeps;
@@ -59,6 +61,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(holdRoutes(deps.hold));
   app.use(reconciliationRoutes(deps.reconciliations));
   app.use(policyRoutes(deps.policy));
+  app.use(authzenRoutes(deps.authzen));
   app.use(oauthRoutes(deps.oauth));
   app.use(eventRoutes(deps.events));
   app.use(whoamiRoutes(deps.events));

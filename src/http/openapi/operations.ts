@@ -1,5 +1,6 @@
 import { APPROVAL_OPERATIONS } from './approval-operations.ts';
 import { AUDIT_OPERATIONS } from './audit-operations.ts';
+import { AUTHZEN_OPERATIONS } from './authzen-operations.ts';
 import { HEALTH_OPERATIONS } from './health-operations.ts';
 import { HOLD_OPERATIONS } from './hold-operations.ts';
 import { LEASE_OPERATIONS } from './lease-operations.ts';
@@ -20,6 +21,7 @@ export const OPERATION_AREAS: readonly OperationArea[] = [
   LOCK_OPERATIONS,
   HOLD_OPERATIONS,
   POLICY_OPERATIONS,
+  AUTHZEN_OPERATIONS,
   AUDIT_OPERATIONS,
   WATCH_OPERATIONS,
   OAUTH_OPERATIONS,
