@@ -9,6 +9,7 @@ import { createIssuerFetch } from './identity/issuer-fetch.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { LivePolicies } from './policy/live-policies.ts';
+import type { ShadowPolicies } from './policy/shadow-policies.ts';
 import type { CredentialProvider } from './providers/credential-provider.ts';
 import type { JwtProvider } from './providers/jwt/jwt-provider.ts';
 import type { RevocationJobs } from './revocation/revocation-jobs.ts';
@@ -19,6 +20,7 @@ export interface RouteParts {
   readonly config: Config;
   readonly ledger: Ledger;
   readonly policy: LivePolicies;
+  readonly shadow: ShadowPolicies | undefined;
   readonly providers: ReadonlyMap<string, CredentialProvider>;
   readonly jwtProviders: readonly JwtProvider[];
   readonly metrics: Metrics;
@@ -30,7 +32,7 @@ export interface RouteParts {
 }
 
 /** What each group of routes needs. */
-export function routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed }: RouteParts) {
+export function routeDeps({ config, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed }: RouteParts) {
   const clock = systemClock;
   const outboundFetch = createIssuerFetch(config);
   const authenticator = createAuthenticator({ identity: config.identity, operators: config.operators, outboundFetch, clock, log });
@@ -38,6 +40,7 @@ export function routeDeps({ config, ledger, policy, providers, jwtProviders, met
     ledger,
     clock,
     policy,
+    shadow,
     catalog: createCredentialCatalog(config.credentials, providers),
     limits: config.limits,
     environment: config.environment,
@@ -49,7 +52,10 @@ export function routeDeps({ config, ledger, policy, providers, jwtProviders, met
     nudge,
     mintTimeoutMs: config.minting.timeout_ms,
     observeMint: (observation) => metrics.observeMint(observation),
-    observeDecision: ({ summary }) => metrics.countDecision(summary.result, summary.policies),
+    observeDecision({ summary, shadow: answer }) {
+      metrics.countDecision(summary.result, summary.policies);
+      if (shadow !== undefined) metrics.countShadow(summary.result, answer?.result ?? 'none');
+    },
     log,
   };
   const revocation = { ledger, jobs, clock };

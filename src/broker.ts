@@ -14,7 +14,7 @@ import { startWorkers, type Workers } from './broker-workers.ts';
 import type { Config } from './config/config-schema.ts';
 import { epochFileOf, longestLifeMs } from './config/ledger-loss.ts';
 import { redisUrlOf } from './config/redis-url.ts';
-import { systemClock } from './core/clock.ts';
+import { systemClock, type Clock } from './core/clock.ts';
 import { deriveKey } from './core/derive-key.ts';
 import { SHARDS, type Shard } from './core/ids.ts';
 import { createApp, createHealthApp } from './http/create-app.ts';
@@ -27,7 +27,8 @@ import { createRedisLedger } from './ledger/redis-ledger.ts';
 import { createRedisTurns } from './ledger/redis-turns.ts';
 import { createTamperReport, shardOfRecord } from './ledger/tamper-report.ts';
 import { LivePolicies } from './policy/live-policies.ts';
-import { reportPolicyChange } from './policy/report-policy-change.ts';
+import { reportPolicyChange, reportShadowChange } from './policy/report-policy-change.ts';
+import { ShadowPolicies } from './policy/shadow-policies.ts';
 import { createAwsStsProvider } from './providers/aws-sts/aws-sts-provider.ts';
 import type { CredentialProvider } from './providers/credential-provider.ts';
 import { guardProvider } from './providers/guarded-provider.ts';
@@ -36,7 +37,7 @@ import { createVaultProvider } from './providers/vault/vault-provider.ts';
 import { ProviderWatch } from './providers/provider-watch.ts';
 import { RevocationJobs } from './revocation/revocation-jobs.ts';
 import type { Logger } from './telemetry/logger.ts';
-import { createMetrics, serveMetrics } from './telemetry/metrics.ts';
+import { createMetrics, serveMetrics, type Metrics } from './telemetry/metrics.ts';
 import { metricsSnapshot } from './revocation/metrics-snapshot.ts';
 
 export type BrokerRole = 'api' | 'worker' | 'all';
@@ -78,6 +79,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const feedSeal = createFeedSeal(deriveKey(master, 'event feed'));
   // Read before anything is opened: a broken policy set must not leave connections behind.
   const policy = serves ? new LivePolicies({ directory: config.policy.directory, intervalMs: POLICY_LOOK_MS, onChange: (change) => reportPolicyChange(change, { metrics, log, ledger }) }) : undefined;
+  const shadow = serves && config.policy.shadow_directory !== undefined ? shadowPolicies(config.policy.shadow_directory, { metrics, log, clock, ledger: () => ledger }) : undefined;
 
   const checkpoints = checkpointSigning(config);
 
@@ -106,13 +108,17 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const holdWatch = new HoldWatch({ ledger, intervalMs: HOLD_LOOK_MS, log });
   holdWatch.start();
 
-  const reloadPolicy = (): void => policy?.reload();
+  const reloadPolicy = (): void => {
+    policy?.reload();
+    shadow?.reload();
+  };
   // In a terminal it means that the terminal was closed.
   if (!process.stdout.isTTY) process.on('SIGHUP', reloadPolicy);
   if (policy !== undefined) {
     metrics.setPolicyVersion(policy.version);
     policy.start();
   }
+  shadow?.start();
 
   const turns = createRedisTurns(ledgerRedis);
   const rights = { mint: serves, revoke: works, list: works };
@@ -158,7 +164,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       : createApp({
           health,
           version,
-          ...routeDeps({ config, ledger, policy, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed }),
+          ...routeDeps({ config, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed }),
           log,
           onTampered: (error) => tampered.report(error, shardOfRecord(error), ledger),
           observeRequest: (observation) => metrics.observeRequest(observation),
@@ -183,6 +189,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     async stop() {
       stopping = true;
       policy?.stop();
+      shadow?.stop();
       process.off('SIGHUP', reloadPolicy);
       feed?.stop();
       await closeServer();
@@ -207,6 +214,18 @@ const PATIENT = { maxRetriesPerRequest: null, retryStrategy: retryDelay };
 
 function retryDelay(attempts: number): number {
   return Math.min(50 * attempts, 1_000);
+}
+
+/** A second set that is asked and never decides. Nothing it does keeps a broker from starting. */
+function shadowPolicies(directory: string, deps: { readonly metrics: Metrics; readonly log: Logger; readonly clock: Clock; readonly ledger: () => Ledger }): ShadowPolicies {
+  const { metrics, log, clock, ledger } = deps;
+  return new ShadowPolicies({
+    directory,
+    intervalMs: POLICY_LOOK_MS,
+    clock,
+    onChange: (change) => reportShadowChange(change, { metrics, log, ledger: ledger() }),
+    onSuspended: (facts) => log.warn(facts, 'the shadow policies are too slow and are not asked for a while'),
+  });
 }
 
 /** How the audit log is signed, if it is. Signing needs the file: a stream keeps nothing to sign beside. */

@@ -51,6 +51,8 @@ export type AuditEventType =
   | 'record.tampered'
   | 'policy.reloaded'
   | 'policy.reload_refused'
+  | 'policy.shadow_reloaded'
+  | 'policy.shadow_refused'
   | 'broker.started'
   | 'broker.stopped';
 

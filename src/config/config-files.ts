@@ -5,7 +5,8 @@ import { isLoopback, type RuleFault } from './config-rules.ts';
 import type { Config } from './config-schema.ts';
 import type { ConfigPath } from './load-config.ts';
 
-type FileKind = 'secret' | 'public' | 'directory' | 'written';
+/** `optional`: what decides nothing may be missing, and must not keep a broker from starting. */
+type FileKind = 'secret' | 'public' | 'directory' | 'written' | 'optional';
 
 interface ConfigFile {
   readonly key: ConfigPath;
@@ -33,6 +34,7 @@ export function filesOf(config: Config): ConfigFile[] {
   for (const [index, file] of (config.keys.receipt_key_files ?? []).entries()) add('secret', ['keys', 'receipt_key_files', index], file);
   add('secret', ['redis', 'url_file'], config.redis.url_file);
   add('directory', ['policy', 'directory'], config.policy.directory);
+  add('optional', ['policy', 'shadow_directory'], config.policy.shadow_directory);
   add('written', ['audit', 'file'], config.audit.file);
   add('written', ['redis', 'epoch_file'], config.redis.epoch_file);
   add('public', ['operators', 'ca_file'], config.operators.ca_file);
@@ -69,6 +71,7 @@ export function filesOf(config: Config): ConfigFile[] {
 function fileFault({ path, kind }: ConfigFile, environment: Config['environment']): string | null {
   // Somebody who pastes the secret itself where its file belongs must not find it in a log.
   const name = looksSecret(path) ? 'a file' : path;
+  if (kind === 'optional') return null;
   if (kind === 'written') return canWrite(path) || canWrite(dirname(path)) ? null : `names ${name}, which cannot be written`;
   try {
     // Mounted secrets are often links into a volume: what counts is the file itself.

@@ -89,7 +89,12 @@ export const configSchema = z
       })
       .prefault({})
       .describe('where records are kept; never a secret'),
-    policy: z.strictObject({ directory: z.string().min(1).describe('folder of the Cedar policies and their schema') }).describe('who may have what'),
+    policy: z
+      .strictObject({
+        directory: z.string().min(1).describe('folder of the Cedar policies and their schema'),
+        shadow_directory: z.string().min(1).optional().describe('folder of a second set, with a schema of its own: asked the same questions, its answers recorded and counted, deciding nothing'),
+      })
+      .describe('who may have what'),
     audit: z
       .strictObject({
         file: filePath.describe('the hash-chained record, its folder writable; with `sink: stdout` only where the chain stands'),

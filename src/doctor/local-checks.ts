@@ -11,7 +11,7 @@ import { epochFileOf } from '../config/ledger-loss.ts';
 import { keyStatus } from '../keys/rotate-keys.ts';
 import { readEpochFile } from '../ledger/epoch-file.ts';
 import { lintPolicies } from '../policy/lint-policies.ts';
-import { readPolicies } from '../policy/load-policies.ts';
+import { loadPolicies, readPolicies } from '../policy/load-policies.ts';
 import { failure, ok, skipped, warning, type Check, type Finding } from './check.ts';
 
 /** The files that sign. */
@@ -92,14 +92,25 @@ export const epochCheck = (config: Config): Check => ({
 export const policyCheck = ({ policy }: Config): Check => ({
   area: 'policy',
   look() {
+    const shadow = policy.shadow_directory === undefined ? [] : [shadowFinding(policy.shadow_directory)];
     const findings = lintPolicies(readPolicies(policy.directory));
     const errors = findings.filter(({ level }) => level === 'error');
     const [first] = errors;
-    if (first !== undefined) return Promise.resolve([failure('policy', `${first.file}${first.line === null ? '' : `:${first.line}`}: ${first.detail}`, '`mayfly policy lint` tells all of it')]);
-    if (findings.length > 0) return Promise.resolve([warning('policy', `compiles, with ${findings.length} doubts`, '`mayfly policy lint` tells them')]);
-    return Promise.resolve([ok('policy', 'compiles, and nothing in it is doubtful')]);
+    if (first !== undefined) return Promise.resolve([failure('policy', `${first.file}${first.line === null ? '' : `:${first.line}`}: ${first.detail}`, '`mayfly policy lint` tells all of it'), ...shadow]);
+    if (findings.length > 0) return Promise.resolve([warning('policy', `compiles, with ${findings.length} doubts`, '`mayfly policy lint` tells them'), ...shadow]);
+    return Promise.resolve([ok('policy', 'compiles, and nothing in it is doubtful'), ...shadow]);
   },
 });
+
+/** Of the shadow policies, which decide nothing: a warning at most. */
+function shadowFinding(directory: string): Finding {
+  try {
+    loadPolicies(directory);
+    return ok('policy.shadow', 'the shadow policies compile');
+  } catch (error) {
+    return warning('policy.shadow', error instanceof Error ? error.message : 'does not load', 'they are not asked until they load');
+  }
+}
 
 /** Ports: free for a broker that is to start, or held by one that answers. */
 export const portsCheck = ({ http }: Config): Check => ({

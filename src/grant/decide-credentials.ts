@@ -2,7 +2,9 @@ import { digestOf } from '../core/canonical-json.ts';
 import type { DecisionId } from '../core/ids.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
-import { UNREGISTERED, type Decision, type PolicyAction, type PolicyEngine } from '../policy/decision.ts';
+import { UNREGISTERED, type Decision, type PolicyAction, type PolicyEngine, type PolicyQuestion } from '../policy/decision.ts';
+import { jointAnswer } from '../policy/joint-answer.ts';
+import type { ShadowAnswer } from '../policy/shadow-policies.ts';
 import type { DecisionSummary, Evidence } from '../task/task.ts';
 import type { CatalogEntry } from './credential-catalog.ts';
 
@@ -41,7 +43,9 @@ export interface WantedCredential {
 export interface JointDecision {
   readonly summary: DecisionSummary;
   readonly reasons: readonly string[];
-  readonly parts: readonly { readonly credential: string; readonly action: PolicyAction; readonly decision: Decision }[];
+  readonly parts: readonly { readonly credential: string; readonly action: PolicyAction; readonly question: PolicyQuestion; readonly decision: Decision }[];
+  /** What the shadow policies would have answered; null where there are none. It decides nothing. */
+  readonly shadow?: ShadowAnswer | null;
 }
 
 /** What is asked of policy, and about whom. */
@@ -67,10 +71,8 @@ export function decideCredentials(
   asks: readonly Ask[] = [MINT],
 ): JointDecision {
   const questions = asks.flatMap((ask) => wanted.map((credential) => ({ ask, ...credential })));
-  const parts = questions.map(({ ask, entry, ttlSeconds, params }) => ({
-    credential: entry.name,
-    action: ask.action,
-    decision: engine.decide({
+  const parts = questions.map(({ ask, entry, ttlSeconds, params }) => {
+    const question: PolicyQuestion = {
       action: ask.action,
       principal: ask.principal ?? basis.agent,
       agentFacts: UNREGISTERED,
@@ -105,21 +107,18 @@ export function decideCredentials(
       purposeGrantsLastHour: 0,
       denialsInARow: 0,
       nowMs: basis.nowMs,
-    }),
-  }));
-  const results = new Set(parts.map(({ decision }) => decision.result));
-  const result = results.has('deny') ? 'deny' : results.has('approval_required') ? 'approval_required' : 'permit';
-  const telling = parts.filter(({ decision }) => decision.result === result).map(({ decision }) => decision);
+    };
+    return { credential: entry.name, action: ask.action, question, decision: engine.decide(question) };
+  });
+  const { reasons, ...answer } = jointAnswer(parts.map(({ decision }) => decision));
   return {
     summary: {
       id,
-      result,
-      policies: [...new Set(telling.flatMap((decision) => decision.policies))].sort(),
-      approvalsNeeded: result === 'approval_required' ? Math.max(...telling.map(({ approvalsNeeded }) => approvalsNeeded)) : 0,
+      ...answer,
       policyVersion: engine.version,
       inputDigest: digestOf(parts.map(({ credential, action, decision }) => [credential, action, decision.inputDigest])),
     },
-    reasons: [...new Set(telling.flatMap((decision) => decision.reasons))],
+    reasons,
     parts,
   };
 }

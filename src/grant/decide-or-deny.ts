@@ -22,10 +22,12 @@ export interface TaskQuestion {
 }
 
 /** Asks policy, with what the broker knows itself. A denial is recorded and thrown: `policy_denied`. */
-export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps, 'policy' | 'ledger' | 'environment' | 'observeDecision'>): Promise<JointDecision> {
+export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps, 'policy' | 'shadow' | 'ledger' | 'environment' | 'observeDecision'>): Promise<JointDecision> {
   const { decisionId, taskId, by, denial, wanted, asks, mayWait = false } = question;
   const basis: DecisionBasis = { ...question.basis, environment: deps.environment };
-  const decision = decideCredentials(deps.policy, decisionId, basis, wanted, asks);
+  const decided = decideCredentials(deps.policy, decisionId, basis, wanted, asks);
+  // The answer stands by now: what the shadow says goes on the record beside it.
+  const decision = { ...decided, shadow: deps.shadow?.answer(decided.parts.map(({ question: asked }) => asked)) ?? null };
   deps.observeDecision(decision);
   const { result } = decision.summary;
   // No credential to ask about is nothing that could be permitted.

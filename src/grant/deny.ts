@@ -3,6 +3,8 @@ import { Problem, type FieldFault } from '../core/problem.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Vocabulary } from '../policy/decision.ts';
+import { recordQuestions } from '../policy/recorded-question.ts';
+import { shadowFacts } from '../policy/shadow-policies.ts';
 import type { DecisionBasis, JointDecision } from './decide-credentials.ts';
 
 export interface Denial {
@@ -44,26 +46,32 @@ export async function deny({ type, taskId, by, basis, decision, vocabulary }: De
 const outsideWhatWasApproved = (needed: number): string =>
   `policy permits this only with ${needed === 1 ? 'an approval' : `${needed} approvals`}, and none covers it: an approval is for a task exactly as it was declared, so declare a new task for this`;
 
-/** What the audit log keeps of a decision: the joint answer and each credential's own. */
-export const decisionFacts = ({ summary, reasons, parts }: JointDecision): Record<string, unknown> => ({
-  decision: {
-    id: summary.id,
-    result: summary.result,
-    approvals_needed: summary.approvalsNeeded,
-    policies: summary.policies,
-    policy_version: summary.policyVersion,
-    input_digest: summary.inputDigest,
-    reasons,
-  },
-  parts: parts.map(({ credential, action, decision }) => ({
-    credential,
-    action,
-    result: decision.result,
-    policies: decision.policies,
-    input_digest: decision.inputDigest,
-    ...(decision.fault === null ? {} : { fault: decision.fault }),
-  })),
-});
+/** What the audit log keeps of a decision: the joint answer, each credential's own, and all that was asked, so that it can be asked again. */
+export function decisionFacts({ summary, reasons, parts, shadow }: JointDecision): Record<string, unknown> {
+  const questions = recordQuestions(parts.map(({ question }) => question));
+  return {
+    decision: {
+      id: summary.id,
+      result: summary.result,
+      approvals_needed: summary.approvalsNeeded,
+      policies: summary.policies,
+      policy_version: summary.policyVersion,
+      input_digest: summary.inputDigest,
+      reasons,
+      question: questions?.shared ?? null,
+      ...(shadow === null || shadow === undefined ? {} : { shadow: shadowFacts(shadow) }),
+    },
+    parts: parts.map(({ credential, action, decision }, index) => ({
+      credential,
+      action,
+      result: decision.result,
+      policies: decision.policies,
+      input_digest: decision.inputDigest,
+      question: questions?.own[index] ?? null,
+      ...(decision.fault === null ? {} : { fault: decision.fault }),
+    })),
+  };
+}
 
 /** Words outside the operator's closed lists are pointed at: a typing error is the likeliest reason for a denial. */
 function unknownWords(basis: DecisionBasis, vocabulary: Vocabulary): FieldFault[] {

@@ -11,6 +11,7 @@ import { checkCredential } from './check-request.ts';
 import type { WantedCredential } from './decide-credentials.ts';
 import { decideOrDeny } from './decide-or-deny.ts';
 import type { DeclaredTask } from './declare-task.ts';
+import { decisionFacts } from './deny.ts';
 import { intendLease, withReservedRoom, type GrantDeps } from './grant-deps.ts';
 import { mintLeases } from './mint-leases.ts';
 
@@ -71,13 +72,13 @@ function grant(task: Task, wanted: WantedCredential, { caller, toolCall, replace
   return withReservedRoom(agent, [mintable.intent], deps, async (counters) => {
     const seen = approvedBasisFor(task, { name: wanted.entry.name, ttlSeconds: wanted.ttlSeconds, params: wanted.params });
     const basis = { ...task, ...seen, ...counters, tool: toolCall?.tool ?? null, senderBound: caller.senderBound, nowMs };
-    await decideOrDeny({ decisionId, taskId: task.id, by: agent, denial: 'credential.denied', basis, wanted: [wanted] }, deps);
+    const decision = await decideOrDeny({ decisionId, taskId: task.id, by: agent, denial: 'credential.denied', basis, wanted: [wanted] }, deps);
     if (replaces !== undefined) {
       // A refusal must not cost the agent what it has.
       await deps.ledger.refuseWhereLocked({ task, credentials: [mintable.intent] }, agent);
       await endFirst(replaces, task, deps);
     }
-    const next = await deps.ledger.intendCredential(task, mintable.intent, agent, slot);
+    const next = await deps.ledger.intendCredential(task, mintable.intent, agent, decisionFacts(decision), slot);
     const granted = await mintLeases(task.id, [mintable], { by: agent, endsTask: false }, deps);
     return { task: next, granted };
   });

@@ -7,6 +7,7 @@ import type { LeaseIntent, ToolCall } from '../ledger/lease.ts';
 import { DUE_WINDOW_MS } from '../ledger/due-room.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { PolicyEngine } from '../policy/decision.ts';
+import type { ShadowPolicies } from '../policy/shadow-policies.ts';
 import type { CredentialCatalog } from './credential-catalog.ts';
 import type { JointDecision, WantedCredential } from './decide-credentials.ts';
 import type { Mintable, MintLeasesDeps } from './mint-leases.ts';
@@ -21,6 +22,8 @@ export interface GrantDeps extends MintLeasesDeps {
       | 'getTask' | 'leasesOfTask' | 'endLease' | 'recordEvent' | 'refuseWhereLocked'
     >;
   readonly policy: PolicyEngine;
+  /** Asked the same questions, and never decides. */
+  readonly shadow?: Pick<ShadowPolicies, 'answer'> | undefined;
   readonly catalog: CredentialCatalog;
   readonly limits: Config['limits'];
   readonly environment: string;

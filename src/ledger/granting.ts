@@ -83,7 +83,7 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
       return outcome === 'ok' ? next : null;
     },
 
-    async intendCredential(task, intent, by, slot) {
+    async intendCredential(task, intent, by, facts, slot) {
       const nowMs = clock.now();
       const next = taskTransition(task, { type: 'lease_added' });
       const lease = intendedLease(intent);
@@ -95,7 +95,7 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
         scope: { task, credentials: [lease] },
         expect: [taskAt(task), absent(leaseKey(lease.id)), ...filled.expect],
         writes: [...taskWrites(next, false, nowMs, settings), ...leaseWrites(lease, true, settings), ...filled.writes],
-        events: [taskEvent(nowMs, 'lease.intended', next, by, [lease.id], leaseFacts(lease))],
+        events: [taskEvent(nowMs, 'lease.intended', next, by, [lease.id], { ...leaseFacts(lease), ...facts })],
       });
       if (outcome === 'conflict') throw changedMeanwhile('the task changed while the credential was being granted; ask again');
       return next;

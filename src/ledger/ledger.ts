@@ -148,7 +148,7 @@ export interface Ledger extends RevocationRecords, ReconciliationRecords, Single
     slot?: HeldSlot,
   ): Promise<Task | null>;
   /** Writes one more intent inside an active task. */
-  intendCredential(task: Task, intent: LeaseIntent, by: WorkloadId, slot?: HeldSlot): Promise<Task>;
+  intendCredential(task: Task, intent: LeaseIntent, by: WorkloadId, facts: Readonly<Record<string, unknown>>, slot?: HeldSlot): Promise<Task>;
   /** Records the handles; `refused` when the task ended meanwhile: the minter must then revoke. */
   activate(taskId: TaskId, minted: readonly MintedLease[], by: WorkloadId): Promise<'active' | 'refused'>;
   /**

@@ -15,27 +15,36 @@ type Answer =
 
 type Slot = 'a' | 'b';
 
+/** What an engine is for. Each use has names of its own, so that a shadow or a replay never takes those of the set in force. */
+export type EngineUse = 'live' | 'shadow' | 'replay';
+
+interface Slots {
+  newest: Slot;
+  readonly owners: Record<Slot, object | null>;
+}
+
 /**
  * Parsed sets live in the wasm, one store a thread, under names that can never be dropped. So two sets of names are used
  * in turn: a new engine fills the spare one, and the newest good engine goes on undisturbed if that fails. This is the
  * other half of that store, and as global as it.
  */
-const slots: { newest: Slot; readonly owners: Record<Slot, object | null> } = { newest: 'b', owners: { a: null, b: null } };
+const newSlots = (): Slots => ({ newest: 'b', owners: { a: null, b: null } });
+const slotsOf: Readonly<Record<EngineUse, Slots>> = { live: newSlots(), shadow: newSlots(), replay: newSlots() };
 
 /**
  * Decides with Cedar, in this process. Permits only if Cedar says allow, names a policy for it, and reports no error at
  * all; everything else is a deny. Approval is found by asking again: denied as is, permitted if one human had approved, or
  * two, up to `MOST_APPROVALS`.
- * The two newest engines of a thread can be asked; an older one denies with a fault. Throws `PolicyError` when the set
- * does not load; the engine in use is then untouched.
+ * The two newest engines of a thread and use can be asked; an older one denies with a fault. Throws `PolicyError` when the
+ * set does not load; the engine in use is then untouched.
  */
-export function createCedarEngine(compiled: CompiledPolicies): PolicyEngine {
+export function createCedarEngine(compiled: CompiledPolicies, use: EngineUse = 'live'): PolicyEngine {
   const owner = {};
-  const slot = load(compiled, owner);
+  const slot = load(compiled, owner, use);
   return engineOf(compiled, (request, action) => {
     // Its names would lead to somebody else's policies.
-    if (slots.owners[slot] !== owner) return { kind: 'fault', fault: 'these policies are no longer in force' };
-    return answerOf(() => cedar.statefulIsAuthorized({ ...request, preparsedPolicySetId: setName(slot, action), preparsedSchemaName: schemaName(slot), validateRequest: true }));
+    if (slotsOf[use].owners[slot] !== owner) return { kind: 'fault', fault: 'these policies are no longer in force' };
+    return answerOf(() => cedar.statefulIsAuthorized({ ...request, preparsedPolicySetId: setName(use, slot, action), preparsedSchemaName: schemaName(use, slot), validateRequest: true }));
   });
 }
 
@@ -106,16 +115,17 @@ const DENIED = { result: 'deny', policies: [], approvalsNeeded: 0, fault: null }
 /** The input digest where nothing could be put to Cedar. */
 const NO_INPUT = digestOf(null);
 
-const schemaName = (slot: Slot): string => `mayfly:${slot}`;
-const setName = (slot: Slot, action: string): string => `mayfly:${slot}:${action}`;
+const schemaName = (use: EngineUse, slot: Slot): string => `mayfly:${use}:${slot}`;
+const setName = (use: EngineUse, slot: Slot, action: string): string => `mayfly:${use}:${slot}:${action}`;
 
 /** Parses a set into the spare slot, which its owner, the engine before the newest, loses at once. */
-function load(compiled: CompiledPolicies, owner: object): Slot {
+function load(compiled: CompiledPolicies, owner: object, use: EngineUse): Slot {
+  const slots = slotsOf[use];
   const spare: Slot = slots.newest === 'a' ? 'b' : 'a';
   slots.owners[spare] = null;
-  refuseFailure(cedar.preparseSchema(schemaName(spare), compiled.schemaText), 'the schema');
+  refuseFailure(cedar.preparseSchema(schemaName(use, spare), compiled.schemaText), 'the schema');
   for (const action of POLICY_ACTIONS) {
-    refuseFailure(cedar.preparsePolicySet(setName(spare, action), { staticPolicies: compiled.byAction.get(action) ?? {} }), `the policies for ${action}`);
+    refuseFailure(cedar.preparsePolicySet(setName(use, spare, action), { staticPolicies: compiled.byAction.get(action) ?? {} }), `the policies for ${action}`);
   }
   slots.owners[spare] = owner;
   slots.newest = spare;

@@ -77,5 +77,8 @@ function whole(value: number): number {
 
 const entity = (type: string, id: string): TypeAndId => ({ type: `${NAMESPACE}::${type}`, id });
 const reference = (type: string, id: string): CedarValueJson => ({ __entity: entity(type, id) });
-/** Names hold no `=` (the declaration and the configuration see to it), so the first one ends the name. */
-const pairs = (record: Readonly<Record<string, unknown>>): string[] => Object.entries(record).map(([name, value]) => `${name}=${String(value)}`);
+/**
+ * Names hold no `=` (the declaration and the configuration see to it), so the first one ends the name. Sorted: JSON keeps no order
+ * of members, and the same question from a record must have the same digest.
+ */
+const pairs = (record: Readonly<Record<string, unknown>>): string[] => Object.entries(record).map(([name, value]) => `${name}=${String(value)}`).sort();

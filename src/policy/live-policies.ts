@@ -1,9 +1,8 @@
-import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { createCedarEngine } from './cedar-engine.ts';
 import type { CompiledPolicies } from './compile-policies.ts';
 import type { PolicyEngine } from './decision.ts';
 import { loadPolicies } from './load-policies.ts';
+import { PolicyFolder } from './policy-folder.ts';
 
 /** What came of a changed folder. */
 export type PolicyChange =
@@ -27,12 +26,11 @@ export class LivePolicies implements PolicyEngine {
   readonly #options: LivePoliciesOptions;
   #compiled: CompiledPolicies;
   #engine: PolicyEngine;
-  #seen: string;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #folder: PolicyFolder;
 
   constructor(options: LivePoliciesOptions) {
     this.#options = options;
-    this.#seen = fingerprint(options.directory);
+    this.#folder = new PolicyFolder(options.directory, options.intervalMs, () => this.reload());
     this.#compiled = loadPolicies(options.directory);
     this.#engine = createCedarEngine(this.#compiled);
   }
@@ -52,16 +50,16 @@ export class LivePolicies implements PolicyEngine {
   decide: PolicyEngine['decide'] = (question) => this.#engine.decide(question);
 
   start(): void {
-    this.#timer ??= setInterval(() => this.#look(), this.#options.intervalMs).unref();
+    this.#folder.start();
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#folder.stop();
   }
 
   /** Reads the folder now, whether or not it looks changed. */
   reload(): void {
-    this.#seen = fingerprint(this.#options.directory);
+    this.#folder.note();
     let next: CompiledPolicies;
     try {
       next = loadPolicies(this.#options.directory);
@@ -73,37 +71,12 @@ export class LivePolicies implements PolicyEngine {
     }
     const before = this.#compiled;
     this.#compiled = next;
-    this.#options.onChange({ type: 'reloaded', from: before.version, to: next.version, ...difference(before, next) });
-  }
-
-  /** A folder that is being written changes from look to look: it is read when two looks agree. */
-  #look(): void {
-    const now = fingerprint(this.#options.directory);
-    if (now === this.#seen) {
-      this.#settling = undefined;
-      return;
-    }
-    if (now === this.#settling) this.reload();
-    else this.#settling = now;
-  }
-
-  #settling: string | undefined;
-}
-
-/** Names, sizes and times of the folder's files: cheap, and different after any edit. A missing folder has one too. */
-function fingerprint(directory: string): string {
-  try {
-    const names = readdirSync(directory).filter((name) => /\.cedar(schema)?$/.test(name));
-    return names.sort().map((name) => {
-      const { size, mtimeMs, ino } = statSync(join(directory, name));
-      return `${name}:${size}:${mtimeMs}:${ino}`;
-    }).join('\n');
-  } catch (error) {
-    return `unreadable: ${error instanceof Error ? error.message : ''}`;
+    this.#options.onChange({ type: 'reloaded', from: before.version, to: next.version, ...policyDifference(before, next) });
   }
 }
 
-function difference(before: CompiledPolicies, after: CompiledPolicies): { added: string[]; removed: string[]; changed: string[]; schemaChanged: boolean } {
+/** What an edit did to a set. */
+export function policyDifference(before: CompiledPolicies, after: CompiledPolicies): { added: string[]; removed: string[]; changed: string[]; schemaChanged: boolean } {
   return {
     added: [...after.texts.keys()].filter((id) => !before.texts.has(id)),
     removed: [...before.texts.keys()].filter((id) => !after.texts.has(id)),

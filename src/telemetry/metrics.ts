@@ -44,6 +44,8 @@ export function createMetrics(version: string) {
   const auditFailures = new Counter({ name: 'mayfly_audit_write_failures_total', help: 'Failed writes of the audit file', registers });
   const policyReloads = new Counter({ name: 'mayfly_policy_reloads_total', help: 'Changes of the policy folder, by what came of them', labelNames: ['outcome'], registers });
   const policyVersion = new Gauge({ name: 'mayfly_policy_info', help: 'Always 1; the version in force is in the label', labelNames: ['version'], registers });
+  const shadow = new Counter({ name: 'mayfly_policy_shadow_total', help: 'Decisions by what the policies in force answered and what the shadow policies would have; none while they have no answer', labelNames: ['live', 'shadow'], registers });
+  const shadowVersion = new Gauge({ name: 'mayfly_policy_shadow_info', help: 'Always 1; the version of the shadow policies is in the label, none while none load', labelNames: ['version'], registers });
   const eventStreams = new Gauge({ name: 'mayfly_event_streams', help: 'Readers of /v1/events on this process', registers });
   new Gauge({ name: 'mayfly_build_info', help: 'Always 1; the version is in the label', labelNames: ['version'], registers }).set({ version }, 1);
 
@@ -77,6 +79,11 @@ export function createMetrics(version: string) {
     },
     countDecision(decision: string, rules: readonly string[]): void {
       for (const rule of rules.length > 0 ? rules : ['none']) decisions.inc({ decision, rule });
+    },
+    countShadow: (live: string, answer: string): void => shadow.inc({ live, shadow: answer }),
+    setShadowVersion(version: string): void {
+      shadowVersion.reset();
+      shadowVersion.set({ version }, 1);
     },
     setEventStreams: (open: number): void => eventStreams.set(open),
     countTampered: (): void => tampered.inc(),

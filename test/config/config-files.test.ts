@@ -75,6 +75,7 @@ describe('the files a configuration names', () => {
       .replace('    address: https://vault.test:8200', '    address: https://vault.test:8200\n    ca_file: c')
       .replace('  ledger_seal_file: seal', '  ledger_seal_file: seal\n  checkpoint_key_files: [k]\n  receipt_key_files: [q]')
       .replace('  url: redis://redis.test:6379', '  url_file: u\n  epoch_file: e')
+      .replace('policy:\n', 'policy:\n  shadow_directory: s\n')
       .replace('    - issuer: https://issuer.test', '    - issuer: https://issuer.test\n      ca_file: c')
       .replace('  audience: mayfly-operators', '  audience: mayfly-operators\n  ca_file: c');
     const shapeOf = (key: readonly (string | number)[]): string => key.filter((part) => typeof part === 'string' && !['tokens', 'tokens-of-aws', 'vault-main', 'api', 'worker', 'reconciler'].includes(part)).join('.');

@@ -117,7 +117,7 @@ describe('a lock', () => {
     const lease = await ledger.getLease(at(intents, 0).id);
     if (lease === null) throw new Error('no lease');
     await place({ purpose: task.purpose });
-    await expect(ledger.intendCredential(task, draftIntent(task.id, AGENT, 'task-token', clock, 60), AGENT)).rejects.toMatchObject(LOCKED);
+    await expect(ledger.intendCredential(task, draftIntent(task.id, AGENT, 'task-token', clock, 60), AGENT, {})).rejects.toMatchObject(LOCKED);
     await expect(ledger.intendRenewal([{ lease, lapsesAtMs: addMs(clock.now(), 600_000) }], AGENT)).rejects.toMatchObject(LOCKED);
     await expect(ledger.extendTask(task, addMs(clock.now(), 600_000), [], AGENT, {})).rejects.toMatchObject(LOCKED);
     expect(await ledger.getTask(task.id)).toMatchObject({ generation: task.generation, expiresAtMs: task.expiresAtMs });

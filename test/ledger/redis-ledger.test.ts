@@ -101,7 +101,7 @@ describe('granting', () => {
     const task = await ledger.getTask(id);
     if (task === null) throw new Error('no task');
     await ledger.endTask(id, 'completed', AGENT);
-    await expect(ledger.intendCredential(task, draftIntent(id, AGENT, 'task-token', clock, 60), AGENT)).rejects.toMatchObject({ code: 'task_not_active' });
+    await expect(ledger.intendCredential(task, draftIntent(id, AGENT, 'task-token', clock, 60), AGENT, {})).rejects.toMatchObject({ code: 'task_not_active' });
   });
 
   it('counts an agent up to its limit, and gives room back', async () => {
