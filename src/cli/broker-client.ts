@@ -20,6 +20,8 @@ export interface Answer {
 export interface BrokerClient {
   /** `idempotencyKey`: sent with a call that grants, so that sending it again grants nothing more. */
   call(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object, idempotencyKey?: string): Promise<Answer>;
+  /** The same answer, once the task has left its state or that many seconds have passed (RFC 7240). */
+  waitFor(path: string, seconds: number): Promise<Answer>;
 }
 
 interface DevStack {
@@ -41,29 +43,32 @@ export function createBrokerClient(flags: ConnectionFlags, caller: Caller, env: 
   const address = safeAddress(named ?? dev?.stack.url, source);
   // A development stack's tokens are for that stack: they never go to an address from elsewhere.
   const ownTokens = dev !== undefined && (named === undefined || new URL(named).origin === new URL(dev.stack.url).origin) ? dev : undefined;
-  const token = readToken(flags, caller, env, ownTokens);
+  const token = tokenReader(flags, caller, env, ownTokens);
+
+  async function ask(method: 'GET' | 'POST' | 'DELETE', path: string, body: object | undefined, headers: Readonly<Record<string, string>>): Promise<Answer> {
+    let response: Response;
+    try {
+      response = await fetch(new URL(path, address), {
+        method,
+        redirect: 'error',
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+        headers: { Authorization: `Bearer ${token()}`, ...headers, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+    } catch (error) {
+      if (error instanceof DOMException && error.name === 'TimeoutError') {
+        throw new CliError(EXIT.pending, `the broker at ${address} did not answer within ${TIMEOUT_MS / 1000} s; what was asked may still happen`);
+      }
+      throw new CliError(EXIT.upstream, `no broker answers at ${address} (from ${source})`, 'start one with `npm start`, or name another with --addr');
+    }
+    const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
+    if (!response.ok) throw problemError(response.status, answer);
+    return { status: response.status, body: answer };
+  }
 
   return {
-    async call(method, path, body, idempotencyKey) {
-      let response: Response;
-      try {
-        response = await fetch(new URL(path, address), {
-          method,
-          redirect: 'error',
-          signal: AbortSignal.timeout(TIMEOUT_MS),
-          headers: { Authorization: `Bearer ${token}`, ...(idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey }), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
-          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        });
-      } catch (error) {
-        if (error instanceof DOMException && error.name === 'TimeoutError') {
-          throw new CliError(EXIT.pending, `the broker at ${address} did not answer within ${TIMEOUT_MS / 1000} s; what was asked may still happen`);
-        }
-        throw new CliError(EXIT.upstream, `no broker answers at ${address} (from ${source})`, 'start one with `npm start`, or name another with --addr');
-      }
-      const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
-      if (!response.ok) throw problemError(response.status, answer);
-      return { status: response.status, body: answer };
-    },
+    call: (method, path, body, idempotencyKey) => ask(method, path, body, idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey }),
+    waitFor: (path, seconds) => ask('GET', path, undefined, { Prefer: `wait=${seconds}` }),
   };
 }
 
@@ -83,12 +88,19 @@ function safeAddress(address: string | undefined, source: string): string {
   return address;
 }
 
-function readToken(flags: ConnectionFlags, caller: Caller, env: NodeJS.ProcessEnv, dev: FoundStack | undefined): string {
+/** Answers the token to send now: a file is read for each call, since whoever keeps it writes it anew before it expires. */
+function tokenReader(flags: ConnectionFlags, caller: Caller, env: NodeJS.ProcessEnv, dev: FoundStack | undefined): () => string {
   const file = flags.tokenFile ?? env['MAYFLY_TOKEN_FILE'];
-  if (file === undefined && env['MAYFLY_TOKEN'] !== undefined) return env['MAYFLY_TOKEN'].trim();
+  const given = env['MAYFLY_TOKEN'];
+  if (file === undefined && given !== undefined) return () => given.trim();
   if (file === undefined && dev !== undefined) say(`using the development ${caller}'s token of ${dev.path}`);
   const path = file ?? (caller === 'agent' ? dev?.stack.agent_token_file : dev?.stack.operator_token_file);
   if (path === undefined) throw new CliError(EXIT.usage, 'no token is named: use --token-file, MAYFLY_TOKEN_FILE or MAYFLY_TOKEN');
+  const first = readToken(path);
+  return path === '-' ? () => first : () => readToken(path);
+}
+
+function readToken(path: string): string {
   try {
     return readFileSync(path === '-' ? 0 : path, 'utf8').trim();
   } catch {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { addApprovalCommands } from './commands/approval-commands.ts';
 import { addAuditCommands } from './commands/audit-commands.ts';
 import { addBrokerCommands } from './commands/broker-commands.ts';
 import { addDoctorCommand } from './commands/doctor-command.ts';
@@ -31,6 +32,7 @@ function createProgram(): Command {
   program.addHelpText('before', 'Example:\n  mayfly request --purpose refund-investigation --action read --credential orders-db\n');
   addTaskCommands(program, connection);
   addLifetimeCommands(program, connection);
+  addApprovalCommands(program, connection);
   addOperatorCommands(program, connection);
   addReceiptCommands(program, connection);
   addRevocationCommands(program, connection);

@@ -24,7 +24,7 @@ import { whoamiRoutes } from './routes/whoami.ts';
 
 export interface AppDeps {
   readonly health: HealthRoutesDeps;
-  readonly tasks: TaskRoutesDeps;
+  readonly tasks: Omit<TaskRoutesDeps, 'stopping'>;
   readonly approvals: ApprovalRoutesDeps;
   readonly audit: AuditRoutesDeps;
   readonly leases: LeaseRoutesDeps;
@@ -52,7 +52,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(healthRoutes(deps.health));
   app.use(referenceRoutes(deps.version));
   app.use(refuseWhenStopping(deps.health.stopping), readBody);
-  app.use(taskRoutes(deps.tasks));
+  app.use(taskRoutes({ ...deps.tasks, stopping: deps.health.stopping }));
   app.use(approvalRoutes(deps.approvals));
   app.use(leaseRoutes(deps.leases));
   app.use(auditRoutes(deps.audit));
@@ -100,8 +100,8 @@ function observeRequests(observe: AppDeps['observeRequest']): RequestHandler {
   return (request, response, next) => {
     const startedMs = performance.now();
     response.once('finish', () => {
-      // A stream lasts as long as somebody watches: that is no latency.
-      if (String(response.getHeader('content-type')).startsWith('text/event-stream')) return;
+      // A stream lasts as long as somebody watches, and who wants to wait waits: that is no latency.
+      if (String(response.getHeader('content-type')).startsWith('text/event-stream') || response.hasHeader('preference-applied')) return;
       const route = (request.route as { path?: unknown } | undefined)?.path;
       observe({
         route: String(Array.isArray(route) ? route[0] : (route ?? 'other')),

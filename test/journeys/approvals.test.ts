@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { digestOf } from '../../src/core/canonical-json.ts';
 import { at } from '../support/at.ts';
+import { runMayfly } from '../support/run-mayfly.ts';
 import { RunningBroker, type GrantedCredential, type HttpAnswer } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
 
@@ -31,7 +32,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'mayfly-policies-'));
   await cp(join(import.meta.dirname, '../../config/policies'), folder, { recursive: true });
   await writeFile(join(folder, 'more.cedar'), MORE_POLICIES);
-  broker = await RunningBroker.start({ policy: { directory: folder }, limits: { approval_window_seconds: 10, waiting_approvals_per_agent: 4 } });
+  broker = await RunningBroker.start({ policy: { directory: folder }, limits: { approval_window_seconds: 15, waiting_approvals_per_agent: 4 } });
   [agent, orchestrator, olga, oskar] = await Promise.all([broker.agentToken(), broker.agentToken('orchestrator:support-desk'), broker.operatorToken(), person('oskar')]);
 }, 60_000);
 
@@ -196,4 +197,60 @@ describe('one approval covers the task', () => {
     expect((await broker.call('POST', `/v1/tasks/${id}/extend`, agent, { ttl_seconds: 600 })).status).toBe(403);
     await broker.call('POST', `/v1/tasks/${id}/complete`, agent, {});
   });
+});
+
+describe('whoever waits for a decision', () => {
+  const patient = (id: string, seconds: number, signal?: AbortSignal): Promise<Response> =>
+    fetch(`${broker.url}/v1/tasks/${id}`, { headers: { Authorization: `Bearer ${agent}`, Prefer: `wait=${seconds}` }, ...(signal === undefined ? {} : { signal }) });
+
+  it('is answered as soon as there is one', async () => {
+    const { id } = taskOf(await declare());
+    const answered = patient(id, 60);
+    expect(await Promise.race([answered, new Promise((resolve) => setTimeout(resolve, 600, 'still waiting'))])).toBe('still waiting');
+    await decide(id, olga);
+    const decidedMs = performance.now();
+    const response = await answered;
+    expect(response.headers.get('preference-applied')).toBe('wait=60');
+    expect(await response.json()).toMatchObject({ task: { state: 'pending_claim' } });
+    expect(performance.now() - decidedMs).toBeLessThan(3_000);
+    await broker.call('POST', `/v1/tasks/${id}/complete`, agent, {});
+  });
+
+  it('is answered when its patience ends, and at once without a wish to wait', async () => {
+    const { id } = taskOf(await declare());
+    const startedMs = performance.now();
+    expect(await (await patient(id, 1)).json()).toMatchObject({ task: { state: 'pending_approval' } });
+    expect(performance.now() - startedMs).toBeGreaterThan(950);
+    expect((await look(id)).headers.has('preference-applied')).toBe(false);
+    const hungUp = new AbortController();
+    const waiting = patient(id, 60, hungUp.signal).catch(() => 'gone');
+    hungUp.abort();
+    expect(await waiting).toBe('gone');
+    await decide(id, olga, 'deny');
+  });
+
+  it('on the command line claims what was approved, and says what was denied', async () => {
+    const request = ['request', '--wait', '--purpose', 'data-export', '--action', 'export', '--credential', 'task-token:60', '--justification', 'a report'];
+    const asAgent = { of: 'agent', jwt: agent };
+    const asOlga = { of: 'olga', jwt: olga };
+    const one = async (): Promise<ApprovalAnswer> => {
+      await until(async () => (await listed()).length === 1);
+      return at(await listed(), 0);
+    };
+    const granted = runMayfly(broker, asAgent, [...request, '--format', 'env']);
+    const { id, envelope_digest: digest } = await one();
+    expect((await runMayfly(broker, asOlga, ['approvals', 'ls'])).stdout).toMatch(new RegExp(`${id} +agent:refunds +data-export +task-token +0 of 1`));
+    const shown = (await runMayfly(broker, asOlga, ['approvals', 'get', id])).stdout;
+    expect(shown).toMatch(/why, they say +a report/);
+    expect(shown).toContain(digest);
+    expect((await runMayfly(broker, asOlga, ['approvals', 'approve', id, '--digest', digest, '--note', 'fine'])).stdout).toBe(`task ${id} is approved\n`);
+    expect((await granted).stdout).toMatch(/^export TASK_TOKEN_TOKEN='ey/m);
+    await broker.call('POST', `/v1/tasks/${id}/complete`, agent, {});
+
+    const refused = runMayfly(broker, asAgent, request).catch((error: unknown) => error as { code: number; stderr: string });
+    const second = await one();
+    expect(await runMayfly(broker, asOlga, ['approvals', 'approve', second.id, '--digest', digest]).catch((error: unknown) => error)).toMatchObject({ code: 1, stderr: expect.stringContaining('not what was looked at') });
+    await runMayfly(broker, asOlga, ['approvals', 'deny', second.id]);
+    expect(await refused).toMatchObject({ code: 3, stderr: expect.stringContaining('was not approved: denied') });
+  }, 60_000);
 });

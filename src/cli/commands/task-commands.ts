@@ -10,6 +10,8 @@ import { wholeNumber } from '../whole-number.ts';
 /** How long `complete --wait` waits; the broker alone waits 2 s, and goes on by itself in any case. */
 const WAIT_MS = 30_000;
 const LOOK_EVERY_MS = 200;
+/** How long one look at a waiting task may take: well below the time that a call may. */
+const WAIT_SECONDS = 20;
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
@@ -28,6 +30,7 @@ interface RequestFlags extends ConnectionFlags {
   readonly start?: string;
   readonly claimTicket?: boolean;
   readonly idempotencyKey?: string;
+  readonly wait?: boolean;
   readonly file?: string;
   readonly format: GrantFormat;
   readonly json?: boolean;
@@ -51,6 +54,7 @@ export function addTaskCommands(program: Command, connection: (command: Command)
     .addOption(new Option('--start <when>', 'now, or when it is claimed').choices(['now', 'claim']))
     .option('--claim-ticket', 'ask for a ticket that the claim must show')
     .option('--idempotency-key <key>', 'makes it safe to send the same request again')
+    .option('--wait', 'where a human has to approve it: wait for that, then claim it')
     .option('--file <path>', 'a whole declaration as JSON; - for standard input')
     .addOption(new Option('--format <format>', 'how to print the secrets').choices(['text', 'env', 'json']).default('text'))
     .option('--json', 'the same as --format json')
@@ -59,12 +63,16 @@ export function addTaskCommands(program: Command, connection: (command: Command)
       const client = createBrokerClient(flags, 'agent');
       const { status, body } = await client.call('POST', '/v1/tasks', declarationOf(flags), flags.idempotencyKey);
       const answer = body as unknown as TaskAnswer;
-      printGrant(answer, flags.json === true ? 'json' : flags.format);
-      if (status === 202) {
-        const until = String(answer.task['waits_until']);
-        if (answer.task.state === 'pending_approval') throw new CliError(EXIT.pending, `task ${answer.task.id} waits for approval until ${until}`);
-        say(`its agent can claim it until ${until}: mayfly claim ${answer.task.id}`);
+      const format = flags.json === true ? 'json' : flags.format;
+      if (answer.task.state === 'pending_approval' && flags.wait === true) {
+        printGrant(await claimOnceApproved(answer, client), format);
+        return;
       }
+      printGrant(answer, format);
+      if (status !== 202) return;
+      const until = String(answer.task['waits_until']);
+      if (answer.task.state === 'pending_approval') throw new CliError(EXIT.pending, `task ${answer.task.id} waits for approval until ${until}; claim it then: mayfly claim ${answer.task.id}`);
+      say(`its agent can claim it until ${until}: mayfly claim ${answer.task.id}`);
     });
 
   connection(program.command('credentials'))
@@ -136,6 +144,22 @@ export function addTaskCommands(program: Command, connection: (command: Command)
       const { body } = await createBrokerClient(flags, 'agent').call('GET', `/v1/tasks/${encodeURIComponent(task)}`);
       printTask(body as unknown as TaskAnswer, flags.json === true);
     });
+}
+
+/** Waits until humans have decided, and claims the task if they approved it. One for another agent is that agent's to claim. */
+async function claimOnceApproved(declared: TaskAnswer, client: BrokerClient): Promise<TaskAnswer> {
+  const path = `/v1/tasks/${encodeURIComponent(declared.task.id)}`;
+  say(`task ${declared.task.id} waits for ${String(declared.task['approvals_needed'])} to approve it until ${String(declared.task['waits_until'])}: mayfly approvals approve ${declared.task.id}`);
+  let { task } = declared;
+  while (task.state === 'pending_approval') task = ((await client.waitFor(path, WAIT_SECONDS)).body as unknown as TaskAnswer).task;
+  if (task.state !== 'pending_claim') {
+    const why = typeof task['end_reason'] === 'string' ? task['end_reason'] : task.state;
+    throw new CliError(EXIT.denied, `task ${task.id} was not approved: ${why}`);
+  }
+  say('it is approved');
+  if (task['agent'] !== task['declarer']) return { task, credentials: [] };
+  const ticket = declared.task['claim_ticket'];
+  return (await client.call('POST', `${path}/claim`, typeof ticket === 'string' ? { claim_ticket: ticket } : {})).body as unknown as TaskAnswer;
 }
 
 /** Looks at a completed task again and again until it has ended, for as long as one waits. */

@@ -61,9 +61,11 @@ export const TASK_OPERATIONS: OperationArea = {
       path: '/v1/tasks/{id}',
       id: 'getTask',
       summary: 'Look at a task',
+      description: 'With `Prefer: wait=30` (RFC 7240) it is answered once the task has left the state it is in, or after that many seconds, 60 at most.',
       caller: 'workload',
       params,
-      answers: { 200: { description: 'the task and its leases', schema: taskAnswer } },
+      headers: { Prefer: z.string().max(255).optional().describe('`wait=` and how many seconds to wait for the task to leave its state') },
+      answers: { 200: { description: 'the task and its leases', schema: taskAnswer, headers: { 'Preference-Applied': '`wait=` and the seconds, where it waited' } } },
     },
     {
       method: 'post',

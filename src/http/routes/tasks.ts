@@ -18,6 +18,7 @@ import { authenticateWorkload } from '../authenticate.ts';
 import { once, type IdempotencyLedger } from '../idempotency.ts';
 import { given, pageQuery, parseQuery } from '../query.ts';
 import { jsonBody } from '../read-json.ts';
+import { TaskWaits } from '../task-waits.ts';
 import { credentialView, extensionView, handoverView, taskView } from '../task-view.ts';
 
 export interface TaskRoutesDeps {
@@ -25,6 +26,8 @@ export interface TaskRoutesDeps {
   readonly ledger: IdempotencyLedger & Pick<Ledger, 'leasesOfTask' | 'listTasks' | 'heartbeat' | 'endTask' | 'endLease' | 'recordEvent'>;
   readonly grant: GrantDeps;
   readonly complete: CompleteTaskDeps;
+  /** Whether this process is about to end. */
+  readonly stopping: () => boolean;
 }
 
 /** What `GET /v1/tasks` can be asked. */
@@ -33,6 +36,7 @@ export const taskListQuery = { ...pageQuery, state: z.enum(TASK_STATES).optional
 /** `/v1/tasks`: declare, claim, look, add or replace a credential, stay alive, complete. Each route is a list of named steps. */
 export function taskRoutes(deps: TaskRoutesDeps): Router {
   const router = Router();
+  const waits = new TaskWaits(deps);
   const endLeases = (declared: DeclaredTask, caller: Workload): Promise<unknown> =>
     Promise.all(declared.granted.map(({ intent }) => deps.ledger.endLease(intent.id, 'mint_interrupted', caller)));
 
@@ -56,7 +60,10 @@ export function taskRoutes(deps: TaskRoutesDeps): Router {
   });
 
   router.get('/v1/tasks/:id', async (request, response) => {
-    const { task } = await ownTask(request, 'get', deps);
+    const { task: found } = await ownTask(request, 'get', deps);
+    const task = await waits.untilMoved(found, request, response);
+    // A caller that hung up while it waited.
+    if (response.destroyed) return;
     const leases = await deps.ledger.leasesOfTask(task.id);
     response.json({ task: taskView(task), credentials: leases.map(credentialView) });
   });
