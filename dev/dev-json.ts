@@ -9,7 +9,7 @@ export interface DevJsonParts {
 
 /** What `.mayfly/dev.json` says of a running stack. A part that is not running is null; paths are absolute. */
 export function devJson(stack: Stack, { url, metricsUrl, pid, logFile }: DevJsonParts): Record<string, unknown> {
-  const { postgres, openbao, aws } = stack;
+  const { postgres, openbao, aws, spiffe } = stack;
   return {
     url,
     metrics_url: metricsUrl,
@@ -18,6 +18,10 @@ export function devJson(stack: Stack, { url, metricsUrl, pid, logFile }: DevJson
     operator_issuer: stack.operators.issuer,
     operator_audience: stack.operators.audience,
     ...stack.tokenFiles,
+    tls_url: stack.tlsUrl,
+    tls_ca_file: spiffe.caFile,
+    agent_svid: spiffe.agent,
+    second_agent_svid: spiffe.secondAgent,
     broker: { pid, config: stack.configFile, log: logFile },
     audit: { path: stack.auditFile },
     redis_url: stack.redis.url,

@@ -8,8 +8,10 @@ import { startDevIssuer, type DevIssuer } from './dev-issuer.ts';
 import { startOpenBao, type OpenBaoServer } from './openbao-server.ts';
 import { startPostgres, type PostgresServer } from './postgres-server.ts';
 import { startRedis, type RedisServer } from './redis-server.ts';
+import { freePort } from './run-server.ts';
 import { seedAws, type SeededAws } from './seed-aws.ts';
 import { BROKER_RIGHTS, seedOpenBao, type BrokerRight, type LoginFiles } from './seed-openbao.ts';
+import { startSpiffeDomain, TRUST_DOMAIN, type SpiffeDomain } from './spiffe-domain.ts';
 
 const REPOSITORY = dirname(import.meta.dirname);
 
@@ -46,6 +48,9 @@ export interface Stack {
   readonly aws: (AwsEmulator & SeededAws) | null;
   readonly workloads: DevIssuer;
   readonly operators: DevIssuer;
+  readonly spiffe: SpiffeDomain;
+  /** Where the broker answers over TLS. */
+  readonly tlsUrl: string;
   readonly tokenFiles: TokenFiles;
   readonly rootTokenFile: string | null;
   readonly adminUrlFile: string | null;
@@ -82,11 +87,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         );
 
   const secrets = await writeSecrets(directory, { redis, postgres, openbao });
+  const spiffe = await startSpiffeDomain(join(directory, 'spiffe'));
+  const tlsPort = await freePort();
   const tokens = await keepTokensFresh(secrets.folder, workloads, operators);
   const deploymentId = `dev-${randomBytes(4).toString('hex')}`;
   const configFile = join(directory, 'mayfly.yaml');
   const auditFile = join(directory, 'audit.jsonl');
-  const config = { ...configOf({ options, deploymentId, openbao, logins, postgres, aws, workloads, operators, secrets, auditFile }), ...options.override };
+  const config = { ...configOf({ options, deploymentId, openbao, logins, postgres, aws, workloads, operators, spiffe, tlsPort, secrets, auditFile }), ...options.override };
   await writeFile(configFile, `# Written by the development stack; gone when it stops.\n${stringify(config)}`, { mode: 0o600 });
 
   return {
@@ -100,11 +107,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     aws,
     workloads,
     operators,
+    spiffe,
+    tlsUrl: `https://127.0.0.1:${tlsPort}`,
     tokenFiles: tokens.files,
     rootTokenFile: openbao === null ? null : secrets.rootTokenFile,
     adminUrlFile: postgres === null ? null : secrets.adminUrlFile,
     async stop() {
       tokens.stop();
+      spiffe.stop();
       await Promise.all([redis.stop(), postgres?.stop(), openbao?.stop(), aws?.stop(), workloads.stop(), operators.stop()]);
     },
   };
@@ -161,11 +171,13 @@ interface ConfigParts {
   readonly aws: Stack['aws'];
   readonly workloads: DevIssuer;
   readonly operators: DevIssuer;
+  readonly spiffe: SpiffeDomain;
+  readonly tlsPort: number;
   readonly secrets: SecretFiles;
   readonly auditFile: string;
 }
 
-function configOf({ options, deploymentId, openbao, logins, postgres, aws, workloads, operators, secrets, auditFile }: ConfigParts): Record<string, unknown> {
+function configOf({ options, deploymentId, openbao, logins, postgres, aws, workloads, operators, spiffe, tlsPort, secrets, auditFile }: ConfigParts): Record<string, unknown> {
   const ours = `http://127.0.0.1:${options.port}`;
   const vault = openbao === null || logins === null ? null : vaultPart(openbao, logins, postgres !== null);
   const cloud = aws === null ? null : awsPart(aws);
@@ -173,7 +185,12 @@ function configOf({ options, deploymentId, openbao, logins, postgres, aws, workl
     environment: 'development',
     deployment_id: deploymentId,
     http: { host: '127.0.0.1', port: options.port, metrics_port: options.metricsPort },
-    identity: { audience: AUDIENCE, issuers: [{ issuer: workloads.issuer, subjects: ['agent:*', 'orchestrator:*'] }] },
+    tls: { port: tlsPort, certificate: { source: 'files', ...spiffe.broker } },
+    identity: {
+      audience: AUDIENCE,
+      issuers: [{ issuer: workloads.issuer, subjects: ['agent:*', 'orchestrator:*'] }],
+      trust_domains: [{ name: TRUST_DOMAIN, bundle_file: spiffe.bundleFile }],
+    },
     operators: { issuer: operators.issuer, audience: OPERATOR_AUDIENCE },
     redis: { url_file: secrets.redisUrlFile },
     policy: { directory: join(REPOSITORY, 'config/policies') },

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { Redis } from 'ioredis';
@@ -11,7 +12,7 @@ import { BLOCK_MS, FeedReader } from './audit/feed-reader.ts';
 import { createEventSealer } from './audit/seal-event.ts';
 import { routeDeps } from './broker-routes.ts';
 import { startWorkers, type Workers } from './broker-workers.ts';
-import type { Config } from './config/config-schema.ts';
+import type { Config, TlsConfig } from './config/config-schema.ts';
 import { epochFileOf, longestLifeMs } from './config/ledger-loss.ts';
 import { redisUrlOf } from './config/redis-url.ts';
 import { systemClock, type Clock } from './core/clock.ts';
@@ -19,6 +20,8 @@ import { deriveKey } from './core/derive-key.ts';
 import { SHARDS, type Shard } from './core/ids.ts';
 import { createApp, createHealthApp } from './http/create-app.ts';
 import { gracefulClose } from './http/graceful-close.ts';
+import { createTlsServer } from './http/tls-server.ts';
+import { certificateFiles } from './identity/x509/certificate-files.ts';
 import type { HealthRoutesDeps } from './http/routes/health.ts';
 import { openEpochFile } from './ledger/epoch-file.ts';
 import { HoldWatch } from './ledger/hold-watch.ts';
@@ -53,6 +56,8 @@ export interface Broker {
   /** Where it answers, with the port it really has. */
   readonly url: string;
   readonly metricsUrl: string;
+  /** Where it answers over TLS; null where it does not. */
+  readonly tlsUrl: string | null;
   /** Stops taking requests, finishes what is in flight, and leaves the rest to other workers. */
   stop(): Promise<void>;
 }
@@ -63,6 +68,8 @@ const MINT_MARGIN_MS = 5_000;
 const GUARDS = { maxSkewMs: 5_000, maxAuditLagMs: 30_000 };
 /** How long a stop waits for requests and for revocations in flight. */
 const STOP_GRACE_MS = 6_000;
+/** Longer than what proxies in front usually keep idle, so that they close first and no request meets a closing socket. */
+const KEEP_ALIVE_MS = 75_000;
 /** How often the policy folder is looked at. */
 const POLICY_LOOK_MS = 1_000;
 /** How often to look whether Redis lost records. */
@@ -170,10 +177,10 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
           observeRequest: (observation) => metrics.observeRequest(observation),
         });
   const server = createServer(app);
-  // Longer than what proxies in front usually keep idle, so that they close first and no request meets a closing socket.
-  server.keepAliveTimeout = 75_000;
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   const closeServer = gracefulClose(server, STOP_GRACE_MS);
   const url = await listen(server, config.http.host, config.http.port);
+  const tls = config.tls === undefined || !serves ? undefined : await listenTls(app, config.tls, log);
   const snapshot = metricsSnapshot({ ledger, held: () => holdWatch.hold !== null, forecastOf: [...providers.keys()], queues: workers?.queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
   const metricsServer = await serveMetrics(metrics, { host: config.http.host, port: config.http.metrics_port }, async () => metrics.setSnapshot(await snapshot()));
   const closeMetrics = gracefulClose(metricsServer, STOP_GRACE_MS);
@@ -185,6 +192,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
 
   return {
     url,
+    tlsUrl: tls?.url ?? null,
     metricsUrl: `${addressUrl(metricsServer, config.http.host)}/metrics`,
     async stop() {
       stopping = true;
@@ -192,7 +200,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       shadow?.stop();
       process.off('SIGHUP', reloadPolicy);
       feed?.stop();
-      await closeServer();
+      await Promise.all([closeServer(), tls?.close()]);
       await workers?.stop(STOP_GRACE_MS);
       await recordLife('broker.stopped');
       await workers?.stopSealing();
@@ -249,10 +257,19 @@ async function redisTimeMs(redis: Redis): Promise<number> {
   return Number(seconds) * 1000 + Number(micros) / 1000;
 }
 
-async function listen(server: Server, host: string, port: number): Promise<string> {
+async function listen(server: Server | TlsServer, host: string, port: number): Promise<string> {
   server.listen(port, host);
   await once(server, 'listening');
   return addressUrl(server, host);
 }
 
-const addressUrl = (server: Server, host: string): string => `http://${host.includes(':') ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`;
+async function listenTls(app: RequestListener, { host, port, certificate, client_certificates }: TlsConfig, log: Logger): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
+  const source = certificateFiles({ certificateFile: certificate.certificate_file, keyFile: certificate.key_file }, log);
+  const server = createTlsServer(app, source, client_certificates);
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  const close = gracefulClose(server, STOP_GRACE_MS);
+  return { url: await listen(server, host, port), close };
+}
+
+const addressUrl = (server: Server | TlsServer, host: string): string =>
+  `${server instanceof TlsServer ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`;

@@ -33,7 +33,7 @@ export async function serve({ configPath, role }: ServeOptions): Promise<void> {
     if (config.redis.accept_unsafe_settings) log.warn({}, 'redis.accept_unsafe_settings is set: what Redis evicts or forgets, the reconciler has to find');
   }
   const broker = await startBroker({ config, role, log, version });
-  log.info({ url: broker.url, metrics_url: broker.metricsUrl, environment: config.environment, deployment_id: config.deployment_id }, 'mayfly is up');
+  log.info({ url: broker.url, metrics_url: broker.metricsUrl, ...(broker.tlsUrl === null ? {} : { tls_url: broker.tlsUrl }), environment: config.environment, deployment_id: config.deployment_id }, 'mayfly is up');
 
   const signal = await new Promise<string>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, resolve);

@@ -40,6 +40,10 @@ export function filesOf(config: Config): ConfigFile[] {
   add('public', ['operators', 'ca_file'], config.operators.ca_file);
   for (const [index, issuer] of config.identity.issuers.entries()) add('public', ['identity', 'issuers', index, 'ca_file'], issuer.ca_file);
   for (const [index, domain] of config.identity.trust_domains.entries()) add('public', ['identity', 'trust_domains', index, 'bundle_file'], domain.bundle_file);
+  if (config.tls?.certificate.source === 'files') {
+    add('public', ['tls', 'certificate', 'certificate_file'], config.tls.certificate.certificate_file);
+    add('secret', ['tls', 'certificate', 'key_file'], config.tls.certificate.key_file);
+  }
   for (const [name, provider] of Object.entries(config.providers)) {
     const key = ['providers', name];
     if (provider.type === 'jwt') {

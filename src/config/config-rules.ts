@@ -125,7 +125,7 @@ function redisFaults({ redis }: Config, urlFromEnvironment: boolean): RuleFault[
   return [];
 }
 
-function limitFaults({ limits, revocation, minting, providers, http }: Config): RuleFault[] {
+function limitFaults({ limits, revocation, minting, providers, http, tls }: Config): RuleFault[] {
   const faults: RuleFault[] = [];
   if (limits.default_ttl_seconds > limits.max_ttl_seconds) faults.push({ key: ['limits', 'default_ttl_seconds'], detail: 'must be at most limits.max_ttl_seconds' });
   if (revocation.retry_first_ms > revocation.retry_max_ms) faults.push({ key: ['revocation', 'retry_first_ms'], detail: 'must be at most revocation.retry_max_ms' });
@@ -134,6 +134,7 @@ function limitFaults({ limits, revocation, minting, providers, http }: Config): 
       faults.push({ key: ['providers', name, 'timeout_ms'], detail: `must be at most minting.timeout_ms, ${minting.timeout_ms}` });
     }
   }
+  if (tls !== undefined && tls.port !== 0 && [http.port, http.metrics_port].includes(tls.port)) faults.push({ key: ['tls', 'port'], detail: 'must differ from http.port and http.metrics_port' });
   if (http.port !== 0 && http.port === http.metrics_port) faults.push({ key: ['http', 'metrics_port'], detail: 'must differ from http.port' });
   return faults;
 }
@@ -200,6 +201,7 @@ export const isLoopback = (host: string): boolean => LOOPBACK.test(host);
 function developmentFaults(config: Config): RuleFault[] {
   const faults: RuleFault[] = [];
   if (!isLoopback(config.http.host)) faults.push({ key: ['http', 'host'], detail: 'must be a loopback address in development' });
+  if (config.tls !== undefined && !isLoopback(config.tls.host)) faults.push({ key: ['tls', 'host'], detail: 'must be a loopback address in development' });
   for (const [name, provider] of Object.entries(config.providers)) {
     if (provider.type === 'vault' && !isLoopback(new URL(provider.address).hostname)) {
       faults.push({ key: ['providers', name, 'address'], detail: 'must be on a loopback address in development' });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { filePath, httpUrl, name, seconds } from './config-words.ts';
 import { credential } from './credential-schemas.ts';
+import { tlsListener } from './tls-schemas.ts';
 import { provider } from './provider-schemas.ts';
 
 /**
@@ -34,10 +35,10 @@ const oidcIssuer = z
 const trustDomain = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9._-]{1,255}$/, 'a SPIFFE trust domain name, lower case').describe('the trust domain, as in `spiffe://<name>/...`'),
-    bundle_file: filePath.describe('SPIFFE trust bundle (JWK Set with `use` of `jwt-svid`); re-read when it changes'),
+    bundle_file: filePath.describe('SPIFFE trust bundle (JWK Set with `use` of `jwt-svid` and `x509-svid`); re-read when it changes'),
     max_lifetime_seconds: maxLifetime,
   })
-  .describe('a SPIFFE trust domain whose JWT-SVIDs are accepted');
+  .describe('a SPIFFE trust domain whose SVIDs are accepted');
 
 export const configSchema = z
   .strictObject({
@@ -45,16 +46,17 @@ export const configSchema = z
     deployment_id: name.describe('stamped on every credential at its target; never change it while credentials live'),
     http: z
       .strictObject({
-        host: z.string().default('127.0.0.1').describe('the address to bind to; TLS ends in front of it'),
+        host: z.string().default('127.0.0.1').describe('the address to bind to, without TLS: that ends in front of it, or at `tls`'),
         port: z.int().min(0).max(65_535).default(8_120).describe('of the interface; 0 takes any free port'),
         metrics_port: z.int().min(0).max(65_535).default(9_120).describe('of `/metrics`; 0 takes any free port'),
       })
       .prefault({})
       .describe('where the broker answers'),
+    tls: tlsListener.optional(),
     identity: z.strictObject({
       audience: z.string().min(1).describe('what workload tokens must carry in `aud`'),
       issuers: z.array(oidcIssuer).default([]).describe('OpenID Connect issuers of workload tokens'),
-      trust_domains: z.array(trustDomain).default([]).describe('SPIFFE trust domains whose JWT-SVIDs are accepted'),
+      trust_domains: z.array(trustDomain).default([]).describe('SPIFFE trust domains whose SVIDs are accepted'),
     }).describe('which workloads may call'),
     operators: z.strictObject({
       issuer: httpUrl.describe('the OpenID Connect issuer of operators; never one of workloads'),
@@ -193,4 +195,5 @@ export type AwsStsCredentialConfig = Extract<CredentialConfig, { kind: 'aws.sts'
 export type ParamSchema = CredentialConfig['params'][string];
 export type OidcIssuerConfig = Config['identity']['issuers'][number];
 export type TrustDomainConfig = Config['identity']['trust_domains'][number];
+export type TlsConfig = NonNullable<Config['tls']>;
 export type OperatorsConfig = Config['operators'];

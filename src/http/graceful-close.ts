@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
 
 /** Answers how to close a server: requests in flight may end, for `graceMs`; connections that ask for nothing do not count. */
-export function gracefulClose(server: Server, graceMs: number): () => Promise<void> {
+export function gracefulClose(server: Server | TlsServer, graceMs: number): () => Promise<void> {
   let inFlight = 0;
   let idle = (): void => undefined;
   server.on('request', (_request, response) => {

@@ -1,7 +1,8 @@
-import { TLSSocket, type DetailedPeerCertificate } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import type { Request } from 'express';
 import { Problem } from '../core/problem.ts';
 import type { Presented } from '../identity/presented.ts';
+import { peerCertificates } from '../identity/x509/peer-certificates.ts';
 
 const AUTHORIZATION = /^(Bearer|DPoP) +([\w~+/.=-]+)$/i;
 
@@ -12,7 +13,7 @@ export function presentedBy(request: Request): Presented {
     dpopProofs: request.headersDistinct['dpop'] ?? [],
     method: request.method,
     path: request.originalUrl,
-    certificates: request.socket instanceof TLSSocket ? certificatesOf(request.socket) : null,
+    certificates: request.socket instanceof TLSSocket ? peerCertificates(request.socket) : null,
   };
 }
 
@@ -23,18 +24,4 @@ function authorizationOf(request: Request): Presented['authorization'] {
   // What is there and not understood must not be passed over in favour of another proof.
   if (scheme === undefined || token === undefined) throw new Problem('invalid_token', 'send a token as `Authorization: Bearer <token>`');
   return { scheme: scheme.toLowerCase() === 'dpop' ? 'dpop' : 'bearer', token };
-}
-
-function certificatesOf(socket: TLSSocket): readonly Uint8Array[] | null {
-  const chain: Uint8Array[] = [];
-  // Without a certificate Node answers an empty object, which its types do not know.
-  let next: Partial<DetailedPeerCertificate> | undefined = socket.getPeerCertificate(true);
-  const seen = new Set<unknown>();
-  // A certificate that issued itself is its own issuer, without end.
-  while (next?.raw !== undefined && !seen.has(next)) {
-    seen.add(next);
-    chain.push(next.raw);
-    next = next.issuerCertificate;
-  }
-  return chain.length === 0 ? null : chain;
 }

@@ -4,8 +4,11 @@ import { LRUCache } from 'lru-cache';
 import type { Config } from '../config/config-schema.ts';
 import { Problem } from '../core/problem.ts';
 import type { Authenticator, Caller } from './caller.ts';
+import { boundCertificate, certificateCallers, requireCertificate } from './certificate-caller.ts';
 import { parseSpiffeId, posesAsSpiffeId } from './spiffe-id.ts';
 import { oidcKind, operatorKind, svidKind, type TokenKind, type TokenKindDeps } from './token-kinds.ts';
+import type { TrustBundle } from './trust-bundle.ts';
+import { createTrustBundles } from './trust-bundles.ts';
 import { refused, SKEW_SECONDS, unverifiedClaims, verifyToken } from './verify-token.ts';
 
 export interface AuthenticatorDeps extends TokenKindDeps {
@@ -19,6 +22,8 @@ const CACHE_TOKENS = 10_000;
 
 interface Accepted {
   readonly caller: Caller;
+  /** The certificate that the token is bound to. */
+  readonly certificate: string | undefined;
   readonly keyStands: () => Promise<boolean>;
   readonly untilMonotonicMs: number;
 }
@@ -26,10 +31,13 @@ interface Accepted {
 /**
  * Proves who is calling. A token is judged by exactly one set of rules, chosen before it is verified: a SPIFFE subject
  * by its trust domain alone (Federation section 7.3), unless an OIDC issuer was given that subject by name; anything else
- * by its issuer. There is no second try with other keys.
+ * by its issuer. There is no second try with other keys. Without a token it is the X.509-SVID of the connection that says who
+ * calls; beside a token, a certificate only shows that the token's own one is there.
  */
 export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
-  const kindFor = kindChooser(deps);
+  const bundles = createTrustBundles(deps.identity.trust_domains, deps);
+  const kindFor = kindChooser(deps, bundles);
+  const byCertificate = certificateCallers({ bundles, clock: deps.clock });
   // By digest: the cache holds no token.
   const cache = new LRUCache<string, Accepted>({ max: CACHE_TOKENS });
 
@@ -38,28 +46,44 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     return !expired && deps.clock.monotonicMs() < untilMonotonicMs && (await keyStands());
   }
 
+  /** What a token says, believed: whoever sends it. */
+  async function accepted(token: string): Promise<Accepted> {
+    const digest = createHash('sha256').update(token).digest('base64');
+    const known = cache.get(digest);
+    if (known !== undefined && (await stillGood(known))) return known;
+    cache.delete(digest);
+    const kind = kindFor(unverifiedClaims(token));
+    if (kind === undefined) throw refused('its issuer is not known here');
+    const verified = await verifyToken(token, kind.expectation, deps.clock.now());
+    const certificate = boundCertificate(verified.claims);
+    const told = kind.toCaller(verified);
+    // Never without the certificate, so it may stand in the cache: whoever is let in has shown that they hold its key.
+    const caller = certificate !== undefined && told.kind === 'workload' ? { ...told, senderBound: true } : told;
+    const fresh = { caller, certificate, keyStands: verified.keyStands, untilMonotonicMs: deps.clock.monotonicMs() + CACHE_MS };
+    cache.set(digest, fresh);
+    return fresh;
+  }
+
   return {
-    async authenticate({ authorization }) {
+    async authenticate({ authorization, certificates }) {
+      if (authorization === null && certificates !== null) return byCertificate(certificates);
       if (authorization?.scheme !== 'bearer') throw new Problem('invalid_token', 'send a token as `Authorization: Bearer <token>`');
-      const { token } = authorization;
-      const digest = createHash('sha256').update(token).digest('base64');
-      const known = cache.get(digest);
-      if (known !== undefined && (await stillGood(known))) return known.caller;
-      cache.delete(digest);
-      const kind = kindFor(unverifiedClaims(token));
-      if (kind === undefined) throw refused('its issuer is not known here');
-      const verified = await verifyToken(token, kind.expectation, deps.clock.now());
-      const caller = kind.toCaller(verified);
-      cache.set(digest, { caller, keyStands: verified.keyStands, untilMonotonicMs: deps.clock.monotonicMs() + CACHE_MS });
+      const { caller, certificate } = await accepted(authorization.token);
+      if (certificate !== undefined) requireCertificate(certificate, certificates);
       return caller;
     },
   };
 }
 
 /** Chooses the rules for a token by what it says of itself; whether that is true, those rules decide. */
-function kindChooser(deps: AuthenticatorDeps): (claims: JWTPayload) => TokenKind | undefined {
+function kindChooser(deps: AuthenticatorDeps, bundles: ReadonlyMap<string, TrustBundle>): (claims: JWTPayload) => TokenKind | undefined {
   const { identity, operators } = deps;
-  const trustDomains = new Map(identity.trust_domains.map((domain) => [domain.name, svidKind(domain, identity.audience, deps)]));
+  const trustDomains = new Map(
+    identity.trust_domains.flatMap((domain): [string, TokenKind][] => {
+      const bundle = bundles.get(domain.name);
+      return bundle === undefined ? [] : [[domain.name, svidKind(domain, identity.audience, bundle)]];
+    }),
+  );
   const issuers = new Map(identity.issuers.map((issuer) => [issuer.issuer, oidcKind(issuer, identity.audience, deps)]));
   issuers.set(operators.issuer, operatorKind(operators, deps));
 

@@ -8,7 +8,7 @@ import { JwksSource } from './jwks-source.ts';
 import type { OutboundFetch } from './outbound-fetch.ts';
 import type { KeyLog } from './public-keys.ts';
 import { parseWorkloadId, posesAsSpiffeId } from './spiffe-id.ts';
-import { TrustBundle } from './trust-bundle.ts';
+import type { TrustBundle } from './trust-bundle.ts';
 import { refused, type TokenExpectation, type VerifiedToken } from './verify-token.ts';
 
 export interface TokenKindDeps {
@@ -45,7 +45,7 @@ export function oidcKind(issuer: OidcIssuerConfig, audience: Config['identity'][
 }
 
 /** JWT-SVIDs of a trust domain: judged by its bundle alone (Federation section 7.3), whatever `iss` they carry. */
-export function svidKind(domain: TrustDomainConfig, audience: Config['identity']['audience'], deps: TokenKindDeps): TokenKind {
+export function svidKind(domain: TrustDomainConfig, audience: Config['identity']['audience'], bundle: TrustBundle): TokenKind {
   const mayName = (subject: string): boolean => parseWorkloadId(subject)?.trustDomain === domain.name;
   return {
     expectation: {
@@ -55,7 +55,7 @@ export function svidKind(domain: TrustDomainConfig, audience: Config['identity']
       types: SVID_TYPES,
       requireKid: true,
       maxLifetimeSeconds: domain.max_lifetime_seconds,
-      keyFor: new TrustBundle(domain.bundle_file, deps.clock, deps.log).keyFor,
+      keyFor: bundle.keyFor,
     },
     mayName,
     toCaller({ subject, claims, expiresAtMs }) {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { devJson } from '../../dev/dev-json.ts';
+import { makeAuthority } from '../../dev/make-certificate.ts';
 import type { Stack } from '../../dev/stack.ts';
 
 const stopped = { exited: new Promise<unknown>(() => undefined), stop: () => Promise.resolve() };
@@ -27,6 +28,19 @@ const whole: Stack = {
   },
   workloads: issuer('workloads'),
   operators: issuer('operators'),
+  spiffe: {
+    stop: () => undefined,
+    bundleFile: '/run/bundle.json',
+    caFile: '/run/ca.pem',
+    broker: { certificate_file: '/m', key_file: '/n' },
+    agent: { certificate_file: '/o', key_file: '/p' },
+    secondAgent: { certificate_file: '/q', key_file: '/r' },
+    authority: makeAuthority({}),
+    bundleKeys: [],
+    jwtSvid: () => Promise.resolve(''),
+    writeBundle: () => Promise.resolve(),
+  },
+  tlsUrl: 'https://127.0.0.1:8443',
   tokenFiles: {
     agent_token_file: '/a',
     second_agent_token_file: '/b',
@@ -49,10 +63,15 @@ describe('dev.json', () => {
         'agent_token_file', 'second_agent_token_file', 'orchestrator_token_file', 'viewer_token_file',
         'operator_token_file', 'second_operator_token_file', 'admin_token_file',
         'broker', 'audit', 'redis_url', 'openbao', 'postgres', 'aws',
+        'tls_url', 'tls_ca_file', 'agent_svid', 'second_agent_svid',
       ].sort(),
     );
     expect(devJson(whole, parts)).toMatchObject({
       broker: { pid: 7, config: '/run/mayfly.yaml', log: '/run/broker.log' },
+      tls_url: 'https://127.0.0.1:8443',
+      tls_ca_file: '/run/ca.pem',
+      agent_svid: { certificate_file: '/o', key_file: '/p' },
+      second_agent_svid: { certificate_file: '/q', key_file: '/r' },
       audit: { path: '/run/audit.jsonl' },
       redis_url: 'redis://default:pw@127.0.0.1:4',
       openbao: { address: 'http://127.0.0.1:6', token_file: '/run/root-token' },

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createLocalJWKSet } from 'jose';
-import { TrustBundle } from '../../src/identity/trust-bundle.ts';
+import { bundleFile } from '../../src/identity/bundle-file.ts';
+import type { TrustBundle } from '../../src/identity/trust-bundle.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { jwkOf, PAIRS, STRANGER } from './published-issuer.ts';
 
@@ -21,7 +22,7 @@ beforeEach(async () => {
   file = join(directory, 'bundle.json');
   clock = new ManualClock();
   warned = [];
-  bundle = new TrustBundle(file, clock, { warn: (_fields, message) => warned.push(message) });
+  bundle = bundleFile(file, clock, { warn: (_fields, message) => warned.push(message) });
 });
 
 afterEach(() => rm(directory, { recursive: true, force: true }));

@@ -44,8 +44,9 @@ const EXPORT = { purpose: 'data-export', does: ['export'] } as const;
 const DECLARE = { who: 'orchestrator:support-desk', action: 'declare_for', forAgent: 'agent:refunds' } as const;
 const DELEGATE = { action: 'delegate', forAgent: 'agent:payouts' } as const;
 
-/** Who asks for what, the answer, and the policies that must be named for it. */
-export const TABLE: readonly (readonly [string, Ask, 'permit' | 'deny' | 'approval_required', readonly string[]])[] = [
+type Row = readonly [string, Ask, 'permit' | 'deny' | 'approval_required', readonly string[]];
+
+const PLAIN: readonly Row[] = [
   ...Object.keys(KINDS).flatMap((credential): [string, Ask, 'permit', string[]][] => {
     const rule = credential === 'payments-api-key' ? 'refund-investigation-static-key' : 'refund-investigation-mint';
     return [
@@ -112,4 +113,20 @@ export const TABLE: readonly (readonly [string, Ask, 'permit' | 'deny' | 'approv
   ['a credential called __proto__', { credential: '__proto__' }, 'deny', []],
   ['a purpose that does not exist', { purpose: 'because' }, 'deny', []],
   ['a purpose called __proto__', { purpose: '__proto__' }, 'deny', []],
+];
+
+/** The two agents as their trust domain names them. */
+const SPIFFE_IDS: Readonly<Record<string, string>> = { 'agent:refunds': 'spiffe://example.org/agent/refunds', 'agent:payouts': 'spiffe://example.org/agent/payouts' };
+const byTrustDomain = (name: string): string => (Object.hasOwn(SPIFFE_IDS, name) ? SPIFFE_IDS[name] : undefined) ?? name;
+
+/** Who asks for what, the answer, and the policies that must be named for it. An agent has the same rights under its SPIFFE ID. */
+export const TABLE: readonly Row[] = [
+  ...PLAIN,
+  ...PLAIN.map(([name, ask, result, policies]): Row => {
+    const { who = QUESTION.principal.subject, forAgent } = ask;
+    return [`by SPIFFE ID: ${name}`, { ...ask, who: byTrustDomain(who), ...(forAgent === undefined ? {} : { forAgent: byTrustDomain(forAgent) }) }, result, policies];
+  }),
+  ...['spiffe://example.org/agent/refunds-evil', 'spiffe://example.org/agent/refunds/b', 'spiffe://other.org/agent/refunds', 'spiffe://example.org/agent'].map(
+    (who): Row => [`another SPIFFE ID, ${who}`, { who }, 'deny', []],
+  ),
 ];
