@@ -4,6 +4,7 @@ import type { Config } from './config/config-schema.ts';
 import { systemClock } from './core/clock.ts';
 import { createCredentialCatalog } from './grant/credential-catalog.ts';
 import type { GrantDeps } from './grant/grant-deps.ts';
+import { PolicyReplay } from './grant/replay-policy.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createIssuerFetch } from './identity/issuer-fetch.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
@@ -58,17 +59,18 @@ export function routeDeps({ config, ledger, policy, shadow, providers, jwtProvid
     },
     log,
   };
+  const auditFile = config.audit.sink === 'file' ? config.audit.file : null;
   const revocation = { ledger, jobs, clock };
   const reconciliation = { ledger, clock };
   return {
     tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
     approvals: { authenticator, ledger, decide: { ledger, clock, claimWindowSeconds: config.limits.claim_window_seconds } },
-    audit: { authenticator, file: config.audit.sink === 'file' ? config.audit.file : null, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
+    audit: { authenticator, file: auditFile, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
     leases: {
       ...{ authenticator, ledger, clock, nudge, deploymentId: config.deployment_id },
       receiptKeys: config.keys.receipt_key_files === undefined ? undefined : loadSigningKeys(config.keys.receipt_key_files),
     },
-    policy: { authenticator, evaluate: { ...grant, policy, clock } },
+    policy: { authenticator, evaluate: { ...grant, policy, clock }, replay: new PolicyReplay({ policy }), auditFile },
     authzen: { authenticator, evaluate: { ...grant, policy, clock }, authzen: config.authzen },
     revocations: { authenticator, ledger, revocation },
     locks: { authenticator, ledger, locks: { ledger, clock, revocation } },

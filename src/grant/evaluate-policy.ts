@@ -4,16 +4,13 @@ import { newDecisionId } from '../core/ids.ts';
 import { epochMsFrom, type EpochMs } from '../core/time.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { createDraftEngine } from '../policy/cedar-engine.ts';
-import { compilePolicies, POLICY_ACTIONS } from '../policy/compile-policies.ts';
+import { POLICY_ACTIONS } from '../policy/compile-policies.ts';
 import type { PolicyEngine } from '../policy/decision.ts';
-import { PolicyError } from '../policy/policy-error.ts';
-import { declaration, instant, invalidRequest, parse } from '../task/declaration.ts';
+import { declaration, instant, parse } from '../task/declaration.ts';
 import { checkDeclaration, declaredAgent } from './check-request.ts';
 import type { CredentialCatalog } from './credential-catalog.ts';
 import { decideCredentials, type JointDecision } from './decide-credentials.ts';
-
-/** Of one file of a draft: half of what a body may hold. */
-const DRAFT_CHARACTERS = 32_768;
+import { draftEngine, draftShape, hasDraft } from './draft-policies.ts';
 
 const evidence = z.enum(['self_declared', 'orchestrator_signed', 'user_consented', 'approved']);
 
@@ -35,9 +32,7 @@ export const evaluation = declaration.extend({
   tool: z.string().min(1).max(128).optional(),
   approvals: z.int().min(0).max(16).default(0),
   at: instant.optional(),
-  /** A draft set, by file name, to ask in place of the one in force. */
-  policies: z.record(z.string().regex(/^[\w.-]{1,64}\.cedar$/, 'a file name that ends in .cedar'), z.string().max(DRAFT_CHARACTERS)).optional(),
-  schema: z.string().max(DRAFT_CHARACTERS).optional(),
+  ...draftShape,
 });
 
 export type Evaluation = z.infer<typeof evaluation>;
@@ -63,7 +58,7 @@ export async function evaluatePolicy(asked: Evaluation, deps: EvaluatePolicyDeps
   const agent = declaredAgent(asked, { issuer: asked.agent_issuer ?? declarer?.issuer ?? anyIssuer, subject: asked.agent }, deps.issuers);
   const ttlSeconds = asked.ttl_seconds ?? deps.limits.default_ttl_seconds;
   const wanted = checkDeclaration(asked, ttlSeconds, deps.limits, deps.catalog);
-  const engine = asked.policies === undefined && asked.schema === undefined ? deps.policy : draftEngine(asked, deps);
+  const engine = hasDraft(asked) ? draftEngine(asked, deps.policy.compiled.schemaText, createDraftEngine) : deps.policy;
   // The agent's real counters, as they stand.
   const counters = await deps.ledger.reserve(agent, [], Number.MAX_SAFE_INTEGER);
   const basis = {
@@ -88,15 +83,4 @@ export async function evaluatePolicy(asked: Evaluation, deps: EvaluatePolicyDeps
   const forAgent = asked.for_agent === undefined ? {} : { forAgent: asked.for_agent };
   const asks = declarer === undefined ? [{ action, ...forAgent }] : [{ action: 'declare_for', principal: declarer, forAgent: agent.subject } as const, { action }];
   return decideCredentials(engine, newDecisionId(), basis, wanted, asks);
-}
-
-function draftEngine({ policies = {}, schema }: Evaluation, { policy }: EvaluatePolicyDeps): PolicyEngine {
-  try {
-    const sources = Object.entries(policies).map(([file, text]) => ({ file, text }));
-    return createDraftEngine(compilePolicies({ schema: { file: 'schema.cedarschema', text: schema ?? policy.compiled.schemaText }, policies: sources }));
-  } catch (error) {
-    if (!(error instanceof PolicyError)) throw error;
-    const pointer = Object.hasOwn(policies, error.file) ? `/policies/${error.file}` : schema === undefined ? '/policies' : '/schema';
-    throw invalidRequest([{ pointer, detail: `must compile: ${error.message}` }]);
-  }
 }

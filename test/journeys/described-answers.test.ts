@@ -143,6 +143,7 @@ describe('real answers are as described', () => {
     const viewer = await broker.operatorToken('viewer');
     const evaluation = { agent: 'agent:refunds', purpose: 'refund-investigation', actions: ['read'], credentials: [{ name: 'task-reference' }] };
     expect((await call('POST', '/v1/policy/evaluate', viewer, evaluation)).status).toBe(200);
+    expect((await call('POST', '/v1/policy/replay', viewer, { since: '2026-01-05T00:00:00Z' })).status).toBe(200);
     const question = { subject: { type: 'agent', id: 'agent:refunds' }, action: { name: 'mint' }, resource: { type: 'credential', id: 'task-reference' }, context: { purpose: 'refund-investigation', actions: ['read'] } };
     expect((await call('POST', '/access/v1/evaluation', viewer, question)).body).toMatchObject({ decision: true });
     expect((await call('POST', '/access/v1/evaluations', viewer, { ...question, evaluations: [{}] })).body).toMatchObject({ evaluations: [{ decision: true }] });

@@ -80,6 +80,7 @@ const TABLE: readonly (readonly [call: string, body: object | undefined, answers
   ['GET /v1/audit?limit=1', undefined, [403, 403, 403, 200, 200, 200, 401]],
   ['GET /v1/audit?limit=x', undefined, [403, 403, 403, 422, 422, 422, 401]],
   ['POST /v1/policy/evaluate', { wrong: 1 }, [403, 403, 403, 422, 422, 422, 401]],
+  ['POST /v1/policy/replay', { wrong: 1 }, [403, 403, 403, 422, 422, 422, 401]],
   // The development configuration lists the orchestrator as an enforcement point.
   ['POST /access/v1/evaluation', { wrong: 1 }, [403, 403, 400, 400, 400, 400, 401]],
   ['POST /access/v1/evaluations', { wrong: 1 }, [403, 403, 400, 400, 400, 400, 401]],

@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { print, printJson, say, styled, table } from '../output.ts';
+import { addPolicyReplayCommand } from './policy-replay-command.ts';
 
 const DIRECTORY = 'config/policies';
 
-/** `mayfly policy`: lint, test and explain, on a folder of policies. None of it needs a broker. */
+/** `mayfly policy`: lint, test, explain and replay, on a folder of policies. None of it needs a broker. */
 export function addPolicyCommands(program: Command): void {
   const policy = program.command('policy').description('work with policies before they are used');
 
@@ -81,6 +82,8 @@ export function addPolicyCommands(program: Command): void {
         for (const { text } of conditions.filter(({ holds }) => !holds)) print(`  ${text}`);
       }
     });
+
+  addPolicyReplayCommand(policy, DIRECTORY);
 }
 
 async function readAsk(file: string) {

@@ -7,6 +7,7 @@ import type { Authenticator } from '../../identity/caller.ts';
 import { instant } from '../../task/declaration.ts';
 import { authenticateOperator } from '../authenticate.ts';
 import { given, parseQuery } from '../query.ts';
+import { readingAudit } from '../reading-audit.ts';
 
 export interface AuditRoutesDeps {
   readonly authenticator: Authenticator;
@@ -40,26 +41,16 @@ export function auditRoutes({ authenticator, file, verifierKeys }: AuditRoutesDe
     const instants = { sinceMs: since === undefined ? undefined : Date.parse(since), untilMs: until === undefined ? undefined : Date.parse(until) };
     const filter = given({ task, lease, agent, purpose, type, ...instants });
     const options = { afterSeq: cursor === undefined ? undefined : Number(cursor), newestFirst: order === 'newest', limit };
-    const { items, nextSeq } = await reading(file, (path) => searchAudit(path, filter, options));
+    const { items, nextSeq } = await readingAudit(file, (path) => searchAudit(path, filter, options));
     response.json({ items, next_cursor: nextSeq === null ? null : String(nextSeq) });
   });
 
   router.get('/v1/audit/checkpoint', async (request, response) => {
     await authenticateOperator(request, authenticator, 'viewer');
-    const newest = await reading(file, lastCheckpoint);
+    const newest = await readingAudit(file, lastCheckpoint);
     if (newest === undefined) throw new Problem('not_found', 'there is no checkpoint yet: none is signed without keys.checkpoint_key_files, and the first comes with the first record');
     response.json({ at: newest.at, note: newest.note, verifier_keys: verifierKeys });
   });
 
   return router;
-}
-
-/** Reads what the sealer writes. Another machine's sealer, or a stream to standard output, has nothing here to read. */
-async function reading<T>(file: string | null, read: (path: string) => Promise<T>): Promise<T> {
-  if (file === null) throw new Problem('audit_elsewhere', 'the audit log goes to standard output; search it where it is collected');
-  try {
-    return await read(file);
-  } catch (cause) {
-    throw new Problem('audit_elsewhere', 'this process cannot read the audit file; ask the one that seals it', { cause });
-  }
 }
