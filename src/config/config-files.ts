@@ -39,7 +39,12 @@ export function filesOf(config: Config): ConfigFile[] {
   add('written', ['redis', 'epoch_file'], config.redis.epoch_file);
   add('public', ['operators', 'ca_file'], config.operators.ca_file);
   for (const [index, issuer] of config.identity.issuers.entries()) add('public', ['identity', 'issuers', index, 'ca_file'], issuer.ca_file);
-  for (const [index, domain] of config.identity.trust_domains.entries()) add('public', ['identity', 'trust_domains', index, 'bundle_file'], domain.bundle_file);
+  for (const [index, { bundle_file: bundle, bundle_endpoint: endpoint }] of config.identity.trust_domains.entries()) {
+    const key = ['identity', 'trust_domains', index];
+    add('public', [...key, 'bundle_file'], bundle);
+    if (endpoint?.profile === 'https_web') add('public', [...key, 'bundle_endpoint', 'ca_file'], endpoint.ca_file);
+    if (endpoint?.profile === 'https_spiffe') add('public', [...key, 'bundle_endpoint', 'bootstrap_file'], endpoint.bootstrap_file);
+  }
   if (config.tls?.certificate.source === 'files') {
     add('public', ['tls', 'certificate', 'certificate_file'], config.tls.certificate.certificate_file);
     add('secret', ['tls', 'certificate', 'key_file'], config.tls.certificate.key_file);

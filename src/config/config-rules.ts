@@ -1,6 +1,7 @@
 import type { AwsLoginConfig, Config, VaultLoginConfig } from './config-schema.ts';
 import { credentialFaults } from './credential-rules.ts';
 import type { ConfigPath } from './load-config.ts';
+import { trustDomainFaults } from './spiffe-rules.ts';
 
 export interface RuleFault {
   readonly key: ConfigPath;
@@ -46,14 +47,7 @@ function identityFaults({ identity, operators, providers }: Config): RuleFault[]
   }
   if (own.has(operators.issuer)) faults.push({ key: ['operators', 'issuer'], detail: "is Mayfly's own issuer" });
   if (identity.audience === operators.audience) faults.push({ key: ['operators', 'audience'], detail: 'is also the audience of workloads; an operator token must never pass as a workload' });
-  for (const [index, { name, bundle_file: bundle }] of identity.trust_domains.entries()) {
-    const before = identity.trust_domains.slice(0, index);
-    if (before.some((other) => other.name === name)) faults.push({ key: ['identity', 'trust_domains', index, 'name'], detail: 'is listed twice' });
-    else if (before.some((other) => other.bundle_file === bundle)) {
-      faults.push({ key: ['identity', 'trust_domains', index, 'bundle_file'], detail: "is another trust domain's too; each would then sign for the other's workloads" });
-    }
-  }
-  return faults;
+  return [...faults, ...trustDomainFaults({ identity })];
 }
 
 /** Whether a subject pattern can match a subject that starts with `prefix`. */

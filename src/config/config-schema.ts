@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { filePath, httpUrl, name, seconds } from './config-words.ts';
 import { credential } from './credential-schemas.ts';
+import { bundleSources } from './spiffe-schemas.ts';
 import { tlsListener } from './tls-schemas.ts';
 import { provider } from './provider-schemas.ts';
 
@@ -35,7 +36,7 @@ const oidcIssuer = z
 const trustDomain = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9._-]{1,255}$/, 'a SPIFFE trust domain name, lower case').describe('the trust domain, as in `spiffe://<name>/...`'),
-    bundle_file: filePath.describe('SPIFFE trust bundle (JWK Set with `use` of `jwt-svid` and `x509-svid`); re-read when it changes'),
+    ...bundleSources,
     max_lifetime_seconds: maxLifetime,
   })
   .describe('a SPIFFE trust domain whose SVIDs are accepted');

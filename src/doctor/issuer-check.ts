@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import type { Config, TrustDomainConfig } from '../config/config-schema.ts';
+import type { Config } from '../config/config-schema.ts';
 import { systemClock } from '../core/clock.ts';
 import { usableJwks, type PublicJwk } from '../identity/public-keys.ts';
 import type { OutboundFetch } from '../identity/outbound-fetch.ts';
 import { failure, ok, warning, type Check, type Finding } from './check.ts';
+import { trustDomainChecks } from './spiffe-check.ts';
 
 const discovery = z.object({ issuer: z.string(), jwks_uri: z.string() });
 const keySet = z.object({ keys: z.array(z.unknown()) });
@@ -46,22 +46,9 @@ function clock(check: string, date: string | string[] | undefined): Finding[] {
   return [warning(`${check}.clock`, `${skew} s from our clock: its tokens may be refused`, 'run NTP on both machines')];
 }
 
-export const trustDomainCheck = ({ name, bundle_file: file }: TrustDomainConfig): Check => ({
-  area: 'trust_domain',
-  look() {
-    const check = 'trust_domain';
-    try {
-      const keys = usableJwks(keySet.parse(JSON.parse(readFileSync(file, 'utf8'))).keys).filter(({ use, kid }) => use === 'jwt-svid' && kid !== undefined);
-      return Promise.resolve([keys.length > 0 ? ok(check, `${name}: ${keys.length} JWT authorities`) : warning(check, `${name}: its bundle is empty, so everybody of it is refused`, 'write the bundle anew, unless it is meant to be stopped')]);
-    } catch (error) {
-      return Promise.resolve([failure(check, `${name}: ${error instanceof Error ? error.message : 'its bundle cannot be read'}`, `write the trust bundle to ${file}`)]);
-    }
-  },
-});
-
 /** All issuers of a configuration. */
 export const identityChecks = ({ identity, operators }: Config, outboundFetch: OutboundFetch): Check[] => [
   ...identity.issuers.map((issuer) => issuerCheck('workloads', issuer, outboundFetch)),
   issuerCheck('operators', operators, outboundFetch),
-  ...identity.trust_domains.map(trustDomainCheck),
+  ...trustDomainChecks(identity, outboundFetch),
 ];

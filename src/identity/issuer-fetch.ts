@@ -1,12 +1,13 @@
 import type { Config } from '../config/config-schema.ts';
 import { createOutboundFetch, type OutboundFetch } from './outbound-fetch.ts';
 
-/** The way out to the issuers of a configuration, and to nothing else. */
+/** The way out to the issuers and bundle endpoints of a configuration, and to nothing else. */
 export function createIssuerFetch(config: Pick<Config, 'identity' | 'operators' | 'outbound' | 'environment'>): OutboundFetch {
   const issuers = [...config.identity.issuers, config.operators];
+  const endpoints = config.identity.trust_domains.flatMap(({ bundle_endpoint: endpoint }) => (endpoint === undefined ? [] : [new URL(endpoint.url).host]));
   return createOutboundFetch({
     environment: config.environment,
-    allowHosts: [...issuers.map(({ issuer }) => new URL(issuer).host), ...config.outbound.allow_hosts],
+    allowHosts: [...issuers.map(({ issuer }) => new URL(issuer).host), ...endpoints, ...config.outbound.allow_hosts],
     // Development issuers live on loopback; nothing else does.
     allowPrivateAddresses: config.outbound.allow_private_addresses || config.environment === 'development',
     caFor: (host) => issuers.find(({ issuer }) => new URL(issuer).host === host)?.ca_file,

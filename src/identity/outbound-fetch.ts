@@ -1,10 +1,12 @@
 import { lookup as dnsLookup } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { isIP, isIPv6, type LookupFunction } from 'node:net';
-import { Agent, request } from 'undici';
+import { TLSSocket } from 'node:tls';
+import { Agent, buildConnector, request } from 'undici';
 import { addressFault } from './outbound-address.ts';
 import { Secret } from '../core/secret.ts';
 import { withDeadline } from '../core/with-deadline.ts';
+import { peerCertificates } from './x509/peer-certificates.ts';
 
 export interface OutboundFetchOptions {
   readonly environment: 'production' | 'development';
@@ -24,6 +26,10 @@ export interface FetchOptions {
   readonly json?: Secret | object;
   /** The token to send, where the other side wants to know who asks. */
   readonly bearer?: Secret;
+  /** PEM file to trust for this request instead of the system's store; before what `caFor` says. */
+  readonly caFile?: string | undefined;
+  /** Says who the server is in place of names and stores, from its certificates in DER, its own first; it rejects for another. https only. */
+  readonly verifyServer?: ((certificates: readonly Uint8Array[]) => Promise<void>) | undefined;
   /** Ends the request sooner than the five seconds that each has. */
   readonly signal?: AbortSignal;
 }
@@ -54,9 +60,9 @@ const MAX_BODY_BYTES = 1024 * 1024;
 export function createOutboundFetch(options: OutboundFetchOptions): OutboundFetch {
   const resolve = options.resolve ?? resolveBySystem;
 
-  return (text, options = {}) => withDeadline(TIMEOUT_MS, options.signal, (deadline) => fetchWithin(text, sent(options), deadline));
+  return (text, options = {}) => withDeadline(TIMEOUT_MS, options.signal, (deadline) => fetchWithin(text, options, deadline));
 
-  async function fetchWithin(text: string, what: ReturnType<typeof sent>, deadline: AbortSignal): ReturnType<OutboundFetch> {
+  async function fetchWithin(text: string, asked: FetchOptions, deadline: AbortSignal): ReturnType<OutboundFetch> {
     const url = allowedUrl(text, options);
     const hostname = url.hostname.replace(/^\[|\]$/g, '');
     const addresses = isIP(hostname) === 0 ? await before(deadline, resolve(hostname)) : [hostname];
@@ -66,20 +72,47 @@ export function createOutboundFetch(options: OutboundFetchOptions): OutboundFetc
       const fault = addressFault(address, options.allowPrivateAddresses);
       if (fault !== undefined) throw new OutboundRefused(fault);
     }
-    const caFile = options.caFor?.(url.host);
+    if (asked.verifyServer !== undefined && url.protocol !== 'https:') throw new OutboundRefused('only https is allowed');
+    const caFile = asked.caFile ?? options.caFor?.(url.host);
+    const connector = buildConnector({
+      lookup: pinnedTo(addresses),
+      ...(caFile === undefined ? {} : { ca: readFileSync(caFile, 'utf8') }),
+      // The handshake still proves that the server holds the key of what it shows.
+      ...(asked.verifyServer === undefined ? {} : { rejectUnauthorized: false }),
+    });
     // An agent for one request: no connection outlives the check of its address.
     const agent = new Agent({
-      connect: { lookup: pinnedTo(addresses), ...(caFile === undefined ? {} : { ca: readFileSync(caFile, 'utf8') }) },
+      connect: asked.verifyServer === undefined ? connector : verifying(connector, asked.verifyServer),
       maxResponseSize: MAX_BODY_BYTES,
     });
     try {
-      const { statusCode: status, headers, body } = await request(url, { dispatcher: agent, signal: deadline, ...what });
+      const { statusCode: status, headers, body } = await request(url, { dispatcher: agent, signal: deadline, ...sent(asked) });
       if (status >= 300 && status < 400) throw new OutboundRefused('redirects are not followed');
       return { status, body: await body.text(), headers };
     } finally {
       await agent.destroy();
     }
   }
+}
+
+/** Connects, and hands the connection on only once its server is known. */
+function verifying(connector: buildConnector.connector, verify: NonNullable<FetchOptions['verifyServer']>): buildConnector.connector {
+  return (to, callback) => {
+    connector(to, (...[error, socket]) => {
+      if (error !== null) {
+        callback(error, null);
+        return;
+      }
+      const certificates = socket instanceof TLSSocket ? (peerCertificates(socket) ?? []) : [];
+      verify(certificates).then(
+        () => callback(null, socket),
+        (refused: unknown) => {
+          socket.destroy();
+          callback(refused instanceof Error ? refused : new Error('the server was refused'), null);
+        },
+      );
+    });
+  };
 }
 
 /** What goes out, besides the address. A secret is exposed here and nowhere else. */

@@ -36,6 +36,11 @@ export class PublicKeys {
     this.#jwks = jwks;
   }
 
+  /** How many there are. */
+  get size(): number {
+    return this.#jwks.length;
+  }
+
   /**
    * The key of that name which fits the algorithm; without a name the only one that fits; else `undefined`. The same
    * question gives the same object, so that a caller can see whether the key it used is still in force.

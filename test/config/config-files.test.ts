@@ -82,7 +82,9 @@ describe('the files a configuration names', () => {
     const withTokens = text.replace('worker: { method: token_file, file: worker-token }', 'worker: { method: jwt, role: w, jwt_file: j }')
       .replace('api: { method: approle, role_id_file: r, secret_id_file: s }', 'api: { method: kubernetes, role: a }');
     const withAws = RIGHT.replace('  tokens:', '  tokens-of-aws:\n    type: aws-sts\n    region: eu-central-1\n    login: { api: { method: credentials_file, credentials_file: f }, worker: { method: web_identity, role_arn: "arn:aws:iam::111122223333:role/w", token_file: t } }\n  tokens:');
-    const found = new Set([text, withTokens, withAws].flatMap((each) => filesOf(load(each)).map(({ key }) => shapeOf(key))));
+    const domain = '    - { name: web.org, bundle_endpoint: { profile: https_web, url: "https://web.org/b", ca_file: c } }\n    - { name: own.org, bundle_endpoint: { profile: https_spiffe, url: "https://own.org/b", endpoint_spiffe_id: "spiffe://own.org/b", bootstrap_file: b } }\n';
+    const withSpiffe = RIGHT.replace('operators:', `${domain}tls: { certificate: { source: files, certificate_file: c, key_file: k } }\noperators:`);
+    const found = new Set([text, withTokens, withAws, withSpiffe].flatMap((each) => filesOf(load(each)).map(({ key }) => shapeOf(key))));
     expect([...found].sort()).toEqual([...pathKeys(z.toJSONSchema(configSchema, { io: 'input' }), [])].sort());
   });
 });

@@ -8,6 +8,9 @@ type Bad = readonly [what: string, text: string, line: number, key: string, deta
 
 const withParams = (path: string, params: string): string =>
   changed('    path: database/creds/orders-reader', `    path: ${path}\n    params: ${params}`);
+/** With one trust domain more. */
+const domain = (text: string): string => changed('operators:', `    - ${text}\noperators:`);
+const WEB = '{ profile: https_web, url: "https://a.org/b" }';
 const ISSUER = '    - issuer: https://issuer.test';
 /** The right configuration with one more credential, on its line 40. */
 const kv = (rest: string): string =>
@@ -55,6 +58,15 @@ const BAD: readonly Bad[] = [
   ['an issuer twice', changed(ISSUER, `${ISSUER}\n${ISSUER}`), 6, 'identity.issuers.1.issuer', 'is listed twice'],
   ['a trust domain twice', changed('operators:', '    - { name: example.org, bundle_file: b }\noperators:'), 9, 'identity.trust_domains.1.name', 'is listed twice'],
   ['one bundle for two trust domains', changed('operators:', '    - { name: example.com, bundle_file: bundle.json }\noperators:'), 9, 'identity.trust_domains.1.bundle_file', /each would then sign for the other/],
+  ['a trust domain without a bundle', domain('{ name: a.org }'), 9, 'identity.trust_domains.1', /needs one of bundle_file/],
+  ['a trust domain with two bundles', domain(`{ name: a.org, bundle_file: b, bundle_endpoint: ${WEB} }`), 9, 'identity.trust_domains.1.bundle_endpoint', /cannot both be given/],
+  ['a bundle endpoint over plain http', domain(`{ name: a.org, bundle_endpoint: ${WEB.replace('https:', 'http:')} }`), 9, 'identity.trust_domains.1.bundle_endpoint.url', /scheme that fits/],
+  ['a bundle endpoint with a password', domain(`{ name: a.org, bundle_endpoint: ${WEB.replace('a.org', 'u:p@a.org')} }`), 9, 'identity.trust_domains.1.bundle_endpoint.url', /no user information/],
+  ['a bundle endpoint without a profile', domain('{ name: a.org, bundle_endpoint: { url: "https://a.org/b" } }'), 9, 'identity.trust_domains.1.bundle_endpoint.profile', /must be one of https_web, https_spiffe/],
+  ['a bundle endpoint whose SPIFFE ID is none', domain('{ name: a.org, bundle_endpoint: { profile: https_spiffe, url: "https://a.org/b", endpoint_spiffe_id: "spiffe://a.org" } }'), 9, 'identity.trust_domains.1.bundle_endpoint.endpoint_spiffe_id', /must be a SPIFFE ID with a path/],
+  ['a bundle endpoint of its own domain with nothing to begin with', domain('{ name: a.org, bundle_endpoint: { profile: https_spiffe, url: "https://a.org/b", endpoint_spiffe_id: "spiffe://a.org/b" } }'), 9, 'identity.trust_domains.1.bundle_endpoint.bootstrap_file', /is needed/],
+  ['a bundle endpoint of an unknown domain', domain('{ name: a.org, bundle_endpoint: { profile: https_spiffe, url: "https://a.org/b", endpoint_spiffe_id: "spiffe://b.org/b" } }'), 9, 'identity.trust_domains.1.bundle_endpoint.endpoint_spiffe_id', /b\.org, which is not configured/],
+  ['a TLS listener on the port of the plain one', changed('operators:', 'tls: { port: 8120, certificate: { source: files, certificate_file: c, key_file: k } }\noperators:'), 9, 'tls.port', /must differ/],
   ['an issuer that vouches for a trust domain', changed(ISSUER, `${ISSUER}\n      subjects: ["spiffe://example.org/agent/*"]`), 6, 'identity.issuers.0.subjects.0', /trust domain example\.org/],
   ['an issuer that vouches for everybody', changed(ISSUER, `${ISSUER}\n      subjects: ["*"]`), 6, 'identity.issuers.0.subjects.0', /trust domain example\.org/],
   ['a password in an address', changed('https://vault.test', 'https://u:hunter2@vault.test'), 23, 'providers.vault-main.address', 'must not hold a user or a password'],
