@@ -200,8 +200,8 @@ function configOf({ options, deploymentId, openbao, logins, postgres, aws, workl
     credentials: {
       ...vault?.credentials,
       ...cloud?.credentials,
-      'task-token': { kind: 'jwt', provider: 'tokens', owner: 'payments', audience: PAYMENTS },
-      'task-reference': { kind: 'jwt', provider: 'tokens', owner: 'finance', audience: LEDGER, introspection_required: true },
+      'task-token': { kind: 'jwt', provider: 'tokens', owner: 'payments', data_classes: [], audience: PAYMENTS },
+      'task-reference': { kind: 'jwt', provider: 'tokens', owner: 'finance', data_classes: [], audience: LEDGER, introspection_required: true },
     },
     authzen: { ...(options.port === 0 ? {} : { url: ours }), callers: [{ issuer: workloads.issuer, subject: ORCHESTRATOR }] },
     introspection: {
@@ -239,6 +239,7 @@ function vaultPart(openbao: OpenBaoServer, logins: Readonly<Record<BrokerRight, 
     token_role: 'mayfly-orders-db',
     path: 'database/creds/orders-reader',
     ends_open_sessions: true,
+    data_classes: ['pii', 'financial'],
     ...LONGEST,
   };
   const paymentsKey = {
@@ -254,7 +255,7 @@ function vaultPart(openbao: OpenBaoServer, logins: Readonly<Record<BrokerRight, 
     providers: { 'vault-main': { type: 'vault', address: openbao.address, login } },
     credentials: {
       ...(withDatabase ? { 'orders-db': ordersDb } : {}),
-      'vault-token': { kind: 'vault.token', provider: 'vault-main', owner: 'orders', token_role: 'mayfly-vault-token', ...LONGEST },
+      'vault-token': { kind: 'vault.token', provider: 'vault-main', owner: 'orders', data_classes: [], token_role: 'mayfly-vault-token', ...LONGEST },
       'payments-api-key': paymentsKey,
     },
   };

@@ -45,6 +45,7 @@ export function routeDeps({ config, ledger, policy, shadow, providers, jwtProvid
     catalog: createCredentialCatalog(config.credentials, providers),
     limits: config.limits,
     environment: config.environment,
+    risk: config.policy.risk,
     issuers: new Set([...config.identity.issuers.map(({ issuer }) => issuer), ...config.identity.trust_domains.map(({ name }) => `spiffe://${name}`)]),
     revocationsPerSecond: (provider) => {
       const settings = config.providers[provider];

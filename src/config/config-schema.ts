@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { filePath, httpUrl, name, seconds } from './config-words.ts';
+import { filePath, httpUrl, name, RISKS, seconds } from './config-words.ts';
 import { credential } from './credential-schemas.ts';
 import { bundleSources } from './spiffe-schemas.ts';
 import { tlsListener } from './tls-schemas.ts';
@@ -96,6 +96,7 @@ export const configSchema = z
       .strictObject({
         directory: z.string().min(1).describe('folder of the Cedar policies and their schema'),
         shadow_directory: z.string().min(1).optional().describe('folder of a second set, with a schema of its own: asked the same questions, its answers recorded and counted, deciding nothing'),
+        risk: z.record(z.string(), z.enum(RISKS)).default({}).describe('how much harm each action can do, by action of the policy schema; `low` where it is not listed. Policies compare it as `context.risk`'),
       })
       .describe('who may have what'),
     audit: z
@@ -128,6 +129,8 @@ export const configSchema = z
         credentials_per_task: z.int().min(1).max(64).default(16).describe('credentials a declaration may ask for'),
         waiting_claims_per_agent: z.int().min(1).default(200).describe('tasks of one declarer that may wait for their agent at once'),
         claim_window_seconds: seconds(5, 86_400).default(300).describe('how long a task waits for its agent to claim it'),
+        delegation_depth: z.int().min(0).max(16).default(3).describe('how many times a task can be handed on; 0: not at all'),
+        delegations_per_tree: z.int().min(1).max(256).default(64).describe('delegated tasks in one tree, ended ones included'),
         approval_window_seconds: seconds(10, 86_400).default(900).describe('how long a task waits for a human'),
       })
       .prefault({})

@@ -10,3 +10,7 @@ export const httpUrl = z.url({ protocol: /^https?$/, error: 'an http or https UR
 export const seconds = (min: number, max: number) => z.int().min(min).max(max);
 
 export const roleArn = z.string().regex(/^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]{1,512}$/, 'the ARN of an IAM role');
+
+/** What an action can do harm with, least first. */
+export const RISKS = ['low', 'medium', 'high', 'critical'] as const;
+export type Risk = (typeof RISKS)[number];

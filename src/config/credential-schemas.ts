@@ -23,6 +23,7 @@ const credentialCommon = {
   provider: name.describe('the name of the provider that mints it'),
   owner: z.string().min(1).describe('who answers for this credential'),
   description: z.string().optional().describe('what it gives access to, for people'),
+  data_classes: z.array(z.string().min(1)).optional().describe('data classes that its holder can reach, out of those its task declares; all of them where not given'),
   max_ttl_seconds: seconds(1, 86_400).optional().describe('below `limits.max_ttl_seconds`'),
   params: z.record(z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'lower-case letters, digits and underscores, starting with a letter, at most 32'), paramSchema).default({}).describe('what a declaration may choose, by name; anything else is refused'),
 };

@@ -1,18 +1,20 @@
 import { timingSafeEqual } from 'node:crypto';
 import { newDecisionId, shardOf } from '../core/ids.ts';
 import { Problem } from '../core/problem.ts';
-import { addSeconds } from '../core/time.ts';
+import { addSeconds, type EpochMs } from '../core/time.ts';
 import type { Workload, WorkloadId } from '../identity/caller.ts';
 import type { HeldSlot } from '../ledger/idempotency.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { approvedBasis, isAsApproved } from '../task/approval.ts';
 import type { RequestedCredential, Task } from '../task/task.ts';
 import type { CredentialCatalog } from './credential-catalog.ts';
-import type { WantedCredential } from './decide-credentials.ts';
+import type { Ask, WantedCredential } from './decide-credentials.ts';
 import { decideOrDeny } from './decide-or-deny.ts';
 import type { DeclaredTask } from './declare-task.ts';
 import { decisionFacts } from './deny.ts';
 import { intendLease, withReservedRoom, type GrantDeps } from './grant-deps.ts';
+import { parentBounds } from './handed-on.ts';
+import { inTree } from './in-tree.ts';
 import { mintLeases } from './mint-leases.ts';
 import { ticketDigest } from './park-task.ts';
 
@@ -32,22 +34,39 @@ export async function claimTask(task: Task, ticket: string | undefined, caller: 
   if (!isAsApproved(task)) throw await refused(task, caller, new Problem('claim_refused', 'the task is not what was approved'), deps.ledger);
 
   const agent = { issuer: caller.issuer, subject: caller.subject };
-  const wanted = task.credentials.map((credential) => stillConfigured(credential, deps.catalog));
-  const decisionId = newDecisionId();
-  const basis = { taskId: task.id, agent, purpose: task.purpose, actions: task.actions, toolCall: null, decisionId, nowMs };
-  const mintable = wanted.map((credential) => intendLease(credential, basis, deps));
-  const intents = mintable.map(({ intent }) => intent);
+  const expiresAtMs = await endOf(task, nowMs, deps);
+  const secondsLeft = Math.floor((expiresAtMs - nowMs) / 1000);
+  if (secondsLeft < 1) throw await refused(task, caller, new Problem('not_claimable', 'its parent task is out of time'), deps.ledger);
+  const wanted = task.credentials.map((credential) => stillConfigured(credential, secondsLeft, deps.catalog));
 
-  return withReservedRoom(agent, intents, deps, async (counters) => {
-    const decisionBasis = { ...task, ...approvedBasis(task), agent, ...counters, senderBound: caller.senderBound, nowMs };
-    const decision = await decideOrDeny({ decisionId, taskId: task.id, by: agent, denial: 'credential.denied', basis: decisionBasis, wanted }, deps);
-    const claim = { expiresAtMs: addSeconds(nowMs, task.ttlSeconds), instance: caller.instance, decision: decision.summary };
-    const claimed = await deps.ledger.claimTask(task, claim, intents, agent, { ...approvedBasis(task), ...decisionFacts(decision) }, slot);
-    if (claimed === null) throw await refused(task, caller, taken(), deps.ledger);
-    await deps.ledger.releaseWaiting(task.declarer, 'pending_claim', task.id).catch(() => undefined);
-    const granted = await mintLeases(task.id, mintable, { by: agent, endsTask: true }, deps);
-    return { task: { ...claimed, state: 'active' as const }, granted };
+  return inTree(task, deps.ledger, (tree) => {
+    const decisionId = newDecisionId();
+    const mintable = wanted.map((credential) => intendLease(credential, { ...task, taskId: task.id, agent, toolCall: null, decisionId, nowMs }, deps));
+    const intents = mintable.map(({ intent }) => intent);
+    return withReservedRoom({ agent, purpose: task.purpose }, intents, deps, async (counters) => {
+      const basis = { ...task, ...approvedBasis(task), agent, ...counters, touched: tree.touched, senderBound: caller.senderBound, nowMs };
+      const decision = await decideOrDeny({ decisionId, taskId: task.id, by: agent, denial: 'credential.denied', basis, wanted, asks: asksOf(task) }, deps);
+      const claim = { expiresAtMs, instance: caller.instance, decision: decision.summary, tree };
+      const claimed = await deps.ledger.claimTask(task, claim, intents, agent, { ...approvedBasis(task), ...decisionFacts(decision) }, slot);
+      if (claimed === null) throw await refused(task, caller, taken(), deps.ledger);
+      await deps.ledger.releaseWaiting(task.declarer, 'pending_claim', task.id).catch(() => undefined);
+      const granted = await mintLeases(task.id, mintable, { by: agent, endsTask: true }, deps);
+      return { task: { ...claimed, state: 'active' as const }, granted };
+    });
   });
+}
+
+/** When a task that starts now ends: after its own time, and never after its parent. */
+async function endOf(task: Task, nowMs: EpochMs, { ledger }: Pick<GrantDeps, 'ledger'>): Promise<EpochMs> {
+  const ownMs = addSeconds(nowMs, task.ttlSeconds);
+  const bounds = await parentBounds(task, ledger);
+  return Math.min(ownMs, bounds?.endsAtMs ?? ownMs) as EpochMs;
+}
+
+/** What is delegated needs the leave of whoever handed it on at this moment, too. */
+function asksOf({ chain, agent }: Task): readonly Ask[] {
+  const from = chain.at(-1);
+  return from === undefined ? [{ action: 'mint' }] : [{ action: 'delegate', principal: { issuer: from.issuer, subject: from.subject }, forAgent: agent.subject }, { action: 'mint' }];
 }
 
 const taken = (): Problem => new Problem('already_claimed', 'the task was claimed already');
@@ -71,8 +90,8 @@ function showsTicket(task: Task, ticket: string | undefined): boolean {
 }
 
 /** The credential as it is configured now; its configuration may have changed since the declaration. */
-function stillConfigured({ name, ttlSeconds, params }: RequestedCredential, catalog: CredentialCatalog): WantedCredential {
+function stillConfigured({ name, ttlSeconds, params }: RequestedCredential, secondsLeft: number, catalog: CredentialCatalog): WantedCredential {
   const entry = catalog.get(name);
   if (entry === undefined) throw new Problem('not_claimable', `the credential ${name} is no longer configured`);
-  return { entry, ttlSeconds: Math.min(ttlSeconds, entry.config.max_ttl_seconds ?? ttlSeconds), params };
+  return { entry, ttlSeconds: Math.min(ttlSeconds, secondsLeft, entry.config.max_ttl_seconds ?? ttlSeconds), params };
 }

@@ -27,9 +27,15 @@ export interface DecisionBasis {
   readonly tool?: string | null;
   /** Whether the caller proved possession of a key that its identity is bound to. */
   readonly senderBound: boolean;
+  /** Data classes that the tree of the task touched before. */
+  readonly touched: readonly string[];
   readonly environment: string;
+  /** The highest among the actions, 0 to 3. */
+  readonly risk: number;
   readonly liveLeases: number;
   readonly grantsLastHour: number;
+  readonly purposeGrantsLastHour: number;
+  readonly denialsInARow: number;
   readonly nowMs: EpochMs;
 }
 
@@ -55,6 +61,8 @@ export interface Ask {
   readonly principal?: WorkloadId;
   /** Who is to act, where that is somebody else: a subject. */
   readonly forAgent?: string;
+  /** The principal's, where that is not the task's agent. */
+  readonly denialsInARow?: number;
 }
 
 const MINT: Ask = { action: 'mint' };
@@ -91,7 +99,7 @@ export function decideCredentials(
       vouchedBy: basis.vouchedBy,
       subject: basis.subject,
       approvals: basis.approvals ?? 0,
-      risk: 0,
+      risk: basis.risk,
       ticket: basis.ticket,
       params,
       context: basis.context,
@@ -99,13 +107,13 @@ export function decideCredentials(
       delegationDepth: basis.chain.length,
       delegationChain: basis.chain.map(({ subject }) => subject),
       tool: basis.tool ?? null,
-      touched: [],
+      touched: basis.touched,
       environment: basis.environment,
       senderBound: basis.senderBound,
       liveLeases: basis.liveLeases,
       grantsLastHour: basis.grantsLastHour,
-      purposeGrantsLastHour: 0,
-      denialsInARow: 0,
+      purposeGrantsLastHour: basis.purposeGrantsLastHour,
+      denialsInARow: ask.denialsInARow ?? basis.denialsInARow,
       nowMs: basis.nowMs,
     };
     return { credential: entry.name, action: ask.action, question, decision: engine.decide(question) };

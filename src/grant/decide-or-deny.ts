@@ -1,8 +1,9 @@
 import type { DecisionId, TaskId } from '../core/ids.ts';
-import type { WorkloadId } from '../identity/caller.ts';
+import { sameWorkload, type WorkloadId } from '../identity/caller.ts';
 import { decideCredentials, type Ask, type DecisionBasis, type JointDecision, type WantedCredential } from './decide-credentials.ts';
 import { deny, type Denial } from './deny.ts';
 import type { GrantDeps } from './grant-deps.ts';
+import { riskOf } from './risk-of.ts';
 
 /** What a task, or a change of one, is asked of policy. */
 export interface TaskQuestion {
@@ -13,7 +14,7 @@ export interface TaskQuestion {
   readonly by: WorkloadId;
   /** What a denial is called on the record. */
   readonly denial: Denial['type'];
-  readonly basis: Omit<DecisionBasis, 'environment'>;
+  readonly basis: Omit<DecisionBasis, 'environment' | 'risk'>;
   readonly wanted: readonly WantedCredential[];
   /** `mint` where not given. */
   readonly asks?: readonly Ask[];
@@ -22,15 +23,18 @@ export interface TaskQuestion {
 }
 
 /** Asks policy, with what the broker knows itself. A denial is recorded and thrown: `policy_denied`. */
-export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps, 'policy' | 'shadow' | 'ledger' | 'environment' | 'observeDecision'>): Promise<JointDecision> {
+export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps, 'policy' | 'shadow' | 'ledger' | 'environment' | 'risk' | 'observeDecision'>): Promise<JointDecision> {
   const { decisionId, taskId, by, denial, wanted, asks, mayWait = false } = question;
-  const basis: DecisionBasis = { ...question.basis, environment: deps.environment };
+  const basis: DecisionBasis = { ...question.basis, environment: deps.environment, risk: riskOf(question.basis.actions, deps.risk) };
   const decided = decideCredentials(deps.policy, decisionId, basis, wanted, asks);
   // The answer stands by now: what the shadow says goes on the record beside it.
   const decision = { ...decided, shadow: deps.shadow?.answer(decided.parts.map(({ question: asked }) => asked)) ?? null };
   deps.observeDecision(decision);
   const { result } = decision.summary;
   // No credential to ask about is nothing that could be permitted.
-  if (wanted.length > 0 && (result === 'permit' || (mayWait && result === 'approval_required'))) return decision;
+  if (wanted.length > 0 && (result === 'permit' || (mayWait && result === 'approval_required'))) {
+    if (basis.denialsInARow > 0 && sameWorkload(by, basis.agent)) await deps.ledger.forgetDenials(by);
+    return decision;
+  }
   return deny({ type: denial, taskId, by, basis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
 }

@@ -1,6 +1,6 @@
 import { newDecisionId, newTaskId, newTaskIdIn } from '../core/ids.ts';
 import { addSeconds } from '../core/time.ts';
-import { sameWorkload, type Workload } from '../identity/caller.ts';
+import { sameWorkload, type Workload, type WorkloadId } from '../identity/caller.ts';
 import type { HeldSlot } from '../ledger/idempotency.ts';
 import { invalidRequest, type Declaration } from '../task/declaration.ts';
 import type { Task, TaskEnvelope } from '../task/task.ts';
@@ -68,21 +68,24 @@ export async function declareTask(declaration: Declaration, caller: Workload, de
   };
 
   const decide = (counters: AgentCounters, asks: readonly Ask[]): Promise<JointDecision> => {
-    const basis = { ...declared, ...counters, senderBound: caller.senderBound, nowMs };
+    // A new task is a tree of its own, that touched nothing yet.
+    const basis = { ...declared, ...counters, touched: [], senderBound: caller.senderBound, nowMs };
     return decideOrDeny({ decisionId, taskId, by: declarer, denial: 'task.denied', basis, wanted, asks, mayWait: true }, deps);
   };
 
   if (!forItself || declaration.start === 'claim') {
     // No room is taken before the claim: these counters are only for policy to look at.
-    const counters = await deps.ledger.reserve(agent, [], Number.MAX_SAFE_INTEGER);
-    const decision = await decide(counters, forItself ? [MINT] : [{ action: 'declare_for', principal: declarer, forAgent: agent.subject }, MINT]);
+    const countersOf = (workload: WorkloadId) => deps.ledger.reserve(workload, declaration.purpose, [], Number.MAX_SAFE_INTEGER);
+    const [counters, { denialsInARow }] = await Promise.all([countersOf(agent), countersOf(declarer)]);
+    const decision = await decide(counters, forItself ? [MINT] : [{ action: 'declare_for', principal: declarer, forAgent: agent.subject, denialsInARow }, MINT]);
+    if (denialsInARow > 0) await deps.ledger.forgetDenials(declarer);
     return parkTask(envelope, decision, { withTicket: declaration.claim_ticket }, deps, slot);
   }
 
-  const basis = { taskId, agent, purpose: declaration.purpose, actions: declaration.actions, toolCall: null, decisionId, nowMs };
+  const basis = { ...declared, taskId, toolCall: null, decisionId, nowMs };
   const mintable = wanted.map((credential) => intendLease(credential, basis, deps));
   const intents = mintable.map(({ intent }) => intent);
-  return withReservedRoom<DeclaredTask>(agent, intents, deps, async (counters) => {
+  return withReservedRoom<DeclaredTask>(declared, intents, deps, async (counters) => {
     const decision = await decide(counters, [MINT]);
     if (decision.summary.result === 'approval_required') return parkTask(envelope, decision, { withTicket: declaration.claim_ticket }, deps, slot);
     const task = await deps.ledger.declareTask({ ...envelope, decision: decision.summary }, intents, declarer, decisionFacts(decision), slot);

@@ -19,7 +19,7 @@ export interface Denial {
 }
 
 /** Records a denial, then throws it. The caller learns the decision id and the reasons an author published, nothing else. */
-export async function deny({ type, taskId, by, basis, decision, vocabulary }: Denial, ledger: Pick<Ledger, 'recordEvent'>): Promise<never> {
+export async function deny({ type, taskId, by, basis, decision, vocabulary }: Denial, ledger: Pick<Ledger, 'recordEvent' | 'countDenial'>): Promise<never> {
   await ledger.recordEvent({
     shard: shardOf(taskId),
     type,
@@ -32,9 +32,14 @@ export async function deny({ type, taskId, by, basis, decision, vocabulary }: De
       data_classes: basis.dataClasses,
       context: basis.context,
       ticket: basis.ticket,
+      chain: basis.chain,
+      evidence: basis.evidence,
+      vouched_by: basis.vouchedBy,
+      subject: basis.subject,
       ...decisionFacts(decision),
     },
   });
+  await ledger.countDenial(by);
   const { id, result, policies, policyVersion, approvalsNeeded } = decision.summary;
   throw new Problem('policy_denied', decision.reasons[0] ?? (result === 'approval_required' ? outsideWhatWasApproved(approvalsNeeded) : 'policy does not permit this'), {
     errors: unknownWords(basis, vocabulary),

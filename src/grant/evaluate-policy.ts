@@ -11,6 +11,7 @@ import { checkDeclaration, declaredAgent } from './check-request.ts';
 import type { CredentialCatalog } from './credential-catalog.ts';
 import { decideCredentials, type JointDecision } from './decide-credentials.ts';
 import { draftEngine, draftShape, hasDraft } from './draft-policies.ts';
+import { riskOf } from './risk-of.ts';
 
 const evidence = z.enum(['self_declared', 'orchestrator_signed', 'user_consented', 'approved']);
 
@@ -30,6 +31,7 @@ export const evaluation = declaration.extend({
   delegation_chain: z.array(z.string().min(1).max(2_048)).max(16).default([]),
   /** The tool that the credential is for. */
   tool: z.string().min(1).max(128).optional(),
+  touched: declaration.shape.data_classes,
   approvals: z.int().min(0).max(16).default(0),
   at: instant.optional(),
   ...draftShape,
@@ -44,6 +46,7 @@ export interface EvaluatePolicyDeps {
   readonly catalog: CredentialCatalog;
   readonly limits: Config['limits'];
   readonly environment: string;
+  readonly risk: Config['policy']['risk'];
   readonly issuers: ReadonlySet<string>;
   readonly clock: { now(): EpochMs };
 }
@@ -60,7 +63,7 @@ export async function evaluatePolicy(asked: Evaluation, deps: EvaluatePolicyDeps
   const wanted = checkDeclaration(asked, ttlSeconds, deps.limits, deps.catalog);
   const engine = hasDraft(asked) ? draftEngine(asked, deps.policy.compiled.schemaText, createDraftEngine) : deps.policy;
   // The agent's real counters, as they stand.
-  const counters = await deps.ledger.reserve(agent, [], Number.MAX_SAFE_INTEGER);
+  const counters = await deps.ledger.reserve(agent, asked.purpose, [], Number.MAX_SAFE_INTEGER);
   const basis = {
     agent,
     purpose: asked.purpose,
@@ -72,6 +75,8 @@ export async function evaluatePolicy(asked: Evaluation, deps: EvaluatePolicyDeps
     subject: asked.subject ?? null,
     chain: asked.delegation_chain.map((subject) => ({ issuer: agent.issuer, subject })),
     tool: asked.tool ?? null,
+    touched: asked.touched,
+    risk: riskOf(asked.actions, deps.risk),
     senderBound: asked.sender_bound,
     approvals: asked.approvals,
     ticket: asked.ticket ?? null,

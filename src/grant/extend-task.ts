@@ -4,6 +4,7 @@ import { addMs, addSeconds, type EpochMs } from '../core/time.ts';
 import type { Workload } from '../identity/caller.ts';
 import { isFinal, type Lease } from '../ledger/lease.ts';
 import type { Renewal } from '../ledger/ledger.ts';
+import { treeOf } from '../ledger/tree-steps.ts';
 import { ProviderError } from '../providers/credential-provider.ts';
 import { invalidRequest } from '../task/declaration.ts';
 import type { Task } from '../task/task.ts';
@@ -11,6 +12,7 @@ import type { WantedCredential } from './decide-credentials.ts';
 import { decideOrDeny } from './decide-or-deny.ts';
 import { decisionFacts } from './deny.ts';
 import type { GrantDeps } from './grant-deps.ts';
+import { parentBounds, type ParentBounds } from './handed-on.ts';
 
 /** Whether a lease lives on as long as its task, or its agent has to ask for a new credential. */
 export type Extension = 'renewed' | 'reissue_needed';
@@ -34,13 +36,14 @@ export async function extendTask(task: Task, ttlSeconds: number, caller: Workloa
   const nowMs = deps.clock.now();
   if (task.state !== 'active' || nowMs >= task.expiresAtMs) throw new Problem('task_not_active', `the task is ${task.state === 'active' ? 'out of time' : task.state}`);
   const endsAtMs = addSeconds(nowMs, ttlSeconds);
-  checkTotal(task, ttlSeconds, endsAtMs, nowMs, deps);
+  const bounds = await parentBounds(task, deps.ledger);
+  checkTotal(task, ttlSeconds, endsAtMs, nowMs, bounds, deps);
 
   const leases = (await deps.ledger.leasesOfTask(task.id)).filter((lease) => !isFinal(lease.state));
   const decision = await decide(task, ttlSeconds, leases, caller, nowMs, deps);
 
   const renewable = leases.flatMap((lease) => {
-    const dueAtMs = dueWithin(lease, endsAtMs, deps);
+    const dueAtMs = dueWithin(lease, endsAtMs, bounds, deps);
     // An intent to renew moves the time that a lease certainly lapses at: none is written for what cannot be renewed.
     const canRenew = deps.catalog.get(lease.credential)?.capabilities.renewable === true;
     const longer = lease.state === 'active' && lease.handle !== null && dueAtMs > lease.dueAtMs;
@@ -66,11 +69,12 @@ export async function extendTask(task: Task, ttlSeconds: number, caller: Workloa
   };
 }
 
-function checkTotal(task: Task, ttlSeconds: number, endsAtMs: EpochMs, nowMs: EpochMs, { limits }: GrantDeps): void {
+function checkTotal(task: Task, ttlSeconds: number, endsAtMs: EpochMs, nowMs: EpochMs, bounds: ParentBounds | null, { limits }: GrantDeps): void {
   const latestMs = addSeconds(task.startedAtMs ?? task.createdAtMs, limits.max_ttl_seconds);
   const most = Math.floor((latestMs - nowMs) / 1000);
   const fault = (detail: string): Problem => invalidRequest([{ pointer: '/ttl_seconds', detail }]);
   if (ttlSeconds > most) throw fault(`must be at most ${Math.max(0, most)}: a task may live ${limits.max_ttl_seconds} seconds in all`);
+  if (bounds !== null && endsAtMs > bounds.endsAtMs) throw fault(`must be at most ${Math.floor((bounds.endsAtMs - nowMs) / 1000)}, what is left of the parent task`);
   if (endsAtMs <= task.expiresAtMs) throw fault(`must be more than ${Math.floor((task.expiresAtMs - nowMs) / 1000)}, what the task has left`);
 }
 
@@ -80,14 +84,16 @@ async function decide(task: Task, ttlSeconds: number, leases: readonly Lease[], 
     const entry = deps.catalog.get(name);
     return entry === undefined ? [] : [{ entry, ttlSeconds, params }];
   });
-  const counters = await deps.ledger.reserve(task.agent, [], Number.MAX_SAFE_INTEGER);
-  const basis = { ...task, ...counters, senderBound, nowMs };
+  const counters = await deps.ledger.reserve(task.agent, task.purpose, [], Number.MAX_SAFE_INTEGER);
+  const { touched } = treeOf(task, await deps.ledger.getTree(task.root));
+  const basis = { ...task, ...counters, touched, senderBound, nowMs };
   return decideOrDeny({ decisionId: newDecisionId(), taskId: task.id, by: task.agent, denial: 'extension.denied', basis, wanted, asks: [{ action: 'extend' }] }, deps);
 }
 
-/** How long a lease may live on: with its task, within the ceiling of its credential. */
-function dueWithin(lease: Lease, endsAtMs: EpochMs, { catalog, limits }: GrantDeps): EpochMs {
-  const ceilingSeconds = Math.min(limits.max_ttl_seconds, catalog.get(lease.credential)?.config.max_ttl_seconds ?? limits.max_ttl_seconds);
+/** How long a lease may live on: with its task, within the ceiling of its credential, and no longer than its parent task may have it. */
+function dueWithin(lease: Lease, endsAtMs: EpochMs, bounds: ParentBounds | null, { catalog, limits }: GrantDeps): EpochMs {
+  const handedOn = bounds?.credentials.flatMap(({ name, ttlSeconds }) => (name === lease.credential ? [ttlSeconds] : [])) ?? [limits.max_ttl_seconds];
+  const ceilingSeconds = Math.min(limits.max_ttl_seconds, Math.max(0, ...handedOn), catalog.get(lease.credential)?.config.max_ttl_seconds ?? limits.max_ttl_seconds);
   return Math.min(endsAtMs, addSeconds(lease.createdAtMs, ceilingSeconds)) as EpochMs;
 }
 

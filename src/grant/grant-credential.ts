@@ -6,6 +6,7 @@ import type { HeldSlot } from '../ledger/idempotency.ts';
 import { isFinal, type Lease, type ToolCall } from '../ledger/lease.ts';
 import { approvedBasisFor } from '../task/approval.ts';
 import { invalidRequest, type CredentialRequest } from '../task/declaration.ts';
+import { credentialExcess } from '../task/narrower.ts';
 import type { Task } from '../task/task.ts';
 import { checkCredential } from './check-request.ts';
 import type { WantedCredential } from './decide-credentials.ts';
@@ -13,6 +14,8 @@ import { decideOrDeny } from './decide-or-deny.ts';
 import type { DeclaredTask } from './declare-task.ts';
 import { decisionFacts } from './deny.ts';
 import { intendLease, withReservedRoom, type GrantDeps } from './grant-deps.ts';
+import { parentBounds } from './handed-on.ts';
+import { inTree } from './in-tree.ts';
 import { mintLeases } from './mint-leases.ts';
 
 /** How long a reissue waits for the old lease to die. */
@@ -30,6 +33,9 @@ export async function grantCredential(task: Task, request: CredentialRequest, ca
   const bound = { seconds: leftSeconds, because: 'what is left of the task' };
   const { entry, faults } = checkCredential({ ...request, ttlSeconds }, bound, [], deps.catalog);
   if (entry === undefined || faults.length > 0) throw invalidRequest(faults);
+  const bounds = await parentBounds(task, deps.ledger);
+  const excess = bounds === null ? [] : credentialExcess(bounds.credentials, { name: request.name, params: request.params, ttlSeconds }, []);
+  if (excess.length > 0) throw invalidRequest(excess);
 
   if ((await liveLeaseOf(task, request.name, deps)) !== undefined) {
     throw new Problem('duplicate_credential', `the task already holds ${request.name}; it can be asked for again once that lease has ended`);
@@ -65,22 +71,23 @@ interface GrantOptions {
 
 function grant(task: Task, wanted: WantedCredential, { caller, toolCall, replaces, slot }: GrantOptions, deps: GrantDeps): Promise<DeclaredTask> {
   const nowMs = deps.clock.now();
-  const { agent, purpose, actions } = task;
-  const decisionId = newDecisionId();
-  const mintable = intendLease(wanted, { taskId: task.id, agent, purpose, actions, toolCall, decisionId, nowMs }, deps);
-
-  return withReservedRoom(agent, [mintable.intent], deps, async (counters) => {
-    const seen = approvedBasisFor(task, { name: wanted.entry.name, ttlSeconds: wanted.ttlSeconds, params: wanted.params });
-    const basis = { ...task, ...seen, ...counters, tool: toolCall?.tool ?? null, senderBound: caller.senderBound, nowMs };
-    const decision = await decideOrDeny({ decisionId, taskId: task.id, by: agent, denial: 'credential.denied', basis, wanted: [wanted] }, deps);
-    if (replaces !== undefined) {
-      // A refusal must not cost the agent what it has.
-      await deps.ledger.refuseWhereLocked({ task, credentials: [mintable.intent] }, agent);
-      await endFirst(replaces, task, deps);
-    }
-    const next = await deps.ledger.intendCredential(task, mintable.intent, agent, decisionFacts(decision), slot);
-    const granted = await mintLeases(task.id, [mintable], { by: agent, endsTask: false }, deps);
-    return { task: next, granted };
+  const { agent } = task;
+  return inTree(task, deps.ledger, (tree) => {
+    const decisionId = newDecisionId();
+    const mintable = intendLease(wanted, { ...task, taskId: task.id, toolCall, decisionId, nowMs }, deps);
+    return withReservedRoom(task, [mintable.intent], deps, async (counters) => {
+      const seen = approvedBasisFor(task, { name: wanted.entry.name, ttlSeconds: wanted.ttlSeconds, params: wanted.params });
+      const basis = { ...task, ...seen, ...counters, tool: toolCall?.tool ?? null, touched: tree.touched, senderBound: caller.senderBound, nowMs };
+      const decision = await decideOrDeny({ decisionId, taskId: task.id, by: agent, denial: 'credential.denied', basis, wanted: [wanted] }, deps);
+      if (replaces !== undefined) {
+        // A refusal must not cost the agent what it has.
+        await deps.ledger.refuseWhereLocked({ task, credentials: [mintable.intent] }, agent);
+        await endFirst(replaces, task, deps);
+      }
+      const next = await deps.ledger.intendCredential(task, tree, mintable.intent, agent, decisionFacts(decision), slot);
+      const granted = await mintLeases(task.id, [mintable], { by: agent, endsTask: false }, deps);
+      return { task: next, granted };
+    });
   });
 }
 

@@ -8,6 +8,7 @@ import { DUE_WINDOW_MS } from '../ledger/due-room.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { PolicyEngine } from '../policy/decision.ts';
 import type { ShadowPolicies } from '../policy/shadow-policies.ts';
+import type { Task } from '../task/task.ts';
 import type { CredentialCatalog } from './credential-catalog.ts';
 import type { JointDecision, WantedCredential } from './decide-credentials.ts';
 import type { Mintable, MintLeasesDeps } from './mint-leases.ts';
@@ -19,7 +20,7 @@ export interface GrantDeps extends MintLeasesDeps {
       Ledger,
       | 'reserve' | 'release' | 'prolong' | 'reserveDue' | 'releaseDue' | 'reserveWaiting' | 'releaseWaiting'
       | 'declareTask' | 'parkTask' | 'claimTask' | 'intendCredential' | 'intendRenewal' | 'extendTask'
-      | 'getTask' | 'leasesOfTask' | 'endLease' | 'recordEvent' | 'refuseWhereLocked'
+      | 'getTask' | 'getTree' | 'leasesOfTask' | 'endLease' | 'recordEvent' | 'refuseWhereLocked' | 'countDenial' | 'forgetDenials'
     >;
   readonly policy: PolicyEngine;
   /** Asked the same questions, and never decides. */
@@ -27,6 +28,8 @@ export interface GrantDeps extends MintLeasesDeps {
   readonly catalog: CredentialCatalog;
   readonly limits: Config['limits'];
   readonly environment: string;
+  /** How the operator rates what actions can do, by action; `low` where not rated. */
+  readonly risk: Config['policy']['risk'];
   /** Every configured issuer and trust domain of workloads. */
   readonly issuers: ReadonlySet<string>;
   /** How many credentials of a provider can be ended in a second; more than anybody asks for where its own clock ends them. */
@@ -40,8 +43,11 @@ export interface GrantDeps extends MintLeasesDeps {
 export interface LeaseBasis {
   readonly taskId: TaskId;
   readonly agent: WorkloadId;
+  readonly chain: Task['chain'];
+  readonly subject: string | null;
   readonly purpose: string;
   readonly actions: readonly string[];
+  readonly dataClasses: readonly string[];
   readonly toolCall: ToolCall | null;
   readonly decisionId: DecisionId;
   readonly nowMs: EpochMs;
@@ -54,8 +60,11 @@ export function intendLease(wanted: WantedCredential, basis: LeaseBasis, { limit
     id: newLeaseIdIn(shardOf(basis.taskId)),
     taskId: basis.taskId,
     agent: basis.agent,
+    chain: basis.chain,
+    subject: basis.subject,
     purpose: basis.purpose,
     actions: basis.actions,
+    touches: basis.dataClasses.filter((word) => entry.config.data_classes?.includes(word) ?? true),
     credential: entry.name,
     kind: entry.capabilities.kind,
     provider: entry.provider.name,
@@ -76,6 +85,8 @@ export const jittered = (ms: number, percent: number, random: () => number = Mat
 export interface AgentCounters {
   readonly liveLeases: number;
   readonly grantsLastHour: number;
+  readonly purposeGrantsLastHour: number;
+  readonly denialsInARow: number;
 }
 
 /**
@@ -83,7 +94,7 @@ export interface AgentCounters {
  * nothing was minted. Throws `limit_exceeded` or `revocation_capacity` when there is none.
  */
 export async function withReservedRoom<T extends { readonly granted: readonly unknown[] }>(
-  agent: WorkloadId,
+  { agent, purpose }: { readonly agent: WorkloadId; readonly purpose: string },
   leases: readonly Pick<LeaseIntent, 'id' | 'dueAtMs' | 'provider'>[],
   deps: Pick<GrantDeps, 'ledger' | 'limits' | 'revocationsPerSecond'>,
   grant: (counters: AgentCounters) => Promise<T>,
@@ -95,7 +106,7 @@ export async function withReservedRoom<T extends { readonly granted: readonly un
     await Promise.allSettled([deps.ledger.release(agent, leases.map(({ id }) => id)), ...byProvider.map(([provider, own]) => deps.ledger.releaseDue(provider, own.map(({ id }) => id)))]);
   };
   try {
-    const [{ granted, ...counters }] = await Promise.all([deps.ledger.reserve(agent, leases, limit), ...byProvider.map(([provider, own]) => reserveDue(provider, own, deps))]);
+    const [{ granted, ...counters }] = await Promise.all([deps.ledger.reserve(agent, purpose, leases, limit), ...byProvider.map(([provider, own]) => reserveDue(provider, own, deps))]);
     if (!granted) {
       throw new Problem('limit_exceeded', `this agent holds ${counters.liveLeases} live leases of at most ${limit}; complete tasks or wait`, {
         retryAfterSeconds: 30,

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Problem } from '../core/problem.ts';
-import { addSeconds } from '../core/time.ts';
+import { addSeconds, type EpochMs } from '../core/time.ts';
 import type { HeldSlot } from '../ledger/idempotency.ts';
+import type { Delegation } from '../ledger/ledger.ts';
 import type { TaskEnvelope } from '../task/task.ts';
 import type { JointDecision } from './decide-credentials.ts';
 import type { DeclaredTask } from './declare-task.ts';
@@ -21,7 +22,7 @@ export const ticketDigest = (ticket: string): string => createHash('sha256').upd
 export async function parkTask(
   envelope: Omit<TaskEnvelope, 'decision'>,
   decision: JointDecision,
-  { withTicket }: { readonly withTicket: boolean },
+  { withTicket, under }: { readonly withTicket: boolean; readonly under?: Delegation },
   deps: Pick<GrantDeps, 'ledger' | 'limits'>,
   slot?: HeldSlot,
 ): Promise<DeclaredTask> {
@@ -30,7 +31,8 @@ export async function parkTask(
   const needsApproval = state === 'pending_approval';
   const waitsUntilMs = addSeconds(envelope.createdAtMs, needsApproval ? limits.approval_window_seconds : limits.claim_window_seconds);
   // An approved task still has its claim window before its lifetime begins.
-  const expiresAtMs = addSeconds(waitsUntilMs, (needsApproval ? limits.claim_window_seconds : 0) + envelope.ttlSeconds);
+  const latestMs = addSeconds(waitsUntilMs, (needsApproval ? limits.claim_window_seconds : 0) + envelope.ttlSeconds);
+  const expiresAtMs = Math.min(latestMs, under?.parent.expiresAtMs ?? latestMs) as EpochMs;
   const limit = needsApproval ? limits.waiting_approvals_per_agent : limits.waiting_claims_per_agent;
   if (!(await ledger.reserveWaiting(envelope.declarer, state, envelope.id, waitsUntilMs, limit))) {
     throw new Problem('limit_exceeded', `${limit} tasks of this declarer are ${state} already; complete some, or wait`, { retryAfterSeconds: 30 });
@@ -44,7 +46,7 @@ export async function parkTask(
     decision: decision.summary,
   };
   try {
-    const task = await ledger.parkTask(waiting, state, envelope.declarer, decisionFacts(decision), slot);
+    const task = await ledger.parkTask(waiting, state, envelope.declarer, decisionFacts(decision), slot, under);
     return { task, granted: [], ...(ticket === undefined ? {} : { claimTicket: ticket }) };
   } catch (error) {
     // Room that cannot be given back now frees itself when the wait would have ended.

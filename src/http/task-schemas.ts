@@ -45,6 +45,9 @@ export const taskSchema = z
     evidence: z.enum(['self_declared', 'orchestrator_signed', 'user_consented', 'approved']).describe('whose word the declaration rests on'),
     approvals: z.int().min(0).describe('how many humans approved it so far'),
     approvals_needed: z.int().min(0).describe('how many humans have to approve it; 0 where none was asked'),
+    vouched_by: z.string().nullable().describe('who vouched for it, where that is not the agent itself'),
+    subject: z.string().nullable().describe('the person on whose behalf the agent acts'),
+    chain: z.array(z.strictObject({ task: taskIdSchema, agent: z.string() })).describe('the tasks its authority came through, from the root to its parent; empty for a root'),
     parent: taskIdSchema.nullable(),
     root: taskIdSchema,
     created_at: instant,
@@ -71,6 +74,11 @@ const credentialFields = {
 /** What `credentialView` answers. */
 export const credentialSchema = z.strictObject(credentialFields).meta({ id: 'TaskCredential', description: 'a lease inside its task; never a secret' });
 
+/** What `completedView` answers. */
+export const completedSchema = z
+  .strictObject({ ...credentialFields, task_id: taskIdSchema.optional().describe('of the child task that held it; absent for its own') })
+  .meta({ id: 'CompletedCredential', description: 'a lease that ended with the task or with one below it' });
+
 /** What `handoverView` answers. */
 export const handoverSchema = z
   .strictObject({
@@ -83,6 +91,8 @@ export const handoverSchema = z
 
 /** A task with its leases. */
 export const taskAnswer = z.strictObject({ task: taskSchema, credentials: z.array(credentialSchema) }).meta({ id: 'TaskAnswer' });
+/** A task that was completed, with every lease that ended with it. */
+export const completedAnswer = z.strictObject({ task: taskSchema, credentials: z.array(completedSchema) }).meta({ id: 'CompletedAnswer' });
 /** A task with the secrets that this answer hands over. */
 export const grantAnswer = z.strictObject({ task: taskSchema, credentials: z.array(handoverSchema) }).meta({ id: 'GrantAnswer' });
 /** What a declaration answers: the claim ticket, where one was asked for, is in this answer and in no later one. */

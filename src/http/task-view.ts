@@ -5,7 +5,7 @@ import type { Lease } from '../ledger/lease.ts';
 import { approvedBasis } from '../task/approval.ts';
 import type { Task } from '../task/task.ts';
 import type { Answer } from './answer-schemas.ts';
-import type { credentialSchema, extensionSchema, handoverSchema, taskSchema } from './task-schemas.ts';
+import type { completedSchema, credentialSchema, extensionSchema, handoverSchema, taskSchema } from './task-schemas.ts';
 
 /** A task as callers see it. The agent is shown by its subject; the issuer that vouched for it stands beside it. */
 export const taskView = (task: Task): Answer<typeof taskSchema> => ({
@@ -24,6 +24,9 @@ export const taskView = (task: Task): Answer<typeof taskSchema> => ({
   evidence: approvedBasis(task).evidence,
   approvals: task.approval?.given.length ?? 0,
   approvals_needed: task.approval?.needed ?? 0,
+  vouched_by: task.vouchedBy,
+  subject: task.subject,
+  chain: task.chain.map(({ task: id, subject }) => ({ task: id, agent: subject })),
   parent: task.parent,
   root: task.root,
   created_at: toRfc3339(task.createdAtMs),
@@ -53,6 +56,9 @@ export const credentialView = (lease: Lease): Answer<typeof credentialSchema> =>
   target_expires_at: rfc3339OrNull(lease.targetExpiresAtMs),
   revocability: lease.revocability,
 });
+
+/** A lease that ended with a task: its own, or one of a task below it, which is then named. */
+export const completedView = (lease: Lease, task: Task): Answer<typeof completedSchema> => ({ ...credentialView(lease), ...(lease.taskId === task.id ? {} : { task_id: lease.taskId }) });
 
 /** A lease after an extension of its task. */
 export const extensionView = ({ lease, extension }: ExtendedTask['leases'][number]): Answer<typeof extensionSchema> => ({ ...credentialView(lease), extension });

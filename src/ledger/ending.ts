@@ -1,4 +1,5 @@
 import { shardOf, type TaskId } from '../core/ids.ts';
+import type { EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import { isWaiting, type EndReason, type Task } from '../task/task.ts';
 import { taskAllows, taskTransition } from '../task/task-transitions.ts';
@@ -9,6 +10,7 @@ import { leaseAt, taskAt, type LedgerSteps } from './ledger-steps.ts';
 import { leaseWrites, taskWrites } from './record-writes.ts';
 import { taskLiveKey } from './redis-keys.ts';
 import { settleEvent } from './settle-event.ts';
+import { treeAt } from './tree-steps.ts';
 
 type Ending = Pick<Ledger, 'endTask' | 'endLease' | 'changeLease' | 'settle' | 'finishTask'>;
 
@@ -23,27 +25,43 @@ export function createEnding(steps: LedgerSteps, room: Pick<Ledger, 'release' | 
     const nowMs = clock.now();
     const task = await reads.getTask(id);
     if (task === null || !taskAllows(task.state, 'end_requested')) return task;
-    const leases = await reads.leasesOfTask(id);
-    const ending = leases
-      .filter((lease) => allows(lease.state, 'end_requested'))
-      .map((lease) => ({ before: lease, after: transition(lease, { type: 'end_requested', atMs: nowMs, reason: leaseReason(reason) }) }));
-    const stillLive = leases.some((lease) => !isFinal(lease.state));
-    let next = taskTransition(task, { type: 'end_requested', reason });
-    const events = [taskEvent(nowMs, 'task.ending', next, by, ending.map(({ after }) => after.id), { reason, ...facts })];
-    if (!stillLive) {
-      next = taskTransition(next, { type: 'ended', atMs: nowMs });
-      events.push(taskEvent(nowMs, 'task.ended', next, by, [], { reason }));
-    }
+    const { tree, ids } = await reads.tasksBelow(task);
+    const below = await reads.getTasks(ids);
+    const children = below.filter((child) => child !== null).filter((child) => taskAllows(child.state, 'end_requested'));
+    const own = await endOne(task, reason, by, facts, nowMs);
+    const ends = [own, ...(await Promise.all(children.map((child) => endOne(child, 'parent_ended', by, { ended_with: id, ...facts }, nowMs))))];
     const result = await commit({
       shard: shardOf(id),
       nowMs,
+      // A task that is delegated meanwhile changes the tree: it must not be missed.
+      expect: [...(tree === null ? [] : [treeAt(tree)]), ...ends.flatMap(({ expect }) => expect)],
+      writes: ends.flatMap(({ writes }) => writes),
+      events: ends.flatMap(({ events }) => events),
+    });
+    if (result.outcome !== 'ok') return 'conflict';
+    const waiting = [task, ...children].flatMap(({ declarer, state, id: one }) => (isWaiting(state) ? [room.releaseWaiting(declarer, state, one)] : []));
+    await Promise.allSettled(waiting);
+    return own.next;
+  }
+
+  /** What the end of one task changes, its leases included. */
+  async function endOne(task: Task, reason: EndReason, by: WorkloadId, facts: Readonly<Record<string, unknown>> | undefined, nowMs: EpochMs) {
+    const leases = await reads.leasesOfTask(task.id);
+    const ending = leases
+      .filter((lease) => allows(lease.state, 'end_requested'))
+      .map((lease) => ({ before: lease, after: transition(lease, { type: 'end_requested', atMs: nowMs, reason: leaseReason(reason) }) }));
+    let next = taskTransition(task, { type: 'end_requested', reason });
+    const events = [taskEvent(nowMs, 'task.ending', next, by, ending.map(({ after }) => after.id), { reason, ...facts })];
+    if (leases.every((lease) => isFinal(lease.state))) {
+      next = taskTransition(next, { type: 'ended', atMs: nowMs });
+      events.push(taskEvent(nowMs, 'task.ended', next, by, [], { reason }));
+    }
+    return {
+      next,
       expect: [taskAt(task), ...ending.map(({ before }) => leaseAt(before))],
       writes: [...taskWrites(next, false, nowMs, settings), ...ending.flatMap(({ after }) => leaseWrites(after, false, settings, nowMs))],
       events,
-    });
-    if (result.outcome !== 'ok') return 'conflict';
-    if (isWaiting(task.state)) await room.releaseWaiting(task.declarer, task.state, id).catch(() => undefined);
-    return next;
+    };
   }
 
   const finishTask = (id: TaskId): Promise<void> =>

@@ -5,14 +5,16 @@ import { toRfc3339 } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { Task } from '../task/task.ts';
 import { declaredTask, taskAllows, taskTransition } from '../task/task-transitions.ts';
+import { emptyTree, withGrant, withNode, type TaskTree } from '../task/task-tree.ts';
 import { fillSlot, type HeldSlot } from './idempotency.ts';
 import { isFinal, type Lease, type LeaseIntent } from './lease.ts';
 import { allows, intendedLease, transition, type MintedFacts } from './lease-transitions.ts';
-import type { FailedLease, Ledger } from './ledger.ts';
+import type { Delegation, FailedLease, Ledger } from './ledger.ts';
 import { absent, leaseAt, taskAt, type LedgerSteps } from './ledger-steps.ts';
 import { leaseWrites, taskWrites } from './record-writes.ts';
 import { leaseKey, taskKey } from './redis-keys.ts';
 import { leaseFacts } from './settle-event.ts';
+import { TreeChanged } from './tree-steps.ts';
 
 type Granting = Pick<
   Ledger,
@@ -23,7 +25,7 @@ type Granting = Pick<
 export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => Promise<void>): Granting {
   const { clock, reads, settings, taskEvent, commit, commitGrant, untilSettled } = steps;
 
-  async function declare(task: Task, intents: readonly LeaseIntent[], by: WorkloadId, facts: AuditEvent['facts'], slot: HeldSlot | undefined): Promise<Task> {
+  async function declare(task: Task, intents: readonly LeaseIntent[], by: WorkloadId, facts: AuditEvent['facts'], slot: HeldSlot | undefined, under?: Delegation): Promise<Task> {
     const nowMs = clock.now();
     const leases = intents.map(intendedLease);
     const filled = fillSlot(slot, { task: task.id, leases: leases.map(({ id }) => id) }, steps);
@@ -33,16 +35,22 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
       by,
       scope: { task, credentials: leases.length > 0 ? leases : task.credentials.map(({ name }) => ({ credential: name })) },
       isNew: true,
-      expect: [absent(taskKey(task.id)), ...leases.map((lease) => absent(leaseKey(lease.id))), ...filled.expect],
+      tree: under === undefined ? newTree(task, leases) : { before: under.tree, after: withNode(under.tree, { id: task.id, parent: under.parent.id }) },
+      expect: [...(under === undefined ? [] : [taskAt(under.parent)]), absent(taskKey(task.id)), ...leases.map((lease) => absent(leaseKey(lease.id))), ...filled.expect],
       writes: [...taskWrites(task, true, nowMs, settings), ...leases.flatMap((lease) => leaseWrites(lease, true, settings)), ...filled.writes],
       events: [
         taskEvent(nowMs, 'task.declared', task, by, leases.map((lease) => lease.id), {
           state: task.state,
           declarer: task.declarer,
+          parent: task.parent,
+          root: task.root,
+          chain: task.chain,
           actions: task.actions,
           data_classes: task.dataClasses,
           context: task.context,
           evidence: task.evidence,
+          vouched_by: task.vouchedBy,
+          subject: task.subject,
           justification: task.justification,
           ticket: task.ticket,
           expires_at: toRfc3339(task.expiresAtMs),
@@ -51,6 +59,8 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
         }),
       ],
     });
+    // A heartbeat of the parent is enough to come between: the caller looks at the parent again.
+    if (outcome === 'conflict' && under !== undefined) throw new TreeChanged(task.root);
     if (outcome === 'conflict') throw changedMeanwhile('the declaration was overtaken by another with the same Idempotency-Key');
     return task;
   }
@@ -61,9 +71,9 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
 
   return {
     declareTask: (envelope, intents, by, facts, slot) => declare(declaredTask(envelope, 'minting'), intents, by, facts, slot),
-    parkTask: (envelope, state, by, facts, slot) => declare(declaredTask(envelope, state), [], by, facts, slot),
+    parkTask: (envelope, state, by, facts, slot, under) => declare(declaredTask(envelope, state), [], by, facts, slot, under),
 
-    async claimTask(task, claim, intents, by, facts, slot) {
+    async claimTask(task, { tree, ...claim }, intents, by, facts, slot) {
       const nowMs = clock.now();
       const next = taskTransition(task, { type: 'claimed', atMs: nowMs, ...claim });
       const leases = intents.map(intendedLease);
@@ -74,16 +84,17 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
         nowMs,
         by,
         scope: { task, credentials: leases },
+        tree: { before: tree, after: withGrant(tree, task, leases.flatMap(({ touches }) => touches)) },
         expect: [taskAt(task), ...leases.map((lease) => absent(leaseKey(lease.id))), ...filled.expect],
         writes: [...taskWrites(next, false, nowMs, settings), ...leases.flatMap((lease) => leaseWrites(lease, true, settings)), ...filled.writes],
         events: [
-          taskEvent(nowMs, 'task.claimed', next, by, ids, { instance: next.instance, expires_at: toRfc3339(next.expiresAtMs), credentials: leases.map(leaseFacts), ...facts }),
+          taskEvent(nowMs, 'task.claimed', next, by, ids, { instance: next.instance, chain: task.chain, expires_at: toRfc3339(next.expiresAtMs), credentials: leases.map(leaseFacts), ...facts }),
         ],
       });
       return outcome === 'ok' ? next : null;
     },
 
-    async intendCredential(task, intent, by, facts, slot) {
+    async intendCredential(task, tree, intent, by, facts, slot) {
       const nowMs = clock.now();
       const next = taskTransition(task, { type: 'lease_added' });
       const lease = intendedLease(intent);
@@ -93,6 +104,7 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
         nowMs,
         by,
         scope: { task, credentials: [lease] },
+        tree: { before: tree, after: withGrant(tree, task, lease.touches) },
         expect: [taskAt(task), absent(leaseKey(lease.id)), ...filled.expect],
         writes: [...taskWrites(next, false, nowMs, settings), ...leaseWrites(lease, true, settings), ...filled.writes],
         events: [taskEvent(nowMs, 'lease.intended', next, by, [lease.id], { ...leaseFacts(lease), ...facts })],
@@ -224,6 +236,12 @@ export function createGranting(steps: LedgerSteps, finishTask: (id: TaskId) => P
         return result.outcome === 'ok' ? next : 'conflict';
       }),
   };
+}
+
+/** A new root's tree: kept from the first grant that touches classified data, or the first delegation. */
+function newTree(task: Task, leases: readonly Lease[]): { before: TaskTree; after: TaskTree } {
+  const before = emptyTree(task.root);
+  return { before, after: leases.length === 0 ? before : withGrant(before, task, leases.flatMap(({ touches }) => touches)) };
 }
 
 const changedMeanwhile = (detail: string): Problem => new Problem('task_not_active', detail);

@@ -1,6 +1,7 @@
 import type { LeaseId, TaskId } from '../core/ids.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
+import type { DelegationLink } from '../task/task.ts';
 
 export const LEASE_STATES = [
   'intended',
@@ -39,9 +40,15 @@ export interface LeaseIntent {
   readonly id: LeaseId;
   readonly taskId: TaskId;
   readonly agent: WorkloadId;
+  /** The tasks its authority came through, from the root of the tree to the parent of its own; empty below a root. */
+  readonly chain: readonly DelegationLink[];
+  /** The person on whose behalf the agent acts; null where it acts for itself. */
+  readonly subject: string | null;
   readonly purpose: string;
   /** What the task declared that it will do. */
   readonly actions: readonly string[];
+  /** Data classes that its holder can reach with it, out of those its task declared. */
+  readonly touches: readonly string[];
   readonly credential: string;
   readonly kind: CredentialKind;
   readonly provider: string;

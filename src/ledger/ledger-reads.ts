@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
 import { eventsKey } from '../audit/event-stream-keys.ts';
-import { isLeaseId, isTaskId, SHARDS, type LeaseId, type RevocationId, type Shard, type TaskId } from '../core/ids.ts';
+import { isLeaseId, isTaskId, SHARDS, shardOf, type LeaseId, type RevocationId, type Shard, type TaskId } from '../core/ids.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { Task } from '../task/task.ts';
+import { emptyTree, tasksBelow as nodesBelow, type TaskTree } from '../task/task-tree.ts';
 import { isFinal, type Lease } from './lease.ts';
 import type { ApprovalFilter, DueItems, LeaseFilter, LedgerSnapshot, LiveIds, LiveIndex, Page, TaskFilter } from './ledger.ts';
 import { lockSetId, type LockSet } from './lock.ts';
@@ -24,6 +25,7 @@ import {
   taskKey,
   taskLeasesKey,
   taskLiveKey,
+  treeKey,
   waitingApprovalsKey,
   wakeKey,
 } from './redis-keys.ts';
@@ -47,6 +49,9 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
   /** The locks as one shard has them. Throws `TamperedRecord` where they fail their seal: nothing is granted there then. */
   const lockSet = async (shard: Shard): Promise<LockSet> =>
     ((await read('locks', lockSetId(shard), locksKey(shard))) as LockSet | null) ?? { generation: 0, locks: [] };
+
+  /** What is kept of the tree of a root task; null before anything is. */
+  const getTree = async (root: TaskId): Promise<TaskTree | null> => (await read('tree', root, treeKey(root))) as TaskTree | null;
 
   const getTask = async (id: TaskId): Promise<Task | null> => (await read('task', id, taskKey(id))) as Task | null;
   const getLease = async (id: LeaseId): Promise<Lease | null> => (await read('lease', id, leaseKey(id))) as Lease | null;
@@ -74,6 +79,23 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
     const ids = await redis.smembers(taskLeasesKey(id));
     const leases = await Promise.all(ids.filter(isLeaseId).map(getLease));
     return leases.filter((lease) => lease !== null).sort((a, b) => a.createdAtMs - b.createdAtMs || a.id.localeCompare(b.id));
+  }
+
+  /**
+   * What was delegated below a task, and the tree that says so. Where that fails its seal, which is told, the index of
+   * what is live under the agent's name has to do, and `tree` is null: nothing may hinder an end.
+   */
+  async function tasksBelow({ id, root, agent }: Pick<Task, 'id' | 'root' | 'agent'>): Promise<{ readonly tree: TaskTree | null; readonly ids: readonly TaskId[] }> {
+    try {
+      const tree = (await getTree(root)) ?? emptyTree(root);
+      return { tree, ids: nodesBelow(tree, id) };
+    } catch (error) {
+      if (!(error instanceof TamperedRecord)) throw error;
+      const shard = shardOf(root);
+      onTampered(error, shard);
+      const named = await getTasks((await redis.smembers(liveTasksOfSubjectKey(shard, agent.subject))).filter(isTaskId));
+      return { tree: null, ids: named.flatMap((task) => (task?.chain.some((link) => link.task === id) === true ? [task.id] : [])) };
+    }
   }
 
   /** A page over the same index in all shards, in one order. `newestFirst` turns it round. */
@@ -136,8 +158,10 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
 
   return {
     lockSet,
+    getTree,
     getTask,
     getTasks,
+    tasksBelow,
     getLease,
     getLeases,
     leasesOfTask,
@@ -186,9 +210,14 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
       });
     },
 
-    /** Tasks that have not ended and leases that are not final, of one shard: those of a task, of an agent, of a credential, or all, which are on the schedule. */
+    /** Tasks that have not ended and leases that are not final, of one shard: those of a task and all below it, of an agent and what it delegated, of a credential, or all, which are on the schedule. */
     async liveIn(shard: Shard, index: LiveIndex = {}): Promise<LiveIds> {
-      if (index.task !== undefined) return { leases: (await redis.smembers(taskLiveKey(index.task))).filter(isLeaseId).sort(), tasks: [index.task] };
+      if (index.task !== undefined) {
+        const task = await getTask(index.task);
+        const tasks = [index.task, ...(task === null ? [] : (await tasksBelow(task)).ids)];
+        const leases = await Promise.all(tasks.map((id) => redis.smembers(taskLiveKey(id))));
+        return { leases: leases.flat().filter(isLeaseId).sort(), tasks: tasks.sort() };
+      }
       if (index.agent !== undefined) {
         const [leases, tasks] = await Promise.all([redis.smembers(liveOfSubjectKey(shard, index.agent)), redis.smembers(liveTasksOfSubjectKey(shard, index.agent))]);
         return { leases: leases.filter(isLeaseId).sort(), tasks: tasks.filter(isTaskId).sort() };

@@ -6,6 +6,7 @@ import { Problem } from '../core/problem.ts';
 import { toRfc3339, type EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { Task } from '../task/task.ts';
+import type { TaskTree } from '../task/task-tree.ts';
 import { createEpochs, type Epochs, type EpochSettings } from './epochs.ts';
 import { createCommitter, type Expectation, type Step, type StepGuards, type StepResult } from './commit-step.ts';
 import type { Lease } from './lease.ts';
@@ -15,6 +16,7 @@ import { onFailureUnavailable, unavailableOnFailure } from './lost-redis.ts';
 import { createRecordSeal, type RecordSeal } from './record-seal.ts';
 import type { WriteSettings } from './record-writes.ts';
 import { epochKey, leaseKey, locksKey, taskKey } from './redis-keys.ts';
+import { treeAt, treeWrites, TreeChanged } from './tree-steps.ts';
 
 export interface RedisLedgerDeps {
   /** A connection of the ledger's own: no offline queue and a command time-out, so that a lost Redis is an error, not a wait. */
@@ -39,6 +41,8 @@ type EventInput = Pick<AuditEvent, 'type' | 'by' | 'facts'> & Partial<Pick<Audit
 export interface GrantStep extends Omit<Step, 'guarded'> {
   readonly scope: GrantScope;
   readonly by: WorkloadId;
+  /** The tree that was decided on, and what becomes of it in this very step. */
+  readonly tree?: { readonly before: TaskTree; readonly after: TaskTree } | undefined;
   /** Whether the task is written by this very step: where it is refused, there is no such task. */
   readonly isNew?: boolean | undefined;
 }
@@ -90,6 +94,7 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
     }
   }
 
+  const settings: WriteSettings = { seal, mintDeadlineMs: deps.mintDeadlineMs, retentionSeconds: deps.retentionSeconds };
   const epochs = createEpochs({ redis, clock, seal, event, commit, untilSettled, onTampered: deps.onTampered }, deps.epoch);
   const reads = onFailureUnavailable(createLedgerReads(redis, seal, deps.onTampered));
 
@@ -123,11 +128,13 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
   }
 
   /** One attempt; `conflict` when the epoch or the locks changed meanwhile and have to be looked at again. */
-  async function attemptGrant({ scope, by, isNew, ...step }: GrantStep): Promise<StepResult | 'conflict'> {
+  async function attemptGrant({ scope, by, isNew, tree, ...step }: GrantStep): Promise<StepResult | 'conflict'> {
     const { shard, nowMs, expect } = step;
     const epoch = { key: epochKey(shard), generation: await epochs.grantingAt(shard) };
     const locks = { key: locksKey(shard), generation: unlocked.get(shard) ?? (await lookAtLocks({ scope, by, shard, nowMs, isNew })) };
-    const result = await commit({ ...step, expect: [epoch, locks, ...expect], guarded: true });
+    const inTree = tree === undefined ? { expect: [], writes: [] } : { expect: [treeAt(tree.before)], writes: treeWrites(tree.before, tree.after, settings) };
+    const result = await commit({ ...step, expect: [epoch, locks, ...inTree.expect, ...expect], writes: [...step.writes, ...inTree.writes], guarded: true });
+    if (result.outcome === 'conflict' && inTree.expect.some(({ key }) => key === result.key)) throw new TreeChanged(scope.task.root);
     if (result.outcome !== 'conflict' || ![epoch.key, locks.key].includes(result.key)) return result;
     epochs.forget(shard);
     unlocked.delete(shard);
@@ -139,7 +146,7 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
     clock,
     seal,
     reads,
-    settings: { seal, mintDeadlineMs: deps.mintDeadlineMs, retentionSeconds: deps.retentionSeconds },
+    settings,
     event,
     taskEvent: (nowMs, type, task, by, leases, facts) =>
       event(nowMs, { type, task: task.id, agent: task.agent, by, leases, facts: { purpose: task.purpose, ...facts } }),

@@ -3,6 +3,7 @@ import type { EpochMs } from '../core/time.ts';
 import type { AuditEventType } from '../audit/audit-event.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { Approval, DecisionSummary, EndReason, Task, TaskEnvelope, TaskState, WaitingState } from '../task/task.ts';
+import type { TaskTree } from '../task/task-tree.ts';
 import type { Hold } from './epoch.ts';
 import type { HeldSlot, IdempotencySlot, IdempotencyState } from './idempotency.ts';
 import type { Lease, LeaseIntent, LeaseState, RevocationReason } from './lease.ts';
@@ -32,6 +33,12 @@ export type FailedLease =
   /** Minted, or perhaps minted: it must be revoked. `minted` is null where the mint was never confirmed. */
   | { readonly leaseId: LeaseId; readonly fate: 'revoke'; readonly minted: MintedFacts | null };
 
+/** What a task is delegated from. */
+export interface Delegation {
+  readonly parent: Task;
+  readonly tree: TaskTree;
+}
+
 export interface Page<T> {
   readonly items: readonly T[];
   readonly nextCursor: string | null;
@@ -60,7 +67,7 @@ export interface LeaseFilter {
   readonly limit: number;
 }
 
-/** Whose live leases are looked for; by subject, whichever issuer vouched for it. A credential's have no tasks of their own. */
+/** Whose live leases are looked for, with all that was delegated from there; by subject, whichever issuer vouched for it. A credential's have no tasks of their own. */
 export interface LiveIndex {
   readonly task?: TaskId | undefined;
   readonly agent?: string | undefined;
@@ -97,7 +104,11 @@ export interface LedgerSnapshot {
  * A record that fails its seal throws `TamperedRecord`.
  */
 export interface Ledger extends RevocationRecords, ReconciliationRecords, SingleUse {
-  reserve(agent: WorkloadId, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[], limit: number): Promise<Reservation>;
+  /** Room under an agent's limit, and its counters as they were before, `purpose` being what it asks for now. */
+  reserve(agent: WorkloadId, purpose: string, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[], limit: number): Promise<Reservation>;
+  /** One more denial of a workload in a row, and the end of such a row. */
+  countDenial(workload: WorkloadId): Promise<void>;
+  forgetDenials(workload: WorkloadId): Promise<void>;
   release(agent: WorkloadId, leases: readonly LeaseId[]): Promise<void>;
   /** Leases that live longer keep their room as long. */
   prolong(agent: WorkloadId, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[]): Promise<void>;
@@ -123,13 +134,17 @@ export interface Ledger extends RevocationRecords, ReconciliationRecords, Single
     facts: Readonly<Record<string, unknown>>,
     slot?: HeldSlot,
   ): Promise<Task>;
-  /** Writes a task that waits for a human or for its agent. It ends by itself at `waitsUntilMs`. */
+  /**
+   * Writes a task that waits for a human or for its agent. It ends by itself at `waitsUntilMs`. A delegated one is written
+   * only while its parent and their tree are as they were read; else `TreeChanged`.
+   */
   parkTask(
     envelope: TaskEnvelope,
     state: WaitingState,
     by: WorkloadId,
     facts: Readonly<Record<string, unknown>>,
     slot?: HeldSlot,
+    under?: Delegation,
   ): Promise<Task>;
   /**
    * Writes one human's approval into a task that waits for it; the last that is needed makes it wait for its claim. Null when the
@@ -138,17 +153,17 @@ export interface Ledger extends RevocationRecords, ReconciliationRecords, Single
   approveTask(task: Task, approval: Approval, claimUntilMs: EpochMs): Promise<Task | null>;
   /** Ends a task that waits for approval, because a human said no. Null when it changed meanwhile. */
   denyTask(task: Task, denial: Approval): Promise<Task | null>;
-  /** Writes a waiting task as `minting` with its intents. Null when it changed meanwhile: somebody else claimed it, or it ended. */
+  /** Writes a waiting task as `minting` with its intents, while its tree is as it was decided on; else `TreeChanged`. Null when it changed meanwhile: somebody else claimed it, or it ended. */
   claimTask(
     task: Task,
-    claim: { readonly expiresAtMs: EpochMs; readonly instance: string | null; readonly decision: DecisionSummary },
+    claim: { readonly expiresAtMs: EpochMs; readonly instance: string | null; readonly decision: DecisionSummary; readonly tree: TaskTree },
     intents: readonly LeaseIntent[],
     by: WorkloadId,
     facts: Readonly<Record<string, unknown>>,
     slot?: HeldSlot,
   ): Promise<Task | null>;
-  /** Writes one more intent inside an active task. */
-  intendCredential(task: Task, intent: LeaseIntent, by: WorkloadId, facts: Readonly<Record<string, unknown>>, slot?: HeldSlot): Promise<Task>;
+  /** Writes one more intent inside an active task, while its tree is as it was decided on; else `TreeChanged`. */
+  intendCredential(task: Task, tree: TaskTree, intent: LeaseIntent, by: WorkloadId, facts: Readonly<Record<string, unknown>>, slot?: HeldSlot): Promise<Task>;
   /** Records the handles; `refused` when the task ended meanwhile: the minter must then revoke. */
   activate(taskId: TaskId, minted: readonly MintedLease[], by: WorkloadId): Promise<'active' | 'refused'>;
   /**
@@ -179,7 +194,7 @@ export interface Ledger extends RevocationRecords, ReconciliationRecords, Single
   /** The agent or its orchestrator was heard from. Null when there is no such task. */
   heartbeat(id: TaskId): Promise<Task | null>;
 
-  /** Ends a task and asks for the end of its leases. Repeating it changes nothing. Null when there is no such task. */
+  /** Ends a task and all below it in one step, and asks for the end of their leases. Repeating it changes nothing. Null when there is no such task. */
   endTask(id: TaskId, reason: EndReason, by: WorkloadId, facts?: Readonly<Record<string, unknown>>): Promise<Task | null>;
   /** Asks for the end of one lease. Repeating it changes nothing. Null when there is no such lease. */
   endLease(id: LeaseId, reason: RevocationReason, by: WorkloadId, facts?: Readonly<Record<string, unknown>>): Promise<Lease | null>;
@@ -203,6 +218,10 @@ export interface Ledger extends RevocationRecords, ReconciliationRecords, Single
   wake(leases: readonly LeaseId[], atMs: EpochMs): Promise<void>;
 
   getTask(id: TaskId): Promise<Task | null>;
+  /** What is kept of the tree of a root task; null before anything is. */
+  getTree(root: TaskId): Promise<TaskTree | null>;
+  /** What was delegated below a task; `tree` is null where it fails its seal, which is told. */
+  tasksBelow(task: Pick<Task, 'id' | 'root' | 'agent'>): Promise<{ readonly tree: TaskTree | null; readonly ids: readonly TaskId[] }>;
   /** Null for what is missing, and for what fails its seal, which is told. */
   getTasks(ids: readonly TaskId[]): Promise<readonly (Task | null)[]>;
   getLease(id: LeaseId): Promise<Lease | null>;

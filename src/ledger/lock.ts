@@ -10,7 +10,7 @@ export interface LockSelector {
   readonly credential?: string | undefined;
   readonly provider?: string | undefined;
   readonly purpose?: string | undefined;
-  /** The task, its children, and all below it where it is a root. */
+  /** The task and all below it. */
   readonly task?: TaskId | undefined;
   readonly all?: true | undefined;
 }
@@ -38,7 +38,7 @@ export const lockSetId = (shard: Shard): string => `lck_${shard}`;
 
 /** What a step would grant, or let live longer. */
 export interface GrantScope {
-  readonly task: Pick<Task, 'id' | 'parent' | 'root' | 'agent' | 'purpose'>;
+  readonly task: Pick<Task, 'id' | 'root' | 'chain' | 'agent' | 'purpose'>;
   /** `provider` is absent where nothing is minted yet. */
   readonly credentials: readonly { readonly credential: string; readonly provider?: string }[];
 }
@@ -52,9 +52,9 @@ export const lockAgainst = ({ locks }: LockSet, scope: GrantScope, nowMs: EpochM
 
 /** Whether a selector covers any part of what would be granted. */
 export function lockCovers({ agent, purpose, task: taskId, credential, provider }: LockSelector, { task, credentials }: GrantScope): boolean {
-  if (agent !== undefined && agent !== task.agent.subject) return false;
+  if (agent !== undefined && ![task.agent, ...task.chain].some(({ subject }) => subject === agent)) return false;
   if (purpose !== undefined && purpose !== task.purpose) return false;
-  if (taskId !== undefined && ![task.id, task.parent, task.root].includes(taskId)) return false;
+  if (taskId !== undefined && taskId !== task.id && !task.chain.some((link) => link.task === taskId)) return false;
   if (credential === undefined && provider === undefined) return true;
   return credentials.some((one) => (credential ?? one.credential) === one.credential && (provider ?? one.provider) === one.provider);
 }

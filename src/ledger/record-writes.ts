@@ -44,7 +44,7 @@ export function leaseWrites(lease: Lease, isNew: boolean, settings: WriteSetting
   const writes: Write[] = [['HSET', leaseKey(lease.id), 'generation', lease.generation, 'record', json, 'mac', mac]];
   const live = [
     taskLiveKey(lease.taskId),
-    liveOfSubjectKey(shard, lease.agent.subject),
+    ...subjectsOf(lease).map((subject) => liveOfSubjectKey(shard, subject)),
     liveOfCredentialKey(shard, lease.credential),
   ];
   if (isNew) {
@@ -64,6 +64,9 @@ export function leaseWrites(lease: Lease, isNew: boolean, settings: WriteSetting
   return writes;
 }
 
+/** Whose name leads to it: its agent's, and that of each agent who handed a part of its own task on. */
+const subjectsOf = ({ agent, chain }: Pick<Task, 'agent' | 'chain'>): string[] => [...new Set([agent, ...chain].map(({ subject }) => subject))];
+
 /** The record and every index of a task as it now is. */
 export function taskWrites(task: Task, isNew: boolean, nowMs: EpochMs, settings: WriteSettings): Write[] {
   const shard = shardOf(task.id);
@@ -73,7 +76,7 @@ export function taskWrites(task: Task, isNew: boolean, nowMs: EpochMs, settings:
     writes.push(
       ['ZADD', tasksKey(shard), task.createdAtMs, task.id],
       ['ZADD', agentTasksKey(shard, task.agent), task.createdAtMs, task.id],
-      ['SADD', liveTasksOfSubjectKey(shard, task.agent.subject), task.id],
+      ...subjectsOf(task).map((subject): Write => ['SADD', liveTasksOfSubjectKey(shard, subject), task.id]),
     );
     if (!sameWorkload(task.declarer, task.agent)) {
       writes.push(['ZADD', agentTasksKey(shard, task.declarer), task.createdAtMs, task.id]);
@@ -84,7 +87,7 @@ export function taskWrites(task: Task, isNew: boolean, nowMs: EpochMs, settings:
     if (task.state !== 'pending_approval') writes.push(['ZREM', waitingApprovalsKey(shard), task.id]);
   }
   if (task.state === 'ended') {
-    writes.push(['ZREM', wakeKey(shard), task.id], ['SREM', liveTasksOfSubjectKey(shard, task.agent.subject), task.id]);
+    writes.push(['ZREM', wakeKey(shard), task.id], ...subjectsOf(task).map((subject): Write => ['SREM', liveTasksOfSubjectKey(shard, subject), task.id]));
     for (const key of [taskKey(task.id), taskLeasesKey(task.id)]) writes.push(['EXPIRE', key, settings.retentionSeconds]);
   } else {
     writes.push(['ZADD', wakeKey(shard), taskWakeAt(task, nowMs, settings.mintDeadlineMs), task.id]);

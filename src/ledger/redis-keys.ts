@@ -10,10 +10,11 @@ import type { WaitingState } from '../task/task.ts';
  */
 const inShard = (shard: Shard, rest: string): string => `mayfly:{${shard}}:${rest}`;
 
-/** A workload as it appears in key names: no user-chosen text ever becomes part of a key. */
-export function workloadDigest(workload: WorkloadId): string {
-  return createHash('sha256').update(`${workload.issuer}\n${workload.subject}`).digest('hex').slice(0, 32);
-}
+/** No text that a caller chose ever becomes part of a key. */
+const shortDigest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 32);
+
+/** A workload as it appears in key names. */
+export const workloadDigest = ({ issuer, subject }: WorkloadId): string => shortDigest(`${issuer}\n${subject}`);
 
 /** Hash: the task record. */
 export const taskKey = (id: TaskId): string => inShard(shardOf(id), `task:${id}`);
@@ -21,6 +22,8 @@ export const taskKey = (id: TaskId): string => inShard(shardOf(id), `task:${id}`
 export const taskLeasesKey = (id: TaskId): string => inShard(shardOf(id), `task:${id}:leases`);
 /** Set: leases of the task that are not final. */
 export const taskLiveKey = (id: TaskId): string => inShard(shardOf(id), `task:${id}:live`);
+/** Hash: what was delegated below a root task, and what its tree touched. */
+export const treeKey = (root: TaskId): string => inShard(shardOf(root), `tree:${root}`);
 /** Hash: the lease record. */
 export const leaseKey = (id: LeaseId): string => inShard(shardOf(id), `lease:${id}`);
 
@@ -42,18 +45,18 @@ export const waitingApprovalsKey = (shard: Shard): string => inShard(shard, 'app
 export const approvalsKey = (shard: Shard): string => inShard(shard, 'approvals');
 /** Sorted set of retained leases by creation. */
 export const leasesKey = (shard: Shard): string => inShard(shard, 'leases');
-/** Set of live leases under a subject, whichever issuer vouched for it: operators revoke by the name they see. */
+/** Set of live leases under a subject, whichever issuer vouched for it, and of what it delegated: operators revoke by the name they see. */
 export const liveOfSubjectKey = (shard: Shard, subject: string): string =>
-  inShard(shard, `live:subject:${createHash('sha256').update(subject).digest('hex').slice(0, 32)}`);
-/** Set of tasks under a subject that have not ended, whether or not they hold a live lease. */
+  inShard(shard, `live:subject:${shortDigest(subject)}`);
+/** Set of tasks under a subject, and of those it delegated, that have not ended, whether or not they hold a live lease. */
 export const liveTasksOfSubjectKey = (shard: Shard, subject: string): string =>
-  inShard(shard, `live-tasks:subject:${createHash('sha256').update(subject).digest('hex').slice(0, 32)}`);
+  inShard(shard, `live-tasks:subject:${shortDigest(subject)}`);
 /** Set of live leases of one credential. */
 export const liveOfCredentialKey = (shard: Shard, credential: string): string => inShard(shard, `live:credential:${credential}`);
 /** Hash: a revocation requested by an operator. */
 export const revocationKey = (id: RevocationId): string => inShard(shardOf(id), `revocation:${id}`);
 /** String: who may do what only one process at a time may do. */
-export const turnKey = (name: string): string => inShard(shardOfName(name), `turn:${createHash('sha256').update(name).digest('hex').slice(0, 32)}`);
+export const turnKey = (name: string): string => inShard(shardOfName(name), `turn:${shortDigest(name)}`);
 /** Sorted set of the leases it selected, in the order of their selection. */
 export const revocationLeasesKey = (id: RevocationId): string => inShard(shardOf(id), `revocation:${id}:leases`);
 /** Sorted set of the tasks and leases whose end is still to be asked for: by provider, tasks first. */
@@ -85,6 +88,9 @@ export const agentWaitingKey = (declarer: WorkloadId, state: WaitingState): stri
 /** Sorted set in the agent's own shard: its live leases by due time. Expires by itself. */
 export const agentLiveKey = (agent: WorkloadId): string =>
   inShard(shardOfName(workloadDigest(agent)), `quota:${workloadDigest(agent)}:live`);
-/** Sorted set in the agent's own shard: its grants of the last hour by time. */
-export const agentGrantsKey = (agent: WorkloadId): string =>
-  inShard(shardOfName(workloadDigest(agent)), `quota:${workloadDigest(agent)}:grants`);
+/** Sorted set in the agent's own shard: its grants of the last hour by time; of one purpose, where one is given. */
+export const agentGrantsKey = (agent: WorkloadId, purpose?: string): string =>
+  inShard(shardOfName(workloadDigest(agent)), `quota:${workloadDigest(agent)}:grants${purpose === undefined ? '' : `:${shortDigest(purpose)}`}`);
+/** String in the agent's own shard: how often it was denied since its last permit. Expires by itself. */
+export const agentDenialsKey = (agent: WorkloadId): string =>
+  inShard(shardOfName(workloadDigest(agent)), `quota:${workloadDigest(agent)}:denials`);

@@ -5,14 +5,19 @@ import type { WorkloadId } from '../identity/caller.ts';
 import type { WaitingState } from '../task/task.ts';
 import type { LedgerSteps } from './ledger-steps.ts';
 import { unavailableOnFailure } from './lost-redis.ts';
-import { agentGrantsKey, agentLiveKey, agentWaitingKey } from './redis-keys.ts';
+import { agentDenialsKey, agentGrantsKey, agentLiveKey, agentWaitingKey } from './redis-keys.ts';
 
 /** Room reserved under an agent's limit, and the counters policy decides on (this request not included). */
 export interface Reservation {
   readonly granted: boolean;
   readonly liveLeases: number;
   readonly grantsLastHour: number;
+  readonly purposeGrantsLastHour: number;
+  readonly denialsInARow: number;
 }
+
+/** How long denials are remembered after the last one. */
+const DENIALS_SECONDS = 3_600;
 
 /** Room that many leases or waiting tasks of one agent may take; all of it frees itself in the end. */
 export function createRoom({ redis, clock }: LedgerSteps) {
@@ -21,9 +26,21 @@ export function createRoom({ redis, clock }: LedgerSteps) {
     (await unavailableOnFailure(() => runReserve(keys.length, ...keys, clock.now(), limit, ...items.flat()))) as number[];
 
   return {
-    async reserve(agent: WorkloadId, leases: readonly { readonly id: LeaseId; readonly dueAtMs: EpochMs }[], limit: number): Promise<Reservation> {
-      const [granted, live, grants] = await reserve([agentLiveKey(agent), agentGrantsKey(agent)], limit, leases.map(({ id, dueAtMs }) => [id, dueAtMs]));
-      return { granted: granted === 1, liveLeases: Number(live), grantsLastHour: Number(grants) };
+    async reserve(agent: WorkloadId, purpose: string, leases: readonly { readonly id: LeaseId; readonly dueAtMs: EpochMs }[], limit: number): Promise<Reservation> {
+      const keys = [agentLiveKey(agent), agentGrantsKey(agent), agentGrantsKey(agent, purpose), agentDenialsKey(agent)];
+      const [granted, live, grants, ofPurpose, denials] = await reserve(keys, limit, leases.map(({ id, dueAtMs }) => [id, dueAtMs]));
+      return { granted: granted === 1, liveLeases: Number(live), grantsLastHour: Number(grants), purposeGrantsLastHour: Number(ofPurpose), denialsInARow: Number(denials) };
+    },
+
+    /** One more denial of a workload in a row. */
+    async countDenial(workload: WorkloadId): Promise<void> {
+      const key = agentDenialsKey(workload);
+      await unavailableOnFailure(() => redis.multi().incr(key).expire(key, DENIALS_SECONDS).exec());
+    },
+
+    /** It was permitted something: the row of denials is over. */
+    async forgetDenials(workload: WorkloadId): Promise<void> {
+      await unavailableOnFailure(() => redis.del(agentDenialsKey(workload)));
     },
 
     async release(agent: WorkloadId, leases: readonly LeaseId[]): Promise<void> {

@@ -13,6 +13,7 @@ export const leaseFacts = (lease: Lease): Record<string, unknown> => ({
   kind: lease.kind,
   revocability: lease.revocability,
   decision: lease.decisionId,
+  ...(lease.touches.length === 0 ? {} : { touches: lease.touches }),
   due_at: toRfc3339(lease.dueAtMs),
   ...(lease.toolCall === null ? {} : { tool_call: lease.toolCall }),
   ...(lease.targetExpiresAtMs === null ? {} : { target_expires_at: toRfc3339(lease.targetExpiresAtMs) }),

@@ -7,7 +7,7 @@ import type { Completion } from '../task/declaration.ts';
 import type { Task } from '../task/task.ts';
 
 export interface CompleteTaskDeps {
-  readonly ledger: Pick<Ledger, 'endTask' | 'finishTask' | 'getTask' | 'leasesOfTask'>;
+  readonly ledger: Pick<Ledger, 'endTask' | 'finishTask' | 'getTask' | 'tasksBelow' | 'leasesOfTask'>;
   readonly clock: Clock;
   /** Tells the sweep of this process, if it has one, that there is something to do now. */
   readonly nudge: () => void;
@@ -15,6 +15,7 @@ export interface CompleteTaskDeps {
 
 export interface CompletedTask {
   readonly task: Task;
+  /** Its own, then those of the tasks below it. */
   readonly leases: readonly Lease[];
   /** Whether every lease is final. */
   readonly settled: boolean;
@@ -25,17 +26,18 @@ const WAIT_MS = 2_000;
 /** Revocation takes tens of milliseconds; looking more often than this would only load the ledger. */
 const LOOK_EVERY_MS = 20;
 
-/** Ends a task because its work is done, and waits up to two seconds for its leases to be final. Repeating it is harmless. */
+/** Ends a task and all below it because its work is done, and waits up to two seconds for their leases to be final. Repeating it is harmless. */
 export async function completeTask(task: Task, completion: Completion, by: WorkloadId, deps: CompleteTaskDeps): Promise<CompletedTask> {
   const note = completion.note === undefined ? {} : { note: completion.note };
   const ended = (await deps.ledger.endTask(task.id, 'completed', by, { outcome: completion.outcome, ...note })) ?? task;
   deps.nudge();
+  const ids = [task.id, ...(await deps.ledger.tasksBelow(task)).ids];
   const untilMs = deps.clock.monotonicMs() + WAIT_MS;
   for (;;) {
-    const leases = await deps.ledger.leasesOfTask(task.id);
+    const leases = (await Promise.all(ids.map((id) => deps.ledger.leasesOfTask(id)))).flat();
     const settled = leases.every((lease) => isFinal(lease.state));
     // The last lease ends the task in a step of its own, a moment later: what is told here is to be whole.
-    if (settled) await deps.ledger.finishTask(task.id);
+    if (settled) await Promise.all(ids.map((id) => deps.ledger.finishTask(id)));
     if (settled || deps.clock.monotonicMs() >= untilMs) {
       return { task: (await deps.ledger.getTask(task.id)) ?? ended, leases, settled };
     }

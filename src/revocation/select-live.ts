@@ -48,7 +48,7 @@ export async function selectSlice(wanted: Selector, from: SelectionPlace, ledger
 async function candidates({ lease, task, subtree, agent, credential }: Selector, shard: Shard, ledger: SelectionLedger): Promise<(LeaseId | TaskId)[]> {
   if ([lease, task, subtree].some((id) => id !== undefined && shardOf(id) !== shard)) return [];
   if (lease !== undefined) return [lease];
-  const { leases, tasks } = await ledger.liveIn(shard, { task, agent, credential });
+  const { leases, tasks } = await ledger.liveIn(shard, { task: task ?? subtree, agent, credential });
   return [...leases, ...tasks].sort();
 }
 
@@ -59,7 +59,7 @@ async function matching(wanted: Selector, ids: readonly (LeaseId | TaskId)[], le
   const named = endsTasks(wanted) ? ids.filter(isTaskId) : [];
   const tasks = new Map<TaskId, Task>();
   const wantedTasks = [...new Set([...ofTasks, ...named])];
-  for (const task of await ledger.getTasks(wantedTasks)) if (task !== null && (await taskMatches(wanted, task, ledger))) tasks.set(task.id, task);
+  for (const task of await ledger.getTasks(wantedTasks)) if (task !== null && taskMatches(wanted, task)) tasks.set(task.id, task);
   return {
     leases: needsTask(wanted) ? leases.filter(({ taskId }) => tasks.has(taskId)) : leases,
     tasks: named.flatMap((id) => tasks.get(id) ?? []).filter((task) => taskAllows(task.state, 'end_requested')),
@@ -68,30 +68,31 @@ async function matching(wanted: Selector, ids: readonly (LeaseId | TaskId)[], le
 
 const endsTasks = ({ lease, credential, provider, before }: Selector): boolean => (lease ?? credential ?? provider ?? before) === undefined;
 /** What a lease's own record does not say. */
-const needsTask = ({ subtree, policy }: Selector): boolean => (subtree ?? policy) !== undefined;
+const needsTask = ({ policy }: Selector): boolean => policy !== undefined;
 
 const fits = (wanted: string | undefined, found: string): boolean => wanted === undefined || wanted === found;
 
 const leaseMatches = (wanted: Selector, lease: Lease): boolean =>
   fits(wanted.lease, lease.id) &&
-  fits(wanted.task, lease.taskId) &&
-  fits(wanted.agent, lease.agent.subject) &&
+  isBelow(wanted.task, lease.taskId, lease) &&
+  isBelow(wanted.subtree, lease.taskId, lease) &&
+  isOf(wanted.agent, lease) &&
   fits(wanted.credential, lease.credential) &&
   fits(wanted.provider, lease.provider) &&
   fits(wanted.purpose, lease.purpose) &&
   (wanted.before === undefined || lease.createdAtMs < (fromRfc3339(wanted.before) ?? 0));
 
-const taskMatches = async (wanted: Selector, task: Task, ledger: SelectionLedger): Promise<boolean> =>
-  fits(wanted.task, task.id) &&
-  fits(wanted.agent, task.agent.subject) &&
+const taskMatches = (wanted: Selector, task: Task): boolean =>
+  isBelow(wanted.task, task.id, task) &&
+  isBelow(wanted.subtree, task.id, task) &&
+  isOf(wanted.agent, task) &&
   fits(wanted.purpose, task.purpose) &&
-  (wanted.policy === undefined || wanted.policy === task.decision.policyVersion || task.decision.policies.includes(wanted.policy)) &&
-  (wanted.subtree === undefined || (await isBelow(task, wanted.subtree, ledger)));
+  (wanted.policy === undefined || wanted.policy === task.decision.policyVersion || task.decision.policies.includes(wanted.policy));
 
-/** Whether a task is `top`, or hangs below it. */
-async function isBelow(task: Task, top: TaskId, ledger: SelectionLedger): Promise<boolean> {
-  if (task.id === top || task.root === top) return true;
-  if (task.parent === null) return false;
-  const [parent] = await ledger.getTasks([task.parent]);
-  return parent !== null && parent !== undefined && isBelow(parent, top, ledger);
-}
+/** Whether a task is the wanted one, or hangs below it: it ends with that. */
+const isBelow = (wanted: TaskId | undefined, id: TaskId, { chain }: Pick<Task, 'chain'>): boolean =>
+  wanted === undefined || wanted === id || chain.some(({ task }) => task === wanted);
+
+/** Whether it is an agent's own, or came from it by delegation. */
+const isOf = (wanted: string | undefined, { agent, chain }: Pick<Task, 'agent' | 'chain'>): boolean =>
+  wanted === undefined || [agent, ...chain].some(({ subject }) => subject === wanted);

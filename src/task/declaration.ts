@@ -55,6 +55,15 @@ export const declaration = z.strictObject({
     .describe('all are minted, or none'),
 });
 
+/** A part of a task for another agent: a declaration whose purpose is the parent's, and that always waits for its claim. */
+export const delegation = declaration.omit({ start: true }).extend({
+  agent: z.string().min(1).max(2_048).describe('who will act'),
+  purpose: declaration.shape.purpose.optional().describe("the parent's, which is also the default"),
+  ticket: declaration.shape.ticket.describe("the parent's, which is also the default"),
+  context: context.default({}).describe("added to the parent's; at most 4 KiB"),
+  ttl_seconds: ttlSeconds.optional().describe('at most what is left of the parent'),
+});
+
 const extraCredential = credentialRequest.extend({ tool_call: toolCall.optional().describe('the tool call it is for') });
 
 const claim = z.strictObject({ claim_ticket: z.string().regex(/^[\w-]{43}$/, 'the ticket of 43 characters that the declaration was answered with').optional().describe('where the declaration asked for one') });
@@ -78,11 +87,13 @@ const completion = z.strictObject({
 
 /** What a caller asks for, as parsed: every field has its type and its bounds; what it names may still not exist. */
 export type Declaration = z.infer<typeof declaration>;
+export type DelegationRequest = z.infer<typeof delegation>;
 export type CredentialRequest = z.infer<typeof extraCredential>;
 export type Completion = z.infer<typeof completion>;
 export type ToolCallReport = z.infer<typeof toolCallReport>;
 
 export const parseDeclaration = (body: unknown): Declaration => parse(declaration, body);
+export const parseDelegation = (body: unknown): DelegationRequest => parse(delegation, body);
 export const parseCredentialRequest = (body: unknown): CredentialRequest => parse(extraCredential, body);
 export const parseClaim = (body: unknown): { claim_ticket?: string | undefined } => parse(claim, body);
 export const parseReissue = (body: unknown): { name: string } => parse(reissue, body);
@@ -91,7 +102,7 @@ export const parseToolCallReport = (body: unknown): ToolCallReport => parse(tool
 export const parseCompletion = (body: unknown): Completion => parse(completion, body);
 
 /** The schemas themselves, for the description of the interface. */
-export const REQUEST_SCHEMAS = { declaration, claim, extraCredential, reissue, extension, toolCallReport, completion };
+export const REQUEST_SCHEMAS = { declaration, delegation, claim, extraCredential, reissue, extension, toolCallReport, completion };
 
 /** Parses untyped input. Throws `invalid_request` with a JSON Pointer for each fault. */
 export function parse<T>(schema: z.ZodType<T>, body: unknown): T {

@@ -2,7 +2,7 @@ import { sameWorkload, type Workload } from '../identity/caller.ts';
 import type { Task } from './task.ts';
 
 /** What a workload can do to a task. Operators have routes of their own and never act on a task here. */
-export type TaskOperation = 'get' | 'heartbeat' | 'complete' | 'claim' | 'credentials' | 'reissue' | 'extend' | 'tool_calls';
+export type TaskOperation = 'get' | 'heartbeat' | 'complete' | 'claim' | 'credentials' | 'reissue' | 'extend' | 'tool_calls' | 'delegate';
 
 /** What a caller is to a task; the agent's place is its own even where it declared the task itself. */
 type Relation = 'agent' | 'declarer';
@@ -16,6 +16,7 @@ const MAY: Readonly<Record<TaskOperation, readonly Relation[]>> = {
   reissue: ['agent'],
   extend: ['agent'],
   tool_calls: ['agent'],
+  delegate: ['agent'],
 };
 
 /**

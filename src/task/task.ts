@@ -41,6 +41,11 @@ export interface RequestedCredential {
   readonly params: Readonly<Record<string, string | number | boolean>>;
 }
 
+/** One task of a chain of delegations, with the agent that handed a part of it on. */
+export interface DelegationLink extends WorkloadId {
+  readonly task: TaskId;
+}
+
 /**
  * The envelope of a task as declared, sealed against a writer in Redis. A claim sets instance, decision and expiry anew,
  * an extension the expiry; nothing else ever changes.
@@ -64,8 +69,8 @@ export interface TaskEnvelope {
   readonly vouchedBy: string | null;
   /** The person on whose behalf the agent acts; null where it acts for itself. */
   readonly subject: string | null;
-  /** The agents its authority came through, from the root of the tree to its parent's; empty for a root. */
-  readonly chain: readonly WorkloadId[];
+  /** The tasks its authority came through, each with its agent, from the root of the tree to its parent; empty for a root. */
+  readonly chain: readonly DelegationLink[];
   readonly credentials: readonly RequestedCredential[];
   readonly createdAtMs: EpochMs;
   /** How long it may live from its start. */

@@ -145,7 +145,7 @@ describe('a fault is found, with what mends it', () => {
     await writeFile(file, `${first.replace('"seq":1', '"seq":2')}\n`);
     expect(named(await examined({ audit: { ...config.audit, file } }, ['audit']), 'audit.chain').standing).toBe('failure');
     expect(named(await examined({ keys: { ...config.keys, checkpoint_key_files: [file] } }, ['keys']), 'keys.checkpoints').standing).toBe('failure');
-    expect(named(await examined({ policy: { directory: broker.stack.directory } }, ['policy']), 'policy').standing).toBe('failure');
+    expect(named(await examined({ policy: { ...config.policy, directory: broker.stack.directory } }, ['policy']), 'policy').standing).toBe('failure');
   });
 
   it('in a Redis and a Vault that are not there, and the rest is looked at all the same', async () => {

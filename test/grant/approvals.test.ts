@@ -1,5 +1,6 @@
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Redis } from 'ioredis';
+import { newTaskId } from '../../src/core/ids.ts';
 import { claimTask } from '../../src/grant/claim-task.ts';
 import { decideApproval } from '../../src/grant/decide-approval.ts';
 import type { GrantDeps } from '../../src/grant/grant-deps.ts';
@@ -48,6 +49,7 @@ beforeEach(() => {
     catalog: new Map([['orders-db', { name: 'orders-db', config, provider, capabilities: provider.capabilities() }]]) as unknown as GrantDeps['catalog'],
     limits: { live_leases_per_agent: 10, expiry_jitter_percent: 0 },
     environment: 'test',
+    risk: {},
     issuers: new Set([AGENT.issuer]),
     revocationsPerSecond: () => 1_000,
     nudge: () => undefined,
@@ -97,7 +99,7 @@ describe('a claim of an approved task', () => {
     ['another declarer', () => ({ declarer: { ...AGENT, subject: 'orchestrator' } })],
     ['another subject', () => ({ subject: 'user:ann' })],
     ['another who vouched', () => ({ vouchedBy: 'orchestrator' })],
-    ['another chain', () => ({ chain: [AGENT] })],
+    ['another chain', () => ({ chain: [{ task: newTaskId(), ...AGENT }] })],
   ];
 
   it.each(CHANGES)('is refused where the record came to say: %s', async (_name, change) => {
@@ -144,7 +146,7 @@ describe('who may decide', () => {
     ['its agent', { agent: { issuer: 'https://elsewhere.test', subject: 'Olga' } }],
     ['the person it is for', { subject: 'olga' }],
     ['who vouched for it', { vouchedBy: ' olga' }],
-    ['an agent that its authority came through', { chain: [AGENT, { issuer: 'x', subject: 'OLGA' }] }],
+    ['an agent that its authority came through', { chain: [{ task: newTaskId(), ...AGENT }, { task: newTaskId(), issuer: 'x', subject: 'OLGA' }] }],
   ])('is not %s', async (part, fields) => {
     const task = await waiting(fields);
     expect(ownPart(task, OLGA)).toBe(part);

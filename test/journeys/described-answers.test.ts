@@ -90,6 +90,11 @@ describe('real answers are as described', () => {
     expect((await call('POST', `${path}/claim`, token, { claim_ticket: ticket })).status).toBe(409);
     expect((await call('POST', `${path}/extend`, token, { ttl_seconds: 600 })).status).toBe(200);
     expect((await call('POST', `${path}/reissue`, token, { name: 'task-reference' })).status).toBe(201);
+    const parent = await broker.grant(['orders-db'], { token });
+    const part = { agent: 'agent:payouts', actions: ['read'], credentials: [{ name: 'orders-db', ttl_seconds: 60 }] };
+    expect((await call('POST', `/v1/tasks/${parent.id}/delegate`, token, part)).status).toBe(202);
+    expect((await call('POST', `${path}/delegate`, token, part)).status).toBe(422);
+    await broker.complete(parent);
     expect((await call('POST', `${path}/tool-calls`, token, { id: 'c1', tool: 'sql.query', outcome: 'succeeded', note: 'one row' })).status).toBe(201);
     await call('POST', `${path}/complete`, token);
   });

@@ -10,6 +10,7 @@ import { lockCovers, lockSetId, type Lock, type LockSelector } from '../../src/l
 import { createRecordSeal, TamperedRecord } from '../../src/ledger/record-seal.ts';
 import { locksKey } from '../../src/ledger/redis-keys.ts';
 import { AGENT, draftIntent, draftTask, mintedLease, RECORD_KEY, testLedger } from '../support/ledger-fixture.ts';
+import { emptyTree } from '../../src/task/task-tree.ts';
 import { at } from '../support/at.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { MemoryProvider } from '../support/memory-provider.ts';
@@ -62,7 +63,10 @@ async function events(shard?: Shard): Promise<{ type: string; facts: Record<stri
 }
 
 describe('what a lock covers', () => {
-  const task = { id: newTaskId(), parent: null, root: newTaskId(), agent: AGENT, purpose: 'refund-investigation' };
+  const root = newTaskId();
+  const between = newTaskId();
+  const chain = [{ task: root, ...AGENT, subject: 'agent:first' }, { task: between, ...AGENT, subject: 'agent:between' }];
+  const task = { id: newTaskId(), root, chain, agent: AGENT, purpose: 'refund-investigation' };
   const scope = { task, credentials: [{ credential: 'orders-db', provider: 'vault-main' }, { credential: 'task-token', provider: 'tokens' }] };
 
   it.each<[string, LockSelector, boolean]>([
@@ -73,6 +77,8 @@ describe('what a lock covers', () => {
     ['another purpose', { purpose: 'data-export' }, false],
     ['the task', { task: task.id }, true],
     ['the root of its tree', { task: task.root }, true],
+    ['a task between it and the root', { task: between }, true],
+    ['an agent that the task came through', { agent: 'agent:between' }, true],
     ['another task', { task: newTaskId() }, false],
     ['one of its credentials', { credential: 'task-token' }, true],
     ['a credential it does not ask for', { credential: 'reports-bucket' }, false],
@@ -107,7 +113,7 @@ describe('a lock', () => {
     const refusal = { ...LOCKED, members: { lock: { id: lock.id, until: new Date(lock.untilMs).toISOString() } } };
     await expect(declare()).rejects.toMatchObject({ ...refusal, message: expect.not.stringContaining(lock.reason) });
     await expect(ledger.parkTask(draftTask(clock).envelope, 'pending_claim', AGENT, {})).rejects.toMatchObject(refusal);
-    const claim = { expiresAtMs: addMs(clock.now(), 60_000), instance: null, decision: parked.decision };
+    const claim = { expiresAtMs: addMs(clock.now(), 60_000), instance: null, decision: parked.decision, tree: emptyTree(parked.root) };
     await expect(ledger.claimTask(parked, claim, waiting.intents, AGENT, {})).rejects.toMatchObject(refusal);
     expect(await ledger.getTask(parked.id)).toMatchObject({ state: 'pending_claim' });
   });
@@ -117,7 +123,7 @@ describe('a lock', () => {
     const lease = await ledger.getLease(at(intents, 0).id);
     if (lease === null) throw new Error('no lease');
     await place({ purpose: task.purpose });
-    await expect(ledger.intendCredential(task, draftIntent(task.id, AGENT, 'task-token', clock, 60), AGENT, {})).rejects.toMatchObject(LOCKED);
+    await expect(ledger.intendCredential(task, emptyTree(task.root), draftIntent(task.id, AGENT, 'task-token', clock, 60), AGENT, {})).rejects.toMatchObject(LOCKED);
     await expect(ledger.intendRenewal([{ lease, lapsesAtMs: addMs(clock.now(), 600_000) }], AGENT)).rejects.toMatchObject(LOCKED);
     await expect(ledger.extendTask(task, addMs(clock.now(), 600_000), [], AGENT, {})).rejects.toMatchObject(LOCKED);
     expect(await ledger.getTask(task.id)).toMatchObject({ generation: task.generation, expiresAtMs: task.expiresAtMs });

@@ -10,9 +10,12 @@ import type { Ledger, LiveIds, LiveIndex } from '../../src/ledger/ledger.ts';
 import { leaseKey, taskKey } from '../../src/ledger/redis-keys.ts';
 import { AGENT, draftIntent, draftTask, MINT_DEADLINE_MS, mintedLease, RECORD_KEY, testLedger } from '../support/ledger-fixture.ts';
 import { createRecordSeal, TamperedRecord } from '../../src/ledger/record-seal.ts';
+import { emptyTree } from '../../src/task/task-tree.ts';
 import { at } from '../support/at.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { startTestRedis, useRedis } from '../support/use-redis.ts';
+
+const PURPOSE = 'refund-investigation';
 
 let redis: Redis;
 let clock: ManualClock;
@@ -101,23 +104,39 @@ describe('granting', () => {
     const task = await ledger.getTask(id);
     if (task === null) throw new Error('no task');
     await ledger.endTask(id, 'completed', AGENT);
-    await expect(ledger.intendCredential(task, draftIntent(id, AGENT, 'task-token', clock, 60), AGENT, {})).rejects.toMatchObject({ code: 'task_not_active' });
+    await expect(ledger.intendCredential(task, emptyTree(id), draftIntent(id, AGENT, 'task-token', clock, 60), AGENT, {})).rejects.toMatchObject({ code: 'task_not_active' });
   });
 
   it('counts an agent up to its limit, and gives room back', async () => {
     const { intents } = draftTask(clock, { credentials: ['a', 'b'] });
-    expect(await ledger.reserve(AGENT, intents, 2)).toEqual({ granted: true, liveLeases: 0, grantsLastHour: 0 });
+    expect(await ledger.reserve(AGENT, PURPOSE, intents, 2)).toEqual({ granted: true, liveLeases: 0, grantsLastHour: 0, purposeGrantsLastHour: 0, denialsInARow: 0 });
     const more = draftTask(clock).intents;
-    expect(await ledger.reserve(AGENT, more, 2)).toMatchObject({ granted: false, liveLeases: 2 });
+    expect(await ledger.reserve(AGENT, PURPOSE, more, 2)).toMatchObject({ granted: false, liveLeases: 2 });
     await ledger.release(AGENT, intents.map((intent) => intent.id));
-    expect(await ledger.reserve(AGENT, more, 2)).toEqual({ granted: true, liveLeases: 0, grantsLastHour: 2 });
+    expect(await ledger.reserve(AGENT, PURPOSE, more, 2)).toMatchObject({ granted: true, liveLeases: 0, grantsLastHour: 2, purposeGrantsLastHour: 2 });
+    expect(await ledger.reserve(AGENT, 'data-export', [], 2)).toMatchObject({ grantsLastHour: 3, purposeGrantsLastHour: 0 });
+  });
+
+  it('counts the denials of a workload in a row, until it is permitted something', async () => {
+    const denials = async (): Promise<number> => (await ledger.reserve(AGENT, PURPOSE, [], 1)).denialsInARow;
+    await ledger.countDenial(AGENT);
+    await ledger.countDenial(AGENT);
+    await ledger.countDenial({ ...AGENT, issuer: 'https://other.test' });
+    expect(await denials()).toBe(2);
+    await ledger.forgetDenials(AGENT);
+    expect(await denials()).toBe(0);
+  });
+
+  it('shows no two requests at once the same counters', async () => {
+    const seen = await Promise.all(Array.from({ length: 20 }, () => ledger.reserve(AGENT, PURPOSE, draftTask(clock).intents, 100)));
+    expect(new Set(seen.map(({ purposeGrantsLastHour }) => purposeGrantsLastHour)).size).toBe(20);
   });
 
   it('frees reserved room by itself at the due time', async () => {
     const { intents } = draftTask(clock, { ttlSeconds: 60 });
-    await ledger.reserve(AGENT, intents, 1);
+    await ledger.reserve(AGENT, PURPOSE, intents, 1);
     clock.advance(60_001);
-    expect(await ledger.reserve(AGENT, draftTask(clock).intents, 1)).toMatchObject({ granted: true, liveLeases: 0 });
+    expect(await ledger.reserve(AGENT, PURPOSE, draftTask(clock).intents, 1)).toMatchObject({ granted: true, liveLeases: 0 });
   });
 });
 

@@ -130,8 +130,9 @@ describe('a grant beside shadow policies', () => {
       policy: createCedarEngine(loadPolicies(DIRECTORY)),
       shadow,
       environment: 'test',
+      risk: {},
       observeDecision: (decision: JointDecision) => void (observed = decision),
-      ledger: { recordEvent: (event: unknown) => Promise.resolve(void recorded.push(event)) },
+      ledger: { recordEvent: (event: unknown) => Promise.resolve(void recorded.push(event)), countDenial: () => Promise.resolve() },
     };
     const denied = await decideOrDeny({ decisionId: newDecisionId(), taskId: newTaskId(), by: QUESTION.principal, denial: 'task.denied', basis: { ...basis, ...fields }, wanted: [{ entry, ttlSeconds: 60, params: {} }] }, deps as never).then(
       () => false,

@@ -36,7 +36,7 @@ interface RequestFlags extends ConnectionFlags {
   readonly json?: boolean;
 }
 
-/** Commands of a workload: request, credentials, complete, tasks. */
+/** Commands of a workload: request, credentials, delegate, complete, tasks. */
 export function addTaskCommands(program: Command, connection: (command: Command) => Command): void {
   connection(program.command('request'))
     .description('declare a task and receive its credentials')
@@ -95,6 +95,27 @@ export function addTaskCommands(program: Command, connection: (command: Command)
         ...(flags.toolCall === undefined ? {} : { tool_call: { id: flags.toolCall, tool: flags.tool } }),
       });
       printGrant(body as unknown as TaskAnswer, flags.json === true ? 'json' : flags.format);
+    });
+
+  connection(program.command('delegate'))
+    .description('hand a part of a task to another agent, who has to claim it')
+    .argument('<task>')
+    .requiredOption('--agent <subject>', 'who will act')
+    .option('--action <word>', 'what will be done, out of what the task does; repeat for more', collect, [])
+    .option('--data-class <word>', 'what kind of data, out of what the task touches; repeat for more', collect, [])
+    .option('--credential <name[:seconds]>', 'a credential of the task; repeat for more', collect, [])
+    .option('--param <credential.name=value>', 'a parameter of a credential; repeat for more', collect, [])
+    .option('--context <name=value>', 'context besides that of the task; repeat for more', collect, [])
+    .option('--ttl <seconds>', 'how long it may take')
+    .option('--justification <text>', 'free text for the record; it decides nothing')
+    .option('--idempotency-key <key>', 'makes it safe to send the same request again')
+    .option('--json')
+    .addHelpText('before', 'Example:\n  mayfly delegate "$MAYFLY_TASK_ID" --agent agent:payouts --action read --credential orders-db:60\n')
+    .action(async (task: string, flags: Omit<RequestFlags, 'format' | 'purpose'>) => {
+      const { body } = await createBrokerClient(flags, 'agent').call('POST', `/v1/tasks/${encodeURIComponent(task)}/delegate`, envelopeOf(flags), flags.idempotencyKey);
+      const answer = body as unknown as TaskAnswer;
+      printTask(answer, flags.json === true);
+      say(`its agent can claim it until ${String(answer.task['waits_until'])}: mayfly claim ${answer.task.id}`);
     });
 
   connection(program.command('complete'))
@@ -185,6 +206,11 @@ export function completionFailure({ task }: TaskAnswer, waited: boolean): CliErr
 export function declarationOf(flags: Omit<RequestFlags, 'format'>): object {
   if (flags.file !== undefined) return fileDeclaration(flags.file);
   if (flags.purpose === undefined) throw new CliError(EXIT.usage, '--purpose is required, or a whole declaration by --file');
+  return { purpose: flags.purpose, ...envelopeOf(flags) };
+}
+
+/** All of a declaration but its purpose, which a delegated task has from its parent. Throws a usage error. */
+function envelopeOf(flags: Omit<RequestFlags, 'format' | 'purpose' | 'file'>): object {
   if (flags.action.length === 0) throw new CliError(EXIT.usage, 'at least one --action is required');
   if (flags.credential.length === 0) throw new CliError(EXIT.usage, 'at least one --credential is required');
   const params = new Map<string, Record<string, unknown>>();
@@ -198,7 +224,6 @@ export function declarationOf(flags: Omit<RequestFlags, 'format'>): object {
     params.set(credential, { ...params.get(credential), [name]: value });
   }
   return {
-    purpose: flags.purpose,
     actions: flags.action,
     data_classes: flags.dataClass,
     context: Object.fromEntries(flags.context.map((text) => pair('--context', text))),

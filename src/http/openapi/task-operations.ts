@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { REQUEST_SCHEMAS } from '../../task/declaration.ts';
 import { taskIdSchema } from '../answer-schemas.ts';
 import { taskListQuery } from '../routes/tasks.ts';
-import { declaredAnswer, extendedAnswer, grantAnswer, taskAnswer, taskPage, toolCallAnswer } from '../task-schemas.ts';
+import { completedAnswer, declaredAnswer, extendedAnswer, grantAnswer, taskAnswer, taskPage, toolCallAnswer } from '../task-schemas.ts';
 import { GRANT_PROBLEMS, type OperationArea } from './operation.ts';
 
 const params = { id: taskIdSchema };
@@ -66,6 +66,20 @@ export const TASK_OPERATIONS: OperationArea = {
       params,
       headers: { Prefer: z.string().max(255).optional().describe('`wait=` and how many seconds to wait for the task to leave its state') },
       answers: { 200: { description: 'the task and its leases', schema: taskAnswer, headers: { 'Preference-Applied': '`wait=` and the seconds, where it waited' } } },
+    },
+    {
+      method: 'post',
+      path: '/v1/tasks/{id}/delegate',
+      id: 'delegateTask',
+      summary: 'Hand a part of the task to another agent',
+      description: 'A child task that waits for that agent to claim it: narrower than this one in everything, and ended with it. For the agent of the task only.',
+      caller: 'workload',
+      params,
+      body: REQUEST_SCHEMAS.delegation,
+      examples: { payout: { agent: 'agent:payouts', actions: ['read'], ttl_seconds: 60, credentials: [{ name: 'orders-db', ttl_seconds: 60 }] } },
+      answers: { ...REPEATABLE.replay, 202: { description: 'waits for its claim or an approval; nothing is minted yet', schema: declaredAnswer, headers: { Location: 'the child task' } } },
+      headers: REPEATABLE.headers,
+      problems: ['policy_denied', 'locked', 'task_not_active', 'limit_exceeded', 'audit_behind', 'held', 'clock_skewed', ...REPEATABLE.problems],
     },
     {
       method: 'post',
@@ -156,8 +170,8 @@ export const TASK_OPERATIONS: OperationArea = {
       bodyOptional: true,
       examples: { succeeded: { outcome: 'succeeded' } },
       answers: {
-        200: { description: 'every lease is final', schema: taskAnswer },
-        202: { description: 'some leases are still being revoked; they are tried until they have ended', schema: taskAnswer },
+        200: { description: 'every lease is final', schema: completedAnswer },
+        202: { description: 'some leases are still being revoked; they are tried until they have ended', schema: completedAnswer },
       },
     },
   ],

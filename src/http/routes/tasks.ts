@@ -4,6 +4,7 @@ import { isTaskId, shardOf } from '../../core/ids.ts';
 import { Problem } from '../../core/problem.ts';
 import { claimTask, refused } from '../../grant/claim-task.ts';
 import { declareTask, type DeclaredTask } from '../../grant/declare-task.ts';
+import { delegateTask } from '../../grant/delegate-task.ts';
 import { extendTask } from '../../grant/extend-task.ts';
 import { grantCredential, reissueCredential } from '../../grant/grant-credential.ts';
 import type { GrantDeps } from '../../grant/grant-deps.ts';
@@ -11,7 +12,7 @@ import { reportToolCall } from '../../grant/report-tool-call.ts';
 import type { Authenticator, Workload } from '../../identity/caller.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import { completeTask, type CompleteTaskDeps } from '../../revocation/complete-task.ts';
-import { parse, parseClaim, parseCompletion, parseCredentialRequest, parseDeclaration, parseExtension, parseReissue, parseToolCallReport } from '../../task/declaration.ts';
+import { parse, parseClaim, parseCompletion, parseCredentialRequest, parseDeclaration, parseDelegation, parseExtension, parseReissue, parseToolCallReport } from '../../task/declaration.ts';
 import { mayOnTask, type TaskOperation } from '../../task/task-access.ts';
 import { isWaiting, TASK_STATES, type Task } from '../../task/task.ts';
 import { authenticateWorkload } from '../authenticate.ts';
@@ -19,7 +20,7 @@ import { once, type IdempotencyLedger } from '../idempotency.ts';
 import { given, pageQuery, parseQuery } from '../query.ts';
 import { jsonBody } from '../read-json.ts';
 import { TaskWaits } from '../task-waits.ts';
-import { credentialView, extensionView, handoverView, taskView } from '../task-view.ts';
+import { completedView, credentialView, extensionView, handoverView, taskView } from '../task-view.ts';
 
 export interface TaskRoutesDeps {
   readonly authenticator: Authenticator;
@@ -88,6 +89,16 @@ export function taskRoutes(deps: TaskRoutesDeps): Router {
     });
   });
 
+  router.post('/v1/tasks/:id/delegate', async (request, response) => {
+    const { task, caller } = await ownTask(request, 'delegate', deps);
+    const body = jsonBody(request);
+    const delegation = parseDelegation(body);
+    await once(request, response, { caller, call: `delegation of ${task.id}`, body, shard: shardOf(task.id) }, deps.ledger, async (slot) => {
+      const delegated = await delegateTask(task.id, delegation, caller, deps.grant, slot);
+      await handOver(delegated, response, () => deps.ledger.endTask(delegated.task.id, 'revoked', caller));
+    });
+  });
+
   router.post('/v1/tasks/:id/reissue', async (request, response) => {
     const { task, caller } = await ownTask(request, 'reissue', deps);
     const { name } = parseReissue(jsonBody(request));
@@ -125,7 +136,7 @@ export function taskRoutes(deps: TaskRoutesDeps): Router {
     const completed = await completeTask(task, completion, caller, deps.complete);
     response
       .status(completed.settled ? 200 : 202)
-      .json({ task: taskView(completed.task), credentials: completed.leases.map(credentialView) });
+      .json({ task: taskView(completed.task), credentials: completed.leases.map((lease) => completedView(lease, task)) });
   });
 
   return router;

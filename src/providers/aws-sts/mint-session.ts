@@ -74,12 +74,14 @@ function sessionRequest(
   } catch (error) {
     return refuse((error as RangeError).message);
   }
-  const tags = {
+  const tags: Record<string, string> = {
     mayfly_deployment: context.deploymentId,
     mayfly_lease: intent.id,
     mayfly_task: intent.taskId,
     mayfly_agent: intent.agent.subject,
     mayfly_purpose: intent.purpose,
+    ...(intent.chain.length === 0 ? {} : { mayfly_chain: intent.chain.map(({ subject }) => subject).join(' / ') }),
+    ...(intent.subject === null ? {} : { mayfly_subject: intent.subject }),
   };
   return {
     RoleArn: role,

@@ -4,6 +4,7 @@ import { fromEpochSeconds, toEpochSeconds } from '../../core/time.ts';
 import type { Lease, LeaseIntent } from '../../ledger/lease.ts';
 import type { Capabilities, CredentialProvider, Minted, Renewed, RenewalOrder, RevocationOrder, RevocationResult } from '../credential-provider.ts';
 import { ownCredential, ownCredentials } from '../own-credentials.ts';
+import { partyClaims } from './act-claim.ts';
 import { newReference, readPresentedToken, referenceDigest, type PresentedToken } from './presented-token.ts';
 import { loadSigningKeys, signJws, type SigningKeys } from '../../keys/signing-keys.ts';
 
@@ -72,7 +73,7 @@ export class JwtProvider implements CredentialProvider {
     const [key] = this.#keys;
     const claims = {
       iss: this.issuer,
-      sub: intent.agent.subject,
+      ...partyClaims(intent),
       aud: audience,
       client_id: intent.agent.subject,
       exp: expiryOf(intent),
@@ -113,7 +114,7 @@ export class JwtProvider implements CredentialProvider {
     return {
       active: true,
       iss: this.issuer,
-      sub: lease.agent.subject,
+      ...partyClaims(lease),
       aud: this.audienceOf(lease.credential),
       client_id: lease.agent.subject,
       exp: toEpochSeconds(lease.dueAtMs),

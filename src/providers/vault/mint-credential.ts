@@ -192,6 +192,7 @@ async function createToken(mint: Mint, { uses, wrapAccessor }: { readonly uses: 
         mayfly_task: intent.taskId,
         agent: intent.agent.subject,
         agent_issuer: intent.agent.issuer,
+        ...chainMetadata(intent),
         purpose: intent.purpose,
         credential: intent.credential,
         due_at: toRfc3339(intent.dueAtMs),
@@ -210,6 +211,15 @@ async function createToken(mint: Mint, { uses, wrapAccessor }: { readonly uses: 
   }
   return { token: new Secret(auth.client_token), accessor: auth.accessor, endsAtMs: addSeconds(clock.now(), auth.lease_duration) };
 }
+
+/** OpenBao takes at most 512 characters for one value. */
+const MAX_META = 512;
+
+/** On whose behalf, and through whose hands: root first. A chain that is too long for the target keeps its beginning. */
+const chainMetadata = ({ chain, subject }: LeaseIntent): Record<string, string> => ({
+  ...(chain.length === 0 ? {} : { chain: chain.map((link) => link.subject).join(' > ').slice(0, MAX_META) }),
+  ...(subject === null ? {} : { subject: subject.slice(0, MAX_META) }),
+});
 
 interface LeasedSecret {
   readonly leaseId: string;
