@@ -19,6 +19,7 @@ export interface CompiledPolicies {
   readonly schemaText: string;
   /** Every policy as written, by id. */
   readonly texts: ReadonlyMap<string, string>;
+  readonly effects: ReadonlyMap<string, 'permit' | 'forbid'>;
   /** Policies by id, for each action only those that can apply to it: Cedar looks at every policy it is given. */
   readonly byAction: ReadonlyMap<PolicyAction, Readonly<Record<string, string>>>;
   /** Published reasons by policy id. */
@@ -42,6 +43,7 @@ export function compilePolicies(sources: PolicySources): CompiledPolicies {
   refuseMisfit(sources.schema, vocabulary);
   return {
     texts: new Map(named.map(({ id, text }) => [id, text])),
+    effects: new Map(named.map(({ id, json }) => [id, json.effect])),
     version: digestOf([sources.schema.text, named.map(({ id, text }) => [id, text]).toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1))]),
     vocabulary,
     schemaText: sources.schema.text,

@@ -32,6 +32,8 @@ export interface PolicyTestResult {
   readonly ok: boolean;
   readonly expected: string;
   readonly actual: string;
+  /** The policies that decided. */
+  readonly policies: readonly string[];
   /** What differs, in words; empty when nothing does. */
   readonly differences: readonly string[];
 }
@@ -58,7 +60,7 @@ export function testPolicies(engine: PolicyEngine, file: string): PolicyTestResu
       ...differs('policies', policies, decision.policies),
       ...differs('reasons', reasons, decision.reasons),
     ];
-    return { file, name, ok: differences.length === 0, expected: expect, actual: decision.result, differences };
+    return { file, name, ok: differences.length === 0, expected: expect, actual: decision.result, policies: decision.policies, differences };
   });
 }
 

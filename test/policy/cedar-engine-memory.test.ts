@@ -19,7 +19,7 @@ function watchWasmMemory(): () => number {
 }
 
 describe('loading policies again and again', () => {
-  it('does not grow the memory of Cedar, which drops no name that it has once been given (control)', async () => {
+  it('PO-3: does not grow the memory of Cedar, which drops no name that it has once been given (control)', async () => {
     const bytes = watchWasmMemory();
     const { default: cedar } = await import('@cedar-policy/cedar-wasm/nodejs');
     const { createCedarEngine } = await import('../../src/policy/cedar-engine.ts');

@@ -18,7 +18,7 @@ const raw = (policies: string | Record<string, string>, context = requestFor(QUE
 const OVERFLOWS = 'context.ttl_seconds * 9223372036854775807 > 0';
 
 describe('a permit', () => {
-  it('needs every forbid to have been judged: Cedar skips one that errs, and says allow (control)', () => {
+  it('PO-5: needs every forbid to have been judged: Cedar skips one that errs, and says allow (control)', () => {
     const forbid = `forbid (principal, action, resource) when { ${OVERFLOWS} };`;
     expect(engineFor(`${PERMIT_ALL} @id("errs") ${forbid}`).decide(QUESTION)).toMatchObject({ result: 'deny', policies: [], reasons: [], fault: 'policy errs failed' });
 
@@ -26,12 +26,12 @@ describe('a permit', () => {
     expect(answer).toMatchObject({ type: 'success', response: { decision: 'allow', diagnostics: { errors: [{ policyId: 'errs' }] } } });
   });
 
-  it('needs a policy that says so: none that fits is a plain denial', () => {
+  it('PO-5: needs a policy that says so: none that fits is a plain denial', () => {
     const engine = engineFor('@id("other") permit (principal == Mayfly::Agent::"agent:b", action, resource);');
     expect(engine.decide(QUESTION)).toMatchObject({ result: 'deny', policies: [], reasons: [], fault: null });
   });
 
-  it('needs a question that fits the schema: unchecked, Cedar permits on nonsense (control)', () => {
+  it('PO-6: needs a question that fits the schema: unchecked, Cedar permits on nonsense (control)', () => {
     const question = malformed({ senderBound: 'yes' });
     expect(engineFor(PERMIT_ALL).decide(question)).toMatchObject({ result: 'deny', policies: [], fault: expect.stringContaining('is not valid for') });
 
@@ -39,7 +39,7 @@ describe('a permit', () => {
     expect(raw({ all: PERMIT_ALL }, requestFor(question).context, SCHEMA)).toMatchObject({ type: 'failure' });
   });
 
-  it('names its policies by their own ids: numbered by Cedar, a name moves to another policy with the next edit (control)', () => {
+  it('PO-2: names its policies by their own ids: numbered by Cedar, a name moves to another policy with the next edit (control)', () => {
     const forbid = '@id("late") forbid (principal, action, resource) when { context.ttl_seconds > 900 };';
     expect(engineFor(`${PERMIT_ALL} ${forbid}`).decide(QUESTION).policies).toEqual(['all']);
     expect(engineFor(`${forbid} ${PERMIT_ALL}`).decide(QUESTION).policies).toEqual(['all']);
@@ -48,7 +48,7 @@ describe('a permit', () => {
     expect(raw(`${forbid} ${PERMIT_ALL}`)).toMatchObject({ response: { diagnostics: { reason: ['policy1'] } } });
   });
 
-  it('needs policies that were validated: Cedar takes in a set with an attribute that does not exist (control)', () => {
+  it('PO-2: needs policies that were validated: Cedar takes in a set with an attribute that does not exist (control)', () => {
     const unsafe = '@id("unsafe") forbid (principal, action, resource) when { context.mfa == false };';
     expect(() => compile(`${PERMIT_ALL} ${unsafe}`)).toThrow(PolicyError);
 
@@ -63,7 +63,7 @@ describe('a question', () => {
     ['a purpose called __proto__', { purpose: '__proto__' }],
     ['an operation', { actions: ['read', 'constructor'] }],
     ['a data class', { dataClasses: ['toString'] }],
-  ])('with %s that nobody defined is denied, quietly; Cedar calls it a failure (control)', (_name, fields) => {
+  ])('PO-8: with %s that nobody defined is denied, quietly; Cedar calls it a failure (control)', (_name, fields) => {
     const question = { ...QUESTION, ...fields };
     expect(engineFor(PERMIT_ALL).decide(question)).toMatchObject({ result: 'deny', policies: [], reasons: [], fault: null });
     expect(raw({ all: PERMIT_ALL }, requestFor(question).context, SCHEMA)).toMatchObject({ type: 'failure' });
@@ -81,13 +81,13 @@ describe('a question', () => {
     ['no operations at all', { actions: null }],
     ['a credential without an owner', { credential: { ...QUESTION.credential, owner: undefined } }],
     ['a value that JSON does not have', { environment: 1n }],
-  ])('with %s is denied with a fault, and never throws', (_name, fields) => {
+  ])('PO-6: with %s is denied with a fault, and never throws', (_name, fields) => {
     const decision = engineFor(PERMIT_ALL).decide(malformed(fields));
     expect(decision).toMatchObject({ result: 'deny', policies: [], reasons: [], fault: expect.any(String) });
     expect(decision.inputDigest).toMatch(/^sha256:/);
   });
 
-  it('that lacks a field makes Cedar throw (control)', () => {
+  it('PO-5: that lacks a field makes Cedar throw (control)', () => {
     const call = { ...requestFor(QUESTION), policies: { staticPolicies: {} } };
     expect(cedar.isAuthorized(call)).toMatchObject({ type: 'success' });
     Reflect.deleteProperty(call, 'resource');
@@ -218,7 +218,7 @@ describe('approval', () => {
 });
 
 describe('a published reason', () => {
-  it('is that of the forbids that decided, in a fixed order, and of nothing else', () => {
+  it('PO-7: is that of the forbids that decided, in a fixed order, and of nothing else', () => {
     const engine = engineFor(`@id("permit") @deny_reason("not shown") permit (principal, action, resource);
       @id("b") @deny_reason("second") forbid (principal, action, resource) when { context.ttl_seconds > 30 };
       @id("a") @deny_reason("first") forbid (principal, action, resource) when { context.ttl_seconds > 20 };

@@ -35,7 +35,7 @@ describe('compiling refuses', () => {
     ['a policy that stands twice, word for word', `${PERMIT_ALL}\n${PERMIT_ALL}`, 2, 'all', 'already used in test.cedar, line 1'],
     ['broken syntax', `// ${'é🎉'.repeat(9)}\n\n@id("a") ${permit} when { ;\n\n\n\n`, 3, null, 'unexpected token'],
     ['a template', '@id("a") permit (principal == ?principal, action, resource);', null, null, 'templates are not supported'],
-  ])('%s, and says where', (_name, text, line, policy, message) => {
+  ])('PO-2: %s, and says where', (_name, text, line, policy, message) => {
     const fault = faultOf(() => compile(text));
     expect(fault).toMatchObject({ file: 'test.cedar', line, policy });
     expect(fault.message).toContain(message);
@@ -99,7 +99,7 @@ describe('the part of an action', () => {
     return POLICY_ACTIONS.filter((action) => Object.hasOwn(byAction.get(action) ?? {}, id));
   };
 
-  it('holds only policies that can apply to it', () => {
+  it('PO-4: holds only policies that can apply to it', () => {
     expect(partsOf('m', '@id("m") permit (principal, action == Mayfly::Action::"delegate", resource);')).toEqual(['delegate']);
     expect(partsOf('m', '@id("m") permit (principal, action in [Mayfly::Action::"extend", Mayfly::Action::"delegate"], resource);')).toEqual(['delegate', 'extend']);
   });
@@ -111,7 +111,7 @@ describe('the part of an action', () => {
     expect(engineFor(PERMIT_ALL, GROUPED).decide(QUESTION)).toMatchObject({ result: 'permit' });
   });
 
-  it('never lacks a policy that Cedar itself finds applicable', () => {
+  it('PO-4: never lacks a policy that Cedar itself finds applicable', () => {
     const name = fc.constantFrom('mint', 'extend', 'delegate', 'declare_for', 'issue', 'grants').map((id) => `Mayfly::Action::"${id}"`);
     const clause = fc.oneof(
       fc.constant('action'),

@@ -42,7 +42,7 @@ describe('whatever is asked', () => {
     ttl: fc.integer({ min: 1, max: 10_000 }),
   });
 
-  it('never throws, and permits only words of the closed lists', () => {
+  it('PO-8: never throws, and permits only words of the closed lists', () => {
     fc.assert(
       fc.property(ask, (asked) => {
         const { result } = engine.decide(question(asked));
@@ -52,7 +52,7 @@ describe('whatever is asked', () => {
     );
   });
 
-  it('a shorter life is never answered more strictly than a longer one', () => {
+  it('PO-9: a shorter life is never answered more strictly than a longer one', () => {
     const strictness = (ask: Ask, ttl: number): number => ['permit', 'approval_required', 'deny'].indexOf(engine.decide(question({ ...ask, ttl })).result);
     const life = fc.oneof(fc.constantFrom(1, 600, 601, 900, 901, 3_600, 3_601), fc.integer({ min: 1, max: 10_000 }));
     fc.assert(

@@ -28,7 +28,7 @@ const opened = (before: readonly string[], after: readonly string[]): string[] =
 describe('one more policy', () => {
   const before = answers('@id("nothing") forbid (principal, action, resource) when { context.environment == "nowhere" };');
 
-  it('that forbids opens nothing, even where it errs', () => {
+  it('PO-9: that forbids opens nothing, even where it errs', () => {
     const condition = fc.oneof(
       fc.integer({ min: 0, max: 4_000 }).map((ttl) => `context.ttl_seconds > ${ttl}`),
       fc.constantFrom('read', 'write', 'export').map((word) => `context.operations.contains(Mayfly::Operation::"${word}")`),

@@ -33,25 +33,34 @@ export function addPolicyCommands(program: Command): void {
     .description("ask a folder's policies the cases in its folder tests/, or those in the files named")
     .argument('[directory]', 'the folder of the policies', DIRECTORY)
     .argument('[files...]', 'files of cases')
+    .option('--coverage', 'tell which policies no case was decided by')
+    .addOption(new Option('--min <percent>', 'fail below this coverage').implies({ coverage: true }))
     .option('--json')
-    .addHelpText('before', 'Example:\n  mayfly policy test config/policies\n')
-    .action(async (directory: string, files: string[], flags: { json?: boolean }) => {
+    .addHelpText('before', 'Example:\n  mayfly policy test config/policies --coverage --min 100\n')
+    .action(async (directory: string, files: string[], flags: { coverage?: boolean; min?: string; json?: boolean }) => {
+      const min = flags.min === undefined ? 0 : percentOf(flags.min);
       const { loadPolicies } = await import('../../policy/load-policies.ts');
       const { createDraftEngine } = await import('../../policy/cedar-engine.ts');
       const { testFilesOf, testPolicies } = await import('../../policy/test-policies.ts');
       const chosen = files.length > 0 ? files : testFilesOf(directory);
       if (chosen.length === 0) throw new CliError(EXIT.usage, `there are no cases in ${directory}/tests; name files, or write some (docs/policies.md shows one)`);
-      const engine = createDraftEngine(loadPolicies(directory));
+      const { policyCoverage } = await import('../../policy/policy-coverage.ts');
+      const compiled = loadPolicies(directory);
+      const engine = createDraftEngine(compiled);
       const results = chosen.flatMap((file) => testPolicies(engine, file));
       const failed = results.filter(({ ok }) => !ok);
-      if (flags.json === true) printJson({ ok: failed.length === 0, policy_version: engine.version, results });
+      const coverage = flags.coverage === true ? policyCoverage(compiled, results) : null;
+      if (flags.json === true) printJson({ ok: failed.length === 0 && (coverage?.percent ?? 100) >= min, policy_version: engine.version, results, ...(coverage === null ? {} : { coverage }) });
       else {
         for (const { ok, name, actual, differences } of results) {
           print(`${ok ? styled('green', 'ok  ') : styled('red', 'FAIL')} ${name}: ${actual}`);
           for (const difference of differences) print(`       ${difference}`);
         }
+        for (const { id, effect } of (coverage?.policies ?? []).filter(({ cases }) => cases.length === 0)) print(`${styled('yellow', 'none')} ${id}: no case was decided by this ${effect}`);
+        if (coverage !== null) print(`${coverage.covered} of ${coverage.total} policies decided some case: ${coverage.percent} %`);
       }
       if (failed.length > 0) throw new CliError(EXIT.failure, `${failed.length} of ${results.length} cases failed`);
+      if (coverage !== null && coverage.percent < min) throw new CliError(EXIT.failure, `${coverage.percent} % of the policies decided some case, less than ${min} %`);
       say(`${results.length} cases passed`);
     });
 
@@ -84,6 +93,11 @@ export function addPolicyCommands(program: Command): void {
     });
 
   addPolicyReplayCommand(policy, DIRECTORY);
+}
+
+function percentOf(text: string): number {
+  if (!/^(\d{1,2}|100)$/.test(text)) throw new CliError(EXIT.usage, `--min takes a percentage from 0 to 100, not ${text}`);
+  return Number(text);
 }
 
 async function readAsk(file: string) {
