@@ -184,11 +184,11 @@ function configOf({ options, deploymentId, openbao, logins, postgres, aws, workl
   return {
     environment: 'development',
     deployment_id: deploymentId,
-    http: { host: '127.0.0.1', port: options.port, metrics_port: options.metricsPort },
+    http: { host: '127.0.0.1', port: options.port, public_url: ours, metrics_port: options.metricsPort },
     tls: { port: tlsPort, certificate: { source: 'files', ...spiffe.broker } },
     identity: {
       audience: AUDIENCE,
-      issuers: [{ issuer: workloads.issuer, subjects: ['agent:*', 'orchestrator:*'] }],
+      issuers: [{ issuer: workloads.issuer, subjects: ['agent:*', 'orchestrator:*'], instance_claim: 'run_id' }],
       trust_domains: [{ name: TRUST_DOMAIN, bundle_file: spiffe.bundleFile }],
     },
     operators: { issuer: operators.issuer, audience: OPERATOR_AUDIENCE },

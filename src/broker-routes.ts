@@ -6,6 +6,8 @@ import { createCredentialCatalog } from './grant/credential-catalog.ts';
 import type { GrantDeps } from './grant/grant-deps.ts';
 import { PolicyReplay } from './grant/replay-policy.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
+import { createDpopNonces } from './identity/dpop/dpop-nonces.ts';
+import { createDpopVerifier } from './identity/dpop/dpop-verifier.ts';
 import { createIssuerFetch } from './identity/issuer-fetch.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import type { Ledger } from './ledger/ledger.ts';
@@ -30,13 +32,18 @@ export interface RouteParts {
   readonly jobs: RevocationJobs;
   readonly checkpoints: AuditSealerDeps['checkpoints'];
   readonly feed: FeedReader;
+  /** 32 bytes, derived for the nonces of DPoP alone. */
+  readonly dpopNonceKey: Buffer;
 }
 
 /** What each group of routes needs. */
-export function routeDeps({ config, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed }: RouteParts) {
+export function routeDeps({ config, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, dpopNonceKey }: RouteParts) {
   const clock = systemClock;
   const outboundFetch = createIssuerFetch(config);
-  const authenticator = createAuthenticator({ identity: config.identity, operators: config.operators, outboundFetch, clock, log });
+  const useOnce: Ledger['useOnce'] = (what, untilMs) => ledger.useOnce(what, untilMs);
+  const { public_url: publicUrl } = config.http;
+  const dpop = publicUrl === undefined ? undefined : createDpopVerifier({ publicUrl, nonces: createDpopNonces(dpopNonceKey, clock), useOnce, clock });
+  const authenticator = createAuthenticator({ identity: config.identity, operators: config.operators, outboundFetch, dpop, useOnce, clock, log });
   const grant: GrantDeps = {
     ledger,
     clock,
@@ -64,6 +71,7 @@ export function routeDeps({ config, ledger, policy, shadow, providers, jwtProvid
   const revocation = { ledger, jobs, clock };
   const reconciliation = { ledger, clock };
   return {
+    offersDpop: dpop !== undefined,
     tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
     approvals: { authenticator, ledger, decide: { ledger, clock, claimWindowSeconds: config.limits.claim_window_seconds } },
     audit: { authenticator, file: auditFile, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },

@@ -14,6 +14,7 @@ export function configFaults(config: Config, options: { readonly urlFromEnvironm
     ...identityFaults(config),
     ...urlFaults(config),
     ...credentialFaults(config),
+    ...senderFaults(config),
     ...introspectionFaults(config),
     ...authzenFaults(config),
     ...redisFaults(config, options.urlFromEnvironment),
@@ -55,10 +56,11 @@ const reaches = (pattern: string, prefix: string): boolean =>
   pattern.startsWith(prefix) || (pattern.endsWith('*') && prefix.startsWith(pattern.slice(0, -1)));
 
 /** An issuer is a name, compared byte for byte; what else a URL can carry has no business in it, a password least of all. */
-function urlFaults({ identity, operators, providers }: Config): RuleFault[] {
+function urlFaults({ identity, operators, providers, http }: Config): RuleFault[] {
   const issuers: [ConfigPath, string][] = [
     ...identity.issuers.map(({ issuer }, index): [ConfigPath, string] => [['identity', 'issuers', index, 'issuer'], issuer]),
     [['operators', 'issuer'], operators.issuer],
+    ...(http.public_url === undefined ? [] : [[['http', 'public_url'], http.public_url] satisfies [ConfigPath, string]]),
     ...providerUrls(providers),
   ];
   return issuers.flatMap(([key, text]) => {
@@ -68,6 +70,14 @@ function urlFaults({ identity, operators, providers }: Config): RuleFault[] {
     if (/[?#]/.test(text)) faults.push({ key, detail: 'must have neither a query nor a fragment' });
     return faults;
   });
+}
+
+/** Proofs are for a URL, and certificates need TLS: without either nobody could be bound. */
+function senderFaults({ identity, http, tls }: Config): RuleFault[] {
+  if (http.public_url !== undefined || tls !== undefined) return [];
+  return identity.issuers.flatMap(({ sender_binding: binding }, index) =>
+    binding === 'required' ? [{ key: ['identity', 'issuers', index, 'sender_binding'], detail: 'needs http.public_url, which proofs are compared with, or tls for certificates' }] : [],
+  );
 }
 
 /** Where each provider is, or what it calls itself. */
@@ -139,6 +149,7 @@ function productionFaults(config: Config): RuleFault[] {
   for (const [index, { issuer }] of config.identity.issuers.entries()) {
     if (insecure(issuer)) faults.push({ key: ['identity', 'issuers', index, 'issuer'], detail: 'must be https in production' });
   }
+  if (config.http.public_url !== undefined && insecure(config.http.public_url)) faults.push({ key: ['http', 'public_url'], detail: 'must be https in production' });
   if (insecure(config.operators.issuer)) faults.push({ key: ['operators', 'issuer'], detail: 'must be https in production' });
   for (const [name, provider] of Object.entries(config.providers)) {
     if (provider.type === 'vault') faults.push(...sharedLoginFaults(['providers', name, 'login'], provider.login, vaultLoginIdentity));

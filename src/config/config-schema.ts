@@ -30,6 +30,9 @@ const oidcIssuer = z
       .describe('subjects this issuer may vouch for: exact, or a prefix ending in `*`; all that do not start with `spiffe://` when absent'),
     instance_claim: z.string().min(1).optional().describe('claim that names the instance, such as `run_id`'),
     ca_file: filePath.optional().describe('PEM certificates to trust for this issuer instead of the system store'),
+    sender_binding: z.enum(['optional', 'required']).default('optional').describe('`required`: a token that is bound to no key of its sender is refused. A bound one needs proof always'),
+    dpop_nonces: z.boolean().default(false).describe("whether DPoP proofs must carry a nonce of the broker's"),
+    single_use: z.boolean().default(false).describe('whether each token is good for one call; for issuers that give out a token for each'),
   })
   .describe('an OpenID Connect issuer of workload tokens');
 
@@ -49,6 +52,7 @@ export const configSchema = z
       .strictObject({
         host: z.string().default('127.0.0.1').describe('the address to bind to, without TLS: that ends in front of it, or at `tls`'),
         port: z.int().min(0).max(65_535).default(8_120).describe('of the interface; 0 takes any free port'),
+        public_url: httpUrl.optional().describe('where clients reach the broker, such as `https://mayfly.example.org`: DPoP proofs are compared with it, never with what a request says of its host. None: tokens bound to a key are refused'),
         metrics_port: z.int().min(0).max(65_535).default(9_120).describe('of `/metrics`; 0 takes any free port'),
       })
       .prefault({})

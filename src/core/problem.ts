@@ -6,6 +6,8 @@ export const PROBLEMS = {
   malformed_body: { status: 400, title: 'The body is not valid JSON', retryable: false },
   invalid_evaluation: { status: 400, title: 'The body is not an AuthZEN request', retryable: false },
   invalid_token: { status: 401, title: 'The bearer token was not accepted', retryable: false },
+  invalid_dpop_proof: { status: 401, title: 'The DPoP proof was not accepted', retryable: false },
+  use_dpop_nonce: { status: 401, title: 'The DPoP proof needs a nonce', retryable: false },
   forbidden: { status: 403, title: 'This caller may not do this', retryable: false },
   claim_refused: { status: 403, title: 'The claim was refused', retryable: false },
   approval_refused: { status: 403, title: 'This human may not approve it', retryable: false },
@@ -55,6 +57,8 @@ export interface ProblemOptions {
   /** Further members of the document, such as `decision` or `provider`. Never secret. */
   readonly members?: Readonly<Record<string, unknown>>;
   readonly retryAfterSeconds?: number;
+  /** Further headers of the answer. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** For the log only; a caller never sees it. */
   readonly cause?: unknown;
 }
@@ -66,6 +70,7 @@ export class Problem extends Error {
   readonly errors: readonly FieldFault[];
   readonly members: Readonly<Record<string, unknown>>;
   readonly retryAfterSeconds: number | undefined;
+  readonly headers: Readonly<Record<string, string>>;
 
   constructor(code: ProblemCode, detail: string, options: ProblemOptions = {}) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
@@ -73,6 +78,7 @@ export class Problem extends Error {
     this.errors = options.errors ?? [];
     this.members = options.members ?? {};
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.headers = options.headers ?? {};
   }
 
   get status(): number {

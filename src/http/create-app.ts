@@ -37,6 +37,8 @@ export interface AppDeps {
   readonly oauth: OAuthRoutesDeps;
   readonly events: EventRoutesDeps;
   readonly version: string;
+  /** Whether tokens that are bound to a key can be used here. */
+  readonly offersDpop: boolean;
   readonly log: ErrorLog;
   readonly onTampered: (error: TamperedRecord) => void;
   readonly observeRequest: (observation: { route: string; method: string; status: number; seconds: number }) => void;
@@ -67,7 +69,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(whoamiRoutes(deps.events));
   app.use(statusPageRoutes());
   app.use(methodNotAllowed(), notFound);
-  app.use(problemResponse(deps.log, deps.onTampered));
+  app.use(problemResponse(deps.log, deps.onTampered, deps.offersDpop));
   return app;
 }
 

@@ -1,5 +1,6 @@
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
-import { Problem, PROBLEMS } from '../core/problem.ts';
+import { Problem, PROBLEMS, type ProblemCode } from '../core/problem.ts';
+import { DPOP_ALGORITHMS } from '../identity/dpop/dpop-proof.ts';
 import { TamperedRecord } from '../ledger/record-seal.ts';
 import { requestIdOf } from './request-id.ts';
 
@@ -9,7 +10,7 @@ export interface ErrorLog {
 }
 
 /** Ends every failed request with a problem document (RFC 9457). Nothing internal leaves: the cause goes to the log. */
-export function problemResponse(log: ErrorLog, onTampered: (error: TamperedRecord) => void): ErrorRequestHandler {
+export function problemResponse(log: ErrorLog, onTampered: (error: TamperedRecord) => void, offersDpop: boolean): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
     if (response.headersSent) {
       next(error);
@@ -22,6 +23,7 @@ export function problemResponse(log: ErrorLog, onTampered: (error: TamperedRecor
     if (problem.status >= 500 && !(PROBLEMS[problem.code].retryable && problem.cause === undefined)) log.error({ ...fields, err: error }, 'request failed');
     else if (problem.status >= 500) log.warn({ ...fields, detail: problem.message }, 'request refused');
     else if (problem.cause !== undefined) log.warn({ ...fields, err: error }, 'request refused');
+    if (problem.status === 401) response.set('WWW-Authenticate', challenge(problem.code, request.get('authorization') ?? '', offersDpop));
     sendProblem(response, problem, request.originalUrl.split('?')[0] ?? '/');
   };
 }
@@ -33,9 +35,8 @@ export const notFound: RequestHandler = (request, _response, next) => {
 
 function sendProblem(response: Response, problem: Problem, instance: string): void {
   if (problem.retryAfterSeconds !== undefined) response.set('Retry-After', String(problem.retryAfterSeconds));
-  // RFC 6750 section 3: a refused token is told how to authenticate.
-  if (problem.status === 401) response.set('WWW-Authenticate', 'Bearer error="invalid_token"');
   response
+    .set(problem.headers)
     .status(problem.status)
     .type('application/problem+json')
     .json({
@@ -49,6 +50,14 @@ function sendProblem(response: Response, problem: Problem, instance: string): vo
       ...(problem.errors.length > 0 ? { errors: problem.errors } : {}),
       ...problem.members,
     });
+}
+
+/** How to authenticate instead (RFC 6750 section 3, RFC 9449 section 7.1). */
+function challenge(code: ProblemCode, authorization: string, offersDpop: boolean): string {
+  const algorithms = `algs="${DPOP_ALGORITHMS.join(' ')}"`;
+  if (code !== 'invalid_token') return `DPoP error="${code}", ${algorithms}`;
+  if (/^DPoP /i.test(authorization)) return `DPoP error="invalid_token", ${algorithms}`;
+  return `Bearer error="invalid_token"${offersDpop ? `, DPoP ${algorithms}` : ''}`;
 }
 
 function toProblem(error: unknown): Problem {

@@ -3,17 +3,26 @@ import type { JWTPayload } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config/config-schema.ts';
 import { Problem } from '../core/problem.ts';
+import { addSeconds, type EpochMs } from '../core/time.ts';
 import type { Authenticator, Caller } from './caller.ts';
 import { boundCertificate, certificateCallers, requireCertificate } from './certificate-caller.ts';
+import type { DpopVerifier } from './dpop/dpop-verifier.ts';
+import type { Presented } from './presented.ts';
+import { provenThumbprint } from './sender-binding.ts';
+import { usedAs } from './single-use-token.ts';
 import { parseSpiffeId, posesAsSpiffeId } from './spiffe-id.ts';
 import { oidcKind, operatorKind, svidKind, type TokenKind, type TokenKindDeps } from './token-kinds.ts';
 import type { TrustBundle } from './trust-bundle.ts';
 import { createTrustBundles } from './trust-bundles.ts';
-import { refused, SKEW_SECONDS, unverifiedClaims, verifyToken } from './verify-token.ts';
+import { refused, SKEW_SECONDS, unverifiedClaims, verifyToken, type VerifiedToken } from './verify-token.ts';
 
 export interface AuthenticatorDeps extends TokenKindDeps {
   readonly identity: Config['identity'];
   readonly operators: Config['operators'];
+  /** Undefined where the broker does not know by which URL clients reach it. */
+  readonly dpop: DpopVerifier | undefined;
+  /** True for the first who uses a thing, over all replicas. */
+  readonly useOnce: (what: string, untilMs: EpochMs) => Promise<boolean>;
 }
 
 /** Verifying costs half a millisecond, a look here five microseconds, and the same token comes again and again. Never trusted longer than this. */
@@ -24,7 +33,8 @@ interface Accepted {
   readonly caller: Caller;
   /** The certificate that the token is bound to. */
   readonly certificate: string | undefined;
-  readonly keyStands: () => Promise<boolean>;
+  readonly verified: VerifiedToken;
+  readonly kind: TokenKind;
   readonly untilMonotonicMs: number;
 }
 
@@ -41,9 +51,8 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   // By digest: the cache holds no token.
   const cache = new LRUCache<string, Accepted>({ max: CACHE_TOKENS });
 
-  async function stillGood({ caller, keyStands, untilMonotonicMs }: Accepted): Promise<boolean> {
-    const expired = caller.tokenExpiresAtMs + SKEW_SECONDS * 1000 <= deps.clock.now();
-    return !expired && deps.clock.monotonicMs() < untilMonotonicMs && (await keyStands());
+  async function stillGood({ caller, verified, untilMonotonicMs }: Accepted): Promise<boolean> {
+    return deps.clock.now() < endOf(caller) && deps.clock.monotonicMs() < untilMonotonicMs && (await verified.keyStands());
   }
 
   /** What a token says, believed: whoever sends it. */
@@ -59,21 +68,52 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     const told = kind.toCaller(verified);
     // Never without the certificate, so it may stand in the cache: whoever is let in has shown that they hold its key.
     const caller = certificate !== undefined && told.kind === 'workload' ? { ...told, senderBound: true } : told;
-    const fresh = { caller, certificate, keyStands: verified.keyStands, untilMonotonicMs: deps.clock.monotonicMs() + CACHE_MS };
+    const fresh = { caller, certificate, verified, kind, untilMonotonicMs: deps.clock.monotonicMs() + CACHE_MS };
     cache.set(digest, fresh);
     return fresh;
   }
 
+  /** Whether the caller is the one that the token was given to. */
+  async function proveSender(presented: Presented, { caller, certificate, verified, kind }: Accepted): Promise<Caller> {
+    if (certificate !== undefined) requireCertificate(certificate, presented.certificates);
+    const jkt = await provenThumbprint(presented, verified.claims, kind.sender, deps.dpop);
+    if (jkt === null && certificate === undefined && kind.sender.required) throw refused('its issuer is configured for tokens that are bound to a key, and it is bound to none');
+    return jkt === null || caller.kind === 'operator' ? caller : { ...caller, senderBound: true, instance: caller.instance ?? jkt };
+  }
+
+  async function useUp(token: string, { caller, verified, kind }: Accepted): Promise<void> {
+    if (!kind.singleUse) return;
+    const first = await deps.useOnce(usedAs(token, caller.issuer, verified.claims), endOf(caller));
+    if (!first) throw refused('it was used before, and its issuer is configured for tokens that are good for one call');
+  }
+
   return {
-    async authenticate({ authorization, certificates }) {
+    async authenticate(presented) {
+      const { authorization, certificates } = presented;
       if (authorization === null && certificates !== null) return byCertificate(certificates);
-      if (authorization?.scheme !== 'bearer') throw new Problem('invalid_token', 'send a token as `Authorization: Bearer <token>`');
-      const { caller, certificate } = await accepted(authorization.token);
-      if (certificate !== undefined) requireCertificate(certificate, certificates);
+      const token = tokenOf(presented);
+      const told = await accepted(token);
+      const caller = await proveSender(presented, told);
+      // Last: who cannot prove to be its holder shall not use it up either.
+      await useUp(token, told);
       return caller;
+    },
+
+    async recheck(presented) {
+      const { authorization, certificates } = presented;
+      if (authorization === null && certificates !== null) return byCertificate(certificates);
+      return (await accepted(tokenOf(presented))).caller;
     },
   };
 }
+
+function tokenOf({ authorization }: Presented): string {
+  if (authorization === null) throw new Problem('invalid_token', 'send a token as `Authorization: Bearer <token>`');
+  return authorization.token;
+}
+
+/** When a caller's token is good for nothing any more. */
+const endOf = ({ tokenExpiresAtMs }: Caller): EpochMs => addSeconds(tokenExpiresAtMs, SKEW_SECONDS);
 
 /** Chooses the rules for a token by what it says of itself; whether that is true, those rules decide. */
 function kindChooser(deps: AuthenticatorDeps, bundles: ReadonlyMap<string, TrustBundle>): (claims: JWTPayload) => TokenKind | undefined {

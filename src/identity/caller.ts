@@ -13,7 +13,7 @@ export interface WorkloadId {
 /** A program that proved who it is, for this one call. */
 export interface Workload extends WorkloadId {
   readonly kind: 'workload';
-  /** The instance the token names (pod UID, run id, `cnf` thumbprint), or null where it names none. */
+  /** The instance the token names (pod UID, run id), or the thumbprint of the key that this call proved to hold; null without either. */
   readonly instance: string | null;
   /** Whether this call proved possession of a key that the identity is bound to: by DPoP (RFC 9449) or by mTLS. */
   readonly senderBound: boolean;
@@ -38,7 +38,13 @@ export function sameWorkload(a: WorkloadId, b: WorkloadId): boolean {
   return a.issuer === b.issuer && a.subject === b.subject;
 }
 
-/** Proves who is calling. Throws `invalid_token`, `identity_unavailable`, or `forbidden` for an operator without a role. */
+/** Proves who is calling. */
 export interface Authenticator {
+  /**
+   * Throws `invalid_token`, `invalid_dpop_proof`, `use_dpop_nonce`, `identity_unavailable`, `ledger_unavailable` where it cannot
+   * be known whether this was used before, or `forbidden` for an operator without a role.
+   */
   authenticate(presented: Presented): Promise<Caller>;
+  /** Whether what was accepted at the beginning of a request that lasts would still be: proofs and uses are not asked for again. Throws as above. */
+  recheck(presented: Presented): Promise<Caller>;
 }

@@ -69,11 +69,11 @@ async function importPublic({ kty, crv, x, y, n, e }: PublicJwk, algorithm: stri
   }
 }
 
-const CURVES: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521', EdDSA: 'Ed25519' };
+const CURVES: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521', EdDSA: 'Ed25519', Ed25519: 'Ed25519' };
 
-/** Whether a key is of the type and curve of an algorithm (RFC 7518 section 3.1, RFC 8037 section 3.1). */
+/** Whether a key is of the type and curve of an algorithm (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864 section 2.2). */
 function fits({ kty, crv, alg }: PublicJwk, algorithm: string): boolean {
   if (alg !== undefined && alg !== algorithm) return false;
   if (/^[RP]S\d+$/.test(algorithm)) return kty === 'RSA';
-  return kty === (algorithm === 'EdDSA' ? 'OKP' : 'EC') && crv === CURVES[algorithm];
+  return kty === (/^Ed/.test(algorithm) ? 'OKP' : 'EC') && crv === CURVES[algorithm];
 }

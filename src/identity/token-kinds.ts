@@ -7,6 +7,7 @@ import { claimAt } from './claim-at.ts';
 import { JwksSource } from './jwks-source.ts';
 import type { OutboundFetch } from './outbound-fetch.ts';
 import type { KeyLog } from './public-keys.ts';
+import type { SenderRules } from './sender-binding.ts';
 import { parseWorkloadId, posesAsSpiffeId } from './spiffe-id.ts';
 import type { TrustBundle } from './trust-bundle.ts';
 import { refused, type TokenExpectation, type VerifiedToken } from './verify-token.ts';
@@ -23,6 +24,9 @@ export interface TokenKind {
   readonly mayName: (subject: string) => boolean;
   /** Throws `invalid_token` or `forbidden` for a genuine token that makes nobody. */
   readonly toCaller: (token: VerifiedToken) => Caller;
+  readonly sender: SenderRules;
+  /** Whether each token is good for one call. */
+  readonly singleUse: boolean;
 }
 
 /** JWT-SVID section 2.1: EdDSA and HMAC are not among them. */
@@ -31,12 +35,17 @@ const SVID_TYPES = ['JWT', 'JOSE'];
 /** RFC 9068 section 4 names two forms for access tokens; some issuers write `JWT` in lower case. */
 const OIDC_TYPES = ['JWT', 'jwt', 'JOSE', 'at+jwt', 'application/at+jwt'];
 
+/** Of tokens about which nothing else is configured. */
+const REUSED = { sender: { required: false, demandsNonce: false }, singleUse: false };
+
 /** Workload tokens of an OpenID Connect issuer. */
 export function oidcKind(issuer: OidcIssuerConfig, audience: Config['identity']['audience'], deps: TokenKindDeps): TokenKind {
   const mayName = (subject: string): boolean => mayVouchFor(issuer.subjects, subject);
   return {
     expectation: oidcExpectation({ ...issuer, audience: issuer.audience ?? audience }, deps),
     mayName,
+    sender: { required: issuer.sender_binding === 'required', demandsNonce: issuer.dpop_nonces },
+    singleUse: issuer.single_use,
     toCaller({ subject, claims, expiresAtMs }) {
       if (!mayName(subject)) throw refused('its issuer may not vouch for this subject');
       return { kind: 'workload', issuer: issuer.issuer, subject, instance: instanceOf(claims, issuer.instance_claim), senderBound: false, tokenExpiresAtMs: expiresAtMs };
@@ -58,9 +67,10 @@ export function svidKind(domain: TrustDomainConfig, audience: Config['identity']
       keyFor: bundle.keyFor,
     },
     mayName,
-    toCaller({ subject, claims, expiresAtMs }) {
+    ...REUSED,
+    toCaller({ subject, expiresAtMs }) {
       if (!mayName(subject)) throw refused('its subject is not a workload of the trust domain');
-      return { kind: 'workload', issuer: `spiffe://${domain.name}`, subject, instance: instanceOf(claims, undefined), senderBound: false, tokenExpiresAtMs: expiresAtMs };
+      return { kind: 'workload', issuer: `spiffe://${domain.name}`, subject, instance: null, senderBound: false, tokenExpiresAtMs: expiresAtMs };
     },
   };
 }
@@ -70,6 +80,7 @@ export function operatorKind(operators: OperatorsConfig, deps: TokenKindDeps): T
   return {
     expectation: oidcExpectation(operators, deps),
     mayName: (subject) => !posesAsSpiffeId(subject),
+    ...REUSED,
     toCaller({ subject, claims, expiresAtMs }) {
       const role = highestRole(claims, operators);
       if (role === undefined) throw new Problem('forbidden', 'the token gives none of the roles viewer, operator, admin');
@@ -102,12 +113,11 @@ function mayVouchFor(listed: OidcIssuerConfig['subjects'], subject: string): boo
   return listed === undefined || listed.some(matches);
 }
 
-/** The instance that the token names: the configured claim, else the thumbprint of the key it is bound to (RFC 9449 section 6.1). */
+/** The instance that the token names by the configured claim. A key that it is bound to is none until the call proved to hold it. */
 function instanceOf(claims: JWTPayload, claim: string | undefined): string | null {
   const named = claim === undefined ? undefined : claimAt(claims, claim);
-  const bound = claimAt(claims, 'cnf.jkt');
   const instance = Number.isSafeInteger(named) ? String(named) : named;
-  return [instance, bound].find((value): value is string => typeof value === 'string' && value !== '') ?? null;
+  return typeof instance === 'string' && instance !== '' ? instance : null;
 }
 
 /** The highest role that the roles claim gives: a list, or a string separated by spaces. */

@@ -69,6 +69,9 @@ const BAD: readonly Bad[] = [
   ['a TLS listener on the port of the plain one', changed('operators:', 'tls: { port: 8120, certificate: { source: files, certificate_file: c, key_file: k } }\noperators:'), 9, 'tls.port', /must differ/],
   ['an issuer that vouches for a trust domain', changed(ISSUER, `${ISSUER}\n      subjects: ["spiffe://example.org/agent/*"]`), 6, 'identity.issuers.0.subjects.0', /trust domain example\.org/],
   ['an issuer that vouches for everybody', changed(ISSUER, `${ISSUER}\n      subjects: ["*"]`), 6, 'identity.issuers.0.subjects.0', /trust domain example\.org/],
+  ['bound tokens that nobody could send', changed(ISSUER, `${ISSUER}\n      sender_binding: required`), 6, 'identity.issuers.0.sender_binding', /needs http\.public_url/],
+  ['a public address with a query', `${RIGHT}http: { public_url: "https://mayfly.test/?a=1" }\n`, 44, 'http.public_url', 'must have neither a query nor a fragment'],
+  ['a public address without TLS', `${RIGHT}http: { public_url: "http://mayfly.test" }\n`, 44, 'http.public_url', 'must be https in production'],
   ['a password in an address', changed('https://vault.test', 'https://u:hunter2@vault.test'), 23, 'providers.vault-main.address', 'must not hold a user or a password'],
   ['a query in an issuer', changed('issuer: https://login.test', 'issuer: https://login.test/?x=1'), 10, 'operators.issuer', 'must have neither a query nor a fragment'],
   // Rules between keys: credentials

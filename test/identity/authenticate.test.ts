@@ -62,6 +62,8 @@ function fresh({ issuer = {}, operators = {}, trustDomains = ['example.org', 'ot
     }),
     operators: operatorsSchema.parse({ issuer: people.issuer, audience: OPERATORS, ...operators }),
     outboundFetch: (url, options) => (url.startsWith(people.issuer) ? people : workloads).fetch(url, options),
+    dpop: undefined,
+    useOnce: () => Promise.reject(new Error('nothing here is for one use')),
     clock,
     log: { warn: () => undefined },
   });
@@ -212,12 +214,9 @@ describe('the instance', () => {
     ['run_id', { run_id: 'run-7' }, 'run-7'],
     ['run_id', { run_id: 7 }, '7'],
     ['kubernetes.io.pod.uid', { 'kubernetes.io': { pod: { uid: 'u-1' } } }, 'u-1'],
-    ['run_id', { run_id: 'run-7', cnf: { jkt: 'thumb' } }, 'run-7'],
-    ['run_id', { cnf: { jkt: 'thumb' } }, 'thumb'],
-    ['run_id', { run_id: '', cnf: { jkt: 5 } }, null],
+    ['run_id', { run_id: '' }, null],
     ['run_id', { run_id: { a: 1 } }, null],
     [undefined, { run_id: 'run-7' }, null],
-    [undefined, { cnf: { jkt: 'thumb' } }, 'thumb'],
   ])('by the claim %s, of %j, is %j', async (instance_claim, claims, instance) => {
     const own = fresh({ issuer: instance_claim === undefined ? {} : { instance_claim } });
     expect(await own.authenticate(await oidc({ claims }))).toMatchObject({ instance });

@@ -88,8 +88,8 @@ describe('a task declared for another agent', () => {
   });
 
   it('is bound to the instance that claims it', async () => {
-    const replica = (uid: string): Promise<string> => broker.stack.workloads.sign({ subject: 'agent:refunds', claims: { cnf: { jkt: uid } } });
-    const [first, second] = await Promise.all([replica('A'.repeat(43)), replica('B'.repeat(43))]);
+    const replica = (uid: string): Promise<string> => broker.stack.workloads.sign({ subject: 'agent:refunds', claims: { run_id: uid } });
+    const [first, second] = await Promise.all([replica('run-1'), replica('run-2')]);
     const { id } = taskOf(await declare({ credentials: [{ name: 'task-reference' }] }));
     expect((await claim(id, first)).status).toBe(201);
     expect((await claim(id, second)).status).toBe(404);

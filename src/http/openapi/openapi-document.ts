@@ -15,7 +15,7 @@ export interface OpenApiDocument extends Json {
 }
 
 const SECURITY_SCHEMES = {
-  workloadToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'a JWT-SVID or an OpenID Connect token of a workload, for the audience of the broker' },
+  workloadToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'a JWT-SVID or an OpenID Connect token of a workload, for the audience of the broker; with the scheme DPoP and a proof where it is bound to a key (RFC 9449)' },
   operatorToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: "a token of the operators' issuer" },
 };
 
@@ -134,7 +134,8 @@ function problemAnswer(codes: readonly ProblemCode[], referTo: ReferTo): Json {
     headers: {
       ...REQUEST_ID,
       ...(retries ? textHeaders({ 'Retry-After': 'seconds to wait before asking again' }) : {}),
-      ...(codes.includes('invalid_token') ? textHeaders({ 'WWW-Authenticate': 'how to authenticate (RFC 6750)' }) : {}),
+      ...(codes.includes('invalid_token') ? textHeaders({ 'WWW-Authenticate': 'how to authenticate (RFC 6750, RFC 9449)' }) : {}),
+      ...(codes.includes('use_dpop_nonce') ? textHeaders({ 'DPoP-Nonce': 'with `use_dpop_nonce`: the nonce for the next proof (RFC 9449 section 9)' }) : {}),
     },
     content: { 'application/problem+json': { schema: narrowed } },
   };

@@ -39,7 +39,15 @@ export const WATCH_OPERATIONS: OperationArea = {
           description: "the caller, and the broker's clock",
           schema: z
             .strictObject({
-              caller: z.strictObject({ kind: z.enum(['workload', 'operator']), subject: z.string(), issuer: z.string(), role: z.enum(OPERATOR_ROLES).nullable(), token_expires_at: z.iso.datetime() }),
+              caller: z.strictObject({
+                kind: z.enum(['workload', 'operator']),
+                subject: z.string(),
+                issuer: z.string(),
+                role: z.enum(OPERATOR_ROLES).nullable(),
+                instance: z.string().nullable().describe('of a workload: what its tasks are bound to, or null'),
+                sender_bound: z.boolean().describe('whether this call proved to hold the key that the identity is bound to'),
+                token_expires_at: z.iso.datetime(),
+              }),
               now: z.iso.datetime(),
             })
             .meta({ id: 'WhoAmI' }),

@@ -4,7 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { Problem } from '../../core/problem.ts';
 import type { Authenticator, Operator } from '../../identity/caller.ts';
 import { SKEW_SECONDS } from '../../identity/verify-token.ts';
-import { authenticateOperator } from '../authenticate.ts';
+import { authenticateOperator, recheckOperator } from '../authenticate.ts';
 import { EventStream } from '../event-stream.ts';
 
 export interface EventRoutesDeps {
@@ -47,7 +47,7 @@ export function eventRoutes(deps: EventRoutesDeps): Router {
     const expiry = setTimeout(() => stream.end(), Math.max(0, endsAtMs(operator, deps.clock) - deps.clock.now()));
     const beat = setInterval(() => {
       // A token can also end early: its key was withdrawn.
-      authenticateOperator(request, deps.authenticator, 'viewer').then(
+      recheckOperator(request, deps.authenticator, 'viewer').then(
         () => stream.ping(),
         () => stream.end(),
       );

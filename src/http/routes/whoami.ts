@@ -21,6 +21,8 @@ export function whoamiRoutes(deps: WhoamiRoutesDeps): Router {
         subject: caller.subject,
         issuer: caller.issuer,
         role: caller.kind === 'operator' ? caller.role : null,
+        instance: caller.kind === 'workload' ? caller.instance : null,
+        sender_bound: caller.kind === 'workload' && caller.senderBound,
         token_expires_at: toRfc3339(caller.tokenExpiresAtMs),
       },
       now: toRfc3339(deps.clock.now()),
