@@ -10,6 +10,7 @@ export type AuditEventType =
   | 'task.approval_refused'
   | 'task.claimed'
   | 'task.claim_refused'
+  | 'delegation.refused'
   | 'task.activated'
   | 'task.extended'
   | 'extension.denied'

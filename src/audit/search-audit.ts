@@ -5,6 +5,8 @@ import { parseLine, type ChainRecord } from './hash-chain.ts';
 /** Which records are wanted; all that is given must fit. */
 export interface AuditFilter {
   readonly task?: string;
+  /** A root task: all of its tree, itself included, and what was refused there. */
+  readonly tree?: string;
   readonly lease?: string;
   /** A subject: of the agent, or of whoever did it. */
   readonly agent?: string;
@@ -30,11 +32,12 @@ export async function searchAudit(path: string, filter: AuditFilter, options: { 
   // Cheaper than parsing, and true of every line that can fit.
   const words = [filter.task, filter.lease, filter.agent, filter.purpose].flatMap((word) => (word === undefined ? [] : [JSON.stringify(word)]));
   const found: (ChainRecord & { readonly hash: string })[] = [];
+  const inTree = treeMatcher(filter.tree);
   let more = false;
   for await (const { text } of linesOf(createReadStream(path))) {
     if (!words.every((word) => text.includes(word))) continue;
     const record = parseLine(text);
-    if (record === undefined || !fits(record, filter)) continue;
+    if (record === undefined || !inTree(record) || !fits(record, filter)) continue;
     if (newestFirst) {
       if (afterSeq !== undefined && record.seq >= afterSeq) break;
       found.push(record);
@@ -52,6 +55,19 @@ export async function searchAudit(path: string, filter: AuditFilter, options: { 
   }
   const items = newestFirst ? found.reverse() : found;
   return { items, nextSeq: more ? (items.at(-1)?.seq ?? null) : null };
+}
+
+/** Learns which tasks are below the root as they are declared: a child stands after its parent. */
+function treeMatcher(root: string | undefined): (record: ChainRecord) => boolean {
+  if (root === undefined) return () => true;
+  const members = new Set<string>([root]);
+  return ({ event }) => {
+    if (!('id' in event)) return false;
+    const { task, facts } = event;
+    if (event.type === 'task.declared' && task !== null && facts['root'] === root) members.add(task);
+    const chain = Array.isArray(facts['chain']) ? (facts['chain'] as readonly { readonly task?: unknown }[]) : [];
+    return (task !== null && members.has(task)) || chain[0]?.task === root;
+  };
 }
 
 function fits({ event, sealed_at: sealedAt }: ChainRecord, filter: AuditFilter): boolean {

@@ -1,9 +1,9 @@
 import { newDecisionId, newTaskIdIn, shardOf } from '../core/ids.ts';
-import { Problem } from '../core/problem.ts';
+import { Problem, type FieldFault } from '../core/problem.ts';
 import { addSeconds } from '../core/time.ts';
 import { sameWorkload, type Workload, type WorkloadId } from '../identity/caller.ts';
 import type { HeldSlot } from '../ledger/idempotency.ts';
-import { invalidRequest, type DelegationRequest } from '../task/declaration.ts';
+import type { DelegationRequest } from '../task/declaration.ts';
 import { excessOver } from '../task/narrower.ts';
 import type { DelegationLink, Task, TaskEnvelope } from '../task/task.ts';
 import type { TaskTree } from '../task/task-tree.ts';
@@ -14,6 +14,7 @@ import type { GrantDeps } from './grant-deps.ts';
 import { handedOn } from './handed-on.ts';
 import { inTree } from './in-tree.ts';
 import { parkTask } from './park-task.ts';
+import { refuseWider } from './refuse-wider.ts';
 
 /**
  * Hands a part of an active task to another agent, as a child task that waits for that agent's claim. Judged from the
@@ -43,7 +44,7 @@ async function delegateFrom({ parent, tree }: { readonly parent: Task; readonly 
   };
   const agent = declaredAgent(declaration, caller, deps.issuers);
   const chain: DelegationLink[] = [...parent.chain, { task: parent.id, ...parent.agent }];
-  checkChain(chain, agent, tree, deps);
+  await checkChain(parent, chain, agent, tree, deps);
   const wanted = checkDeclaration(declaration, declaration.ttl_seconds, deps.limits, deps.catalog);
   const credentials = wanted.map(({ entry, ttlSeconds, params }) => ({ name: entry.name, ttlSeconds, params }));
   const child = {
@@ -56,7 +57,7 @@ async function delegateFrom({ parent, tree }: { readonly parent: Task; readonly 
     credentials,
   };
   const excess = excessOver({ ...parent, secondsLeft, credentials: handedOn(parent, await deps.ledger.leasesOfTask(parent.id)) }, child);
-  if (excess.length > 0) throw invalidRequest(excess);
+  if (excess.length > 0) throw await refuseWider(parent, parent.agent, excess, deps.ledger);
 
   const id = newTaskIdIn(shardOf(parent.id));
   const envelope: Omit<TaskEnvelope, 'decision'> = {
@@ -94,13 +95,14 @@ async function activeParent(id: Task['id'], { ledger, clock }: Pick<GrantDeps, '
 }
 
 /** Throws where the chain would be too long, go round in a circle, or the tree would be too large. */
-function checkChain(chain: readonly DelegationLink[], agent: WorkloadId, { nodes }: TaskTree, { limits }: Pick<GrantDeps, 'limits'>): void {
+async function checkChain(parent: Task, chain: readonly DelegationLink[], agent: WorkloadId, { nodes }: TaskTree, { limits, ledger }: Pick<GrantDeps, 'limits' | 'ledger'>): Promise<void> {
+  const refuse = (fault: FieldFault): Promise<Problem> => refuseWider(parent, parent.agent, [fault], ledger);
   if (chain.length > limits.delegation_depth) {
-    throw invalidRequest([{ pointer: '', detail: `this task is ${chain.length - 1} delegations deep, and ${limits.delegation_depth} is the most: it cannot be handed on` }]);
+    throw await refuse({ pointer: '', detail: `this task is ${chain.length - 1} delegations deep, and ${limits.delegation_depth} is the most: it cannot be handed on` });
   }
   // By name alone: whoever reads the chain tells agents apart by it.
   if (chain.some((link) => sameWorkload(link, agent) || link.subject === agent.subject)) {
-    throw invalidRequest([{ pointer: '/agent', detail: 'is in the chain of this task already: a task is not handed back' }]);
+    throw await refuse({ pointer: '/agent', detail: 'is in the chain of this task already: a task is not handed back' });
   }
   if (nodes.length >= limits.delegations_per_tree) {
     throw new Problem('limit_exceeded', `${limits.delegations_per_tree} tasks were delegated in this tree already`, { retryAfterSeconds: 30 });

@@ -17,6 +17,7 @@ import { intendLease, withReservedRoom, type GrantDeps } from './grant-deps.ts';
 import { parentBounds } from './handed-on.ts';
 import { inTree } from './in-tree.ts';
 import { mintLeases } from './mint-leases.ts';
+import { refuseWider } from './refuse-wider.ts';
 
 /** How long a reissue waits for the old lease to die. */
 const OLD_LEASE_WAIT_MS = 2_000;
@@ -35,7 +36,7 @@ export async function grantCredential(task: Task, request: CredentialRequest, ca
   if (entry === undefined || faults.length > 0) throw invalidRequest(faults);
   const bounds = await parentBounds(task, deps.ledger);
   const excess = bounds === null ? [] : credentialExcess(bounds.credentials, { name: request.name, params: request.params, ttlSeconds }, []);
-  if (excess.length > 0) throw invalidRequest(excess);
+  if (excess.length > 0) throw await refuseWider(task, caller, excess, deps.ledger);
 
   if ((await liveLeaseOf(task, request.name, deps)) !== undefined) {
     throw new Problem('duplicate_credential', `the task already holds ${request.name}; it can be asked for again once that lease has ended`);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeJwt } from 'jose';
 import { at } from '../support/at.ts';
+import { runMayfly } from '../support/run-mayfly.ts';
 import { RunningBroker, type GrantedCredential, type HttpAnswer } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
 
@@ -186,6 +187,25 @@ describe('a delegated task', () => {
     await until(async () => (await records()).some((line) => line.includes('"parent_ended"')), { what: 'the end of the child is on the record' });
     const declared = (await records()).find((line) => line.includes('"task.declared"')) ?? '{}';
     expect(JSON.parse(declared)).toMatchObject({ event: { facts: { parent: top.id, chain: [{ task: top.id, subject: 'agent:a' }], decision: { result: 'permit' } } } });
+  });
+
+  it('is told by one command: who was allowed what, why, by which rule, on whose word, what was refused, and when it died', async () => {
+    const top = await grant('a', ['orders-db', 'vault-token']);
+    const child = await delegated('a', 'b', top.id);
+    expect((await broker.call('POST', `/v1/tasks/${child.id}/credentials`, token('b'), { name: 'task-token' })).status).toBe(422);
+    expect((await delegate(top.id, 'a', 'never')).status).toBe(403);
+    await broker.complete({ id: top.id, token: token('a') });
+    const story = async (): Promise<string> => (await runMayfly(broker, { of: 'viewer', jwt: await broker.operatorToken('viewer') }, ['audit', 'story', child.id])).stdout;
+    await until(async () => (await story()).includes('(parent_ended)'), { what: 'the end is on the record', everyMs: 300 });
+    const told = await story();
+    expect(told).toMatch(new RegExp(`^${top.id}  agent:a  refund-investigation: read$`, 'm'));
+    expect(told).toMatch(new RegExp(`^  ${child.id}  agent:b  refund-investigation: read$`, 'm'));
+    expect(told).toMatch(/declared by agent:a, on its own word, handed on by agent:a/);
+    expect(told).toMatch(/task\.claimed \(agent:b\): permit by chain-delegate, chain-mint \(sha256:/);
+    expect(told).toMatch(/delegation\.refused \(agent:b\): refused: \/name is not a credential that the parent task has/);
+    expect(told).toMatch(/orders-db lse_\w+: dead at \S+, revoked \(parent_ended\), usable for at most \d+ ms too long/);
+    expect(told).toMatch(/ended: completed, by agent:a/);
+    expect(told).toMatch(/^refused:\n {2}\S+ task\.denied \(agent:a\): deny/m);
   });
 
   it('ends with every agent it came through when an operator revokes that one', async () => {

@@ -2,6 +2,7 @@ import { Option, type Command } from 'commander';
 import { createBrokerClient, type ConnectionFlags } from '../broker-client.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { print, printJson, say, table } from '../output.ts';
+import { addStoryCommand } from './story-command.ts';
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
@@ -30,7 +31,7 @@ interface AuditItem {
   readonly event: { readonly type: string; readonly at?: string; readonly task?: string | null; readonly by?: { readonly subject: string }; readonly facts?: { readonly purpose?: string } };
 }
 
-/** `mayfly audit`: verify a file offline, search what a broker has. */
+/** `mayfly audit`: verify a file offline, search what a broker has, tell the story of a task. */
 export function addAuditCommands(program: Command, connection: (command: Command) => Command): void {
   const audit = program.command('audit').description('work with the audit log');
 
@@ -98,4 +99,6 @@ export function addAuditCommands(program: Command, connection: (command: Command
       print(table(['SEQ', 'AT', 'EVENT', 'TASK', 'BY', 'PURPOSE'], rows, 'nothing on the record fits'));
       if (body['next_cursor'] !== null) say('there is more: raise --limit, or narrow the time');
     });
+
+  addStoryCommand(audit, connection);
 }

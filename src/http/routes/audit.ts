@@ -20,6 +20,7 @@ export interface AuditRoutesDeps {
 const text = z.string().min(1).max(2_048);
 export const auditQuery = {
   task: text.optional(),
+  tree: text.optional().describe('a root task: all that was declared, granted, refused and ended in its tree'),
   lease: text.optional(),
   agent: text.optional(),
   purpose: text.optional(),
@@ -37,9 +38,9 @@ export function auditRoutes({ authenticator, file, verifierKeys }: AuditRoutesDe
 
   router.get('/v1/audit', async (request, response) => {
     await authenticateOperator(request, authenticator, 'viewer');
-    const { task, lease, agent, purpose, type, since, until, order, cursor, limit } = parseQuery(request, auditQuery);
+    const { task, tree, lease, agent, purpose, type, since, until, order, cursor, limit } = parseQuery(request, auditQuery);
     const instants = { sinceMs: since === undefined ? undefined : Date.parse(since), untilMs: until === undefined ? undefined : Date.parse(until) };
-    const filter = given({ task, lease, agent, purpose, type, ...instants });
+    const filter = given({ task, tree, lease, agent, purpose, type, ...instants });
     const options = { afterSeq: cursor === undefined ? undefined : Number(cursor), newestFirst: order === 'newest', limit };
     const { items, nextSeq } = await readingAudit(file, (path) => searchAudit(path, filter, options));
     response.json({ items, next_cursor: nextSeq === null ? null : String(nextSeq) });
