@@ -9,6 +9,8 @@ export interface TokenRequest {
   readonly claims?: Readonly<Record<string, unknown>>;
   readonly lifetimeSeconds?: number;
   readonly audience?: string;
+  /** The `typ` of its header; `JWT` where not given. */
+  readonly type?: string;
 }
 
 export interface DevIssuer {
@@ -45,9 +47,9 @@ export async function startDevIssuer({ audience }: { readonly audience: string }
   return {
     issuer,
     audience,
-    sign: ({ subject, claims = {}, lifetimeSeconds = LIFETIME_SECONDS, audience: other = audience }) =>
+    sign: ({ subject, claims = {}, lifetimeSeconds = LIFETIME_SECONDS, audience: other = audience, type = 'JWT' }) =>
       new SignJWT({ ...claims })
-        .setProtectedHeader({ alg: 'ES256', kid: key.kid, typ: 'JWT' })
+        .setProtectedHeader({ alg: 'ES256', kid: key.kid, typ: type })
         .setIssuer(issuer)
         .setSubject(subject)
         .setAudience(other)

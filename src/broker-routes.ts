@@ -8,6 +8,7 @@ import { PolicyReplay } from './grant/replay-policy.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createDpopNonces } from './identity/dpop/dpop-nonces.ts';
 import { createDpopVerifier } from './identity/dpop/dpop-verifier.ts';
+import { createEvidenceVerifier } from './identity/evidence-verifier.ts';
 import { createIssuerFetch } from './identity/issuer-fetch.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import type { Ledger } from './ledger/ledger.ts';
@@ -49,6 +50,7 @@ export function routeDeps({ config, ledger, policy, shadow, providers, jwtProvid
     clock,
     policy,
     shadow,
+    evidence: createEvidenceVerifier({ identity: config.identity, operators: config.operators, outboundFetch, clock, log }),
     catalog: createCredentialCatalog(config.credentials, providers),
     limits: config.limits,
     environment: config.environment,

@@ -5,6 +5,7 @@ import type { WorkloadId } from '../identity/caller.ts';
 export type AuditEventType =
   | 'task.declared'
   | 'task.denied'
+  | 'evidence.refused'
   | 'task.approved'
   | 'task.approval_denied'
   | 'task.approval_refused'

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { addApprovalCommands } from './commands/approval-commands.ts';
 import { addAuditCommands } from './commands/audit-commands.ts';
 import { addBrokerCommands } from './commands/broker-commands.ts';
+import { addDeclarationCommands } from './commands/declaration-commands.ts';
 import { addDoctorCommand } from './commands/doctor-command.ts';
 import { addHoldCommands } from './commands/hold-commands.ts';
 import { addKeysCommands } from './commands/keys-commands.ts';
@@ -39,6 +40,7 @@ function createProgram(): Command {
   addLockCommands(program, connection);
   addHoldCommands(program, connection);
   addAuditCommands(program, connection);
+  addDeclarationCommands(program);
   addBrokerCommands(program);
   addDoctorCommand(program);
   addKeysCommands(program);

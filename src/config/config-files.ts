@@ -38,6 +38,7 @@ export function filesOf(config: Config): ConfigFile[] {
   add('written', ['audit', 'file'], config.audit.file);
   add('written', ['redis', 'epoch_file'], config.redis.epoch_file);
   add('public', ['operators', 'ca_file'], config.operators.ca_file);
+  add('public', ['identity', 'users', 'ca_file'], config.identity.users?.ca_file);
   for (const [index, issuer] of config.identity.issuers.entries()) add('public', ['identity', 'issuers', index, 'ca_file'], issuer.ca_file);
   for (const [index, { bundle_file: bundle, bundle_endpoint: endpoint }] of config.identity.trust_domains.entries()) {
     const key = ['identity', 'trust_domains', index];

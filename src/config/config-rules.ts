@@ -38,6 +38,7 @@ function identityFaults({ identity, operators, providers }: Config): RuleFault[]
     if (audience === operators.audience) faults.push({ key: [...key, 'audience'], detail: 'is also the audience of operators' });
     seen.add(issuer);
   }
+  faults.push(...userFaults(identity, operators, own));
   for (const [index, { subjects }] of identity.issuers.entries()) {
     for (const [position, pattern] of (subjects ?? []).entries()) {
       const domain = identity.trust_domains.find(({ name }) => reaches(pattern, `spiffe://${name}/`));
@@ -51,6 +52,18 @@ function identityFaults({ identity, operators, providers }: Config): RuleFault[]
   return [...faults, ...trustDomainFaults({ identity })];
 }
 
+/** A user's token is consent; one of a workload, an operator or our own must never pass for it. */
+function userFaults({ users, audience, issuers }: Config['identity'], operators: Config['operators'], own: ReadonlySet<string>): RuleFault[] {
+  if (users === undefined) return [];
+  const key = ['identity', 'users'];
+  const faults: RuleFault[] = [];
+  if (users.issuer === operators.issuer) faults.push({ key: [...key, 'issuer'], detail: 'is also the issuer of operators' });
+  if (issuers.some(({ issuer }) => issuer === users.issuer)) faults.push({ key: [...key, 'issuer'], detail: 'is also an issuer of workloads' });
+  if (own.has(users.issuer)) faults.push({ key: [...key, 'issuer'], detail: "is Mayfly's own issuer" });
+  if ([audience, operators.audience, ...issuers.map((one) => one.audience)].includes(users.audience)) faults.push({ key: [...key, 'audience'], detail: 'is also the audience of workloads or operators' });
+  return faults;
+}
+
 /** Whether a subject pattern can match a subject that starts with `prefix`. */
 const reaches = (pattern: string, prefix: string): boolean =>
   pattern.startsWith(prefix) || (pattern.endsWith('*') && prefix.startsWith(pattern.slice(0, -1)));
@@ -61,6 +74,7 @@ function urlFaults({ identity, operators, providers, http }: Config): RuleFault[
     ...identity.issuers.map(({ issuer }, index): [ConfigPath, string] => [['identity', 'issuers', index, 'issuer'], issuer]),
     [['operators', 'issuer'], operators.issuer],
     ...(http.public_url === undefined ? [] : [[['http', 'public_url'], http.public_url] satisfies [ConfigPath, string]]),
+    ...(identity.users === undefined ? [] : [[['identity', 'users', 'issuer'], identity.users.issuer] as [ConfigPath, string]]),
     ...providerUrls(providers),
   ];
   return issuers.flatMap(([key, text]) => {

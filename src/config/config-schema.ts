@@ -44,6 +44,20 @@ const trustDomain = z
   })
   .describe('a SPIFFE trust domain whose SVIDs are accepted');
 
+const users = z
+  .strictObject({
+    issuer: httpUrl.describe('the OpenID Connect issuer of people for whom agents act; never that of workloads or of operators'),
+    audience: z.string().min(1).describe('what their tokens must carry in `aud`; of its own, so that no other token of theirs passes for consent'),
+    algorithms,
+    max_lifetime_seconds: maxLifetime,
+    consent: z
+      .enum(['bound', 'token'])
+      .default('bound')
+      .describe('`bound`: the token names the agent (`may_act`) or the declaration (`declaration_digest`); `token`: having it is enough'),
+    ca_file: filePath.optional().describe('PEM certificates to trust for this issuer instead of the system store'),
+  })
+  .describe('people on whose behalf agents act: their tokens are evidence, and call nothing');
+
 export const configSchema = z
   .strictObject({
     environment: z.enum(['production', 'development']).default('production').describe('`development` refuses to reach beyond this machine; `production` refuses what only development may do'),
@@ -61,6 +75,7 @@ export const configSchema = z
     identity: z.strictObject({
       audience: z.string().min(1).describe('what workload tokens must carry in `aud`'),
       issuers: z.array(oidcIssuer).default([]).describe('OpenID Connect issuers of workload tokens'),
+      users: users.optional(),
       trust_domains: z.array(trustDomain).default([]).describe('SPIFFE trust domains whose SVIDs are accepted'),
     }).describe('which workloads may call'),
     operators: z.strictObject({
@@ -205,3 +220,4 @@ export type OidcIssuerConfig = Config['identity']['issuers'][number];
 export type TrustDomainConfig = Config['identity']['trust_domains'][number];
 export type TlsConfig = NonNullable<Config['tls']>;
 export type OperatorsConfig = Config['operators'];
+export type UsersConfig = NonNullable<Config['identity']['users']>;

@@ -11,6 +11,7 @@ export const PROBLEMS = {
   forbidden: { status: 403, title: 'This caller may not do this', retryable: false },
   claim_refused: { status: 403, title: 'The claim was refused', retryable: false },
   approval_refused: { status: 403, title: 'This human may not approve it', retryable: false },
+  evidence_refused: { status: 403, title: 'The evidence was not accepted', retryable: false },
   locked: { status: 403, title: 'An operator has locked this', retryable: false },
   policy_denied: { status: 403, title: 'Policy denied the request', retryable: false },
   not_found: { status: 404, title: 'There is no such thing here', retryable: false },

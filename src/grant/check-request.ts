@@ -11,7 +11,7 @@ export interface TtlBound {
 }
 
 /** The agent a declaration is for: the caller itself, or another that only its own token can later prove to be. */
-export function declaredAgent(declaration: Declaration, caller: WorkloadId, issuers: ReadonlySet<string>): WorkloadId {
+export function declaredAgent(declaration: Pick<Declaration, 'agent' | 'agent_issuer'>, caller: WorkloadId, issuers: ReadonlySet<string>): WorkloadId {
   const subject = declaration.agent ?? caller.subject;
   const issuer = declaration.agent_issuer ?? trustDomainOf(subject) ?? caller.issuer;
   if (!issuers.has(issuer)) {
@@ -29,7 +29,7 @@ const trustDomainOf = (subject: string): string | undefined => /^spiffe:\/\/[^/]
 
 /** The credentials of a declaration, each found and within its bounds. Throws `invalid_request` with every fault. */
 export function checkDeclaration(
-  declaration: Declaration,
+  declaration: Pick<Declaration, 'credentials'>,
   taskTtlSeconds: number,
   limits: { readonly max_ttl_seconds: number; readonly credentials_per_task: number },
   catalog: CredentialCatalog,

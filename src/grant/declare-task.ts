@@ -9,6 +9,7 @@ import type { Ask, JointDecision } from './decide-credentials.ts';
 import { decideOrDeny } from './decide-or-deny.ts';
 import { decisionFacts } from './deny.ts';
 import { intendLease, withReservedRoom, type AgentCounters, type GrantDeps } from './grant-deps.ts';
+import { judgeEvidence, wordFacts } from './judge-evidence.ts';
 import { mintLeases, type Granted } from './mint-leases.ts';
 import { parkTask } from './park-task.ts';
 
@@ -22,8 +23,8 @@ export interface DeclaredTask {
 
 /**
  * Declares a task: checks it, asks policy, records the intent, mints, activates. A task for another agent, or one that
- * is to be claimed, waits and mints nothing yet. Throws `invalid_request`, `policy_denied`, `limit_exceeded`, or what
- * minting throws; then nothing usable is left behind.
+ * is to be claimed, waits and mints nothing yet. Throws `invalid_request`, `evidence_refused`, `policy_denied`,
+ * `limit_exceeded`, or what minting throws; then nothing usable is left behind.
  */
 export async function declareTask(declaration: Declaration, caller: Workload, deps: GrantDeps, slot?: HeldSlot): Promise<DeclaredTask> {
   const agent = declaredAgent(declaration, caller, deps.issuers);
@@ -38,15 +39,16 @@ export async function declareTask(declaration: Declaration, caller: Workload, de
   const declarer = { issuer: caller.issuer, subject: caller.subject };
   const decisionId = newDecisionId();
   const taskId = slot === undefined ? newTaskId() : newTaskIdIn(slot.shard);
+  const word = await judgeEvidence(declaration, { agent, declarer, taskId }, deps);
   const declared = {
     agent,
     purpose: declaration.purpose,
     actions: declaration.actions,
     dataClasses: declaration.data_classes,
     context: declaration.context,
-    evidence: 'self_declared',
-    vouchedBy: null,
-    subject: null,
+    evidence: word.evidence,
+    vouchedBy: word.orchestrator?.subject ?? null,
+    subject: word.user?.subject ?? null,
     chain: [],
     ticket: declaration.ticket ?? null,
   } as const;
@@ -67,7 +69,17 @@ export async function declareTask(declaration: Declaration, caller: Workload, de
     heartbeatSeconds: declaration.heartbeat_seconds ?? null,
   };
 
-  const decide = (counters: AgentCounters, asks: readonly Ask[]): Promise<JointDecision> => {
+  // Whoever speaks for the agent must be allowed to: the declarer, and the orchestrator that signed.
+  const speakers = [...(forItself ? [] : [declarer]), ...(word.orchestrator === null || sameWorkload(word.orchestrator, declarer) ? [] : [word.orchestrator])];
+  const countersOf = (workload: WorkloadId) => deps.ledger.reserve(workload, declaration.purpose, [], Number.MAX_SAFE_INTEGER);
+  const speaking = speakers.map(async (principal): Promise<Ask> => {
+    const { denialsInARow } = await countersOf(principal);
+    return { action: 'declare_for', principal, forAgent: agent.subject, denialsInARow };
+  });
+  const asks: readonly Ask[] = [...(await Promise.all(speaking)), MINT];
+  const facts = wordFacts(word);
+
+  const decide = (counters: AgentCounters): Promise<JointDecision> => {
     // A new task is a tree of its own, that touched nothing yet.
     const basis = { ...declared, ...counters, touched: [], senderBound: caller.senderBound, nowMs };
     return decideOrDeny({ decisionId, taskId, by: declarer, denial: 'task.denied', basis, wanted, asks, mayWait: true }, deps);
@@ -75,20 +87,19 @@ export async function declareTask(declaration: Declaration, caller: Workload, de
 
   if (!forItself || declaration.start === 'claim') {
     // No room is taken before the claim: these counters are only for policy to look at.
-    const countersOf = (workload: WorkloadId) => deps.ledger.reserve(workload, declaration.purpose, [], Number.MAX_SAFE_INTEGER);
-    const [counters, { denialsInARow }] = await Promise.all([countersOf(agent), countersOf(declarer)]);
-    const decision = await decide(counters, forItself ? [MINT] : [{ action: 'declare_for', principal: declarer, forAgent: agent.subject, denialsInARow }, MINT]);
+    const decision = await decide(await countersOf(agent));
+    const denialsInARow = asks.find(({ principal }) => principal === declarer)?.denialsInARow ?? 0;
     if (denialsInARow > 0) await deps.ledger.forgetDenials(declarer);
-    return parkTask(envelope, decision, { withTicket: declaration.claim_ticket }, deps, slot);
+    return parkTask(envelope, decision, { withTicket: declaration.claim_ticket, facts }, deps, slot);
   }
 
   const basis = { ...declared, taskId, toolCall: null, decisionId, nowMs };
   const mintable = wanted.map((credential) => intendLease(credential, basis, deps));
   const intents = mintable.map(({ intent }) => intent);
   return withReservedRoom<DeclaredTask>(declared, intents, deps, async (counters) => {
-    const decision = await decide(counters, [MINT]);
-    if (decision.summary.result === 'approval_required') return parkTask(envelope, decision, { withTicket: declaration.claim_ticket }, deps, slot);
-    const task = await deps.ledger.declareTask({ ...envelope, decision: decision.summary }, intents, declarer, decisionFacts(decision), slot);
+    const decision = await decide(counters);
+    if (decision.summary.result === 'approval_required') return parkTask(envelope, decision, { withTicket: declaration.claim_ticket, facts }, deps, slot);
+    const task = await deps.ledger.declareTask({ ...envelope, decision: decision.summary }, intents, declarer, { ...facts, ...decisionFacts(decision) }, slot);
     const granted = await mintLeases(taskId, mintable, { by: agent, endsTask: true }, deps);
     return { task: { ...task, state: 'active' as const }, granted };
   });

@@ -3,6 +3,7 @@ import { newLeaseIdIn, shardOf, type DecisionId, type TaskId } from '../core/ids
 import { Problem } from '../core/problem.ts';
 import { addMs, type EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
+import type { EvidenceVerifier } from '../identity/evidence-verifier.ts';
 import type { LeaseIntent, ToolCall } from '../ledger/lease.ts';
 import { DUE_WINDOW_MS } from '../ledger/due-room.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -20,11 +21,13 @@ export interface GrantDeps extends MintLeasesDeps {
       Ledger,
       | 'reserve' | 'release' | 'prolong' | 'reserveDue' | 'releaseDue' | 'reserveWaiting' | 'releaseWaiting'
       | 'declareTask' | 'parkTask' | 'claimTask' | 'intendCredential' | 'intendRenewal' | 'extendTask'
-      | 'getTask' | 'getTree' | 'leasesOfTask' | 'endLease' | 'recordEvent' | 'refuseWhereLocked' | 'countDenial' | 'forgetDenials'
+      | 'getTask' | 'getTree' | 'leasesOfTask' | 'endLease' | 'recordEvent' | 'refuseWhereLocked' | 'countDenial' | 'forgetDenials' | 'useOnce'
     >;
   readonly policy: PolicyEngine;
   /** Asked the same questions, and never decides. */
   readonly shadow?: Pick<ShadowPolicies, 'answer'> | undefined;
+  /** For the words of others that a declaration brings. */
+  readonly evidence: EvidenceVerifier;
   readonly catalog: CredentialCatalog;
   readonly limits: Config['limits'];
   readonly environment: string;

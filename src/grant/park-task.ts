@@ -22,7 +22,7 @@ export const ticketDigest = (ticket: string): string => createHash('sha256').upd
 export async function parkTask(
   envelope: Omit<TaskEnvelope, 'decision'>,
   decision: JointDecision,
-  { withTicket, under }: { readonly withTicket: boolean; readonly under?: Delegation },
+  { withTicket, under, facts = {} }: { readonly withTicket: boolean; readonly under?: Delegation; readonly facts?: Readonly<Record<string, unknown>> },
   deps: Pick<GrantDeps, 'ledger' | 'limits'>,
   slot?: HeldSlot,
 ): Promise<DeclaredTask> {
@@ -46,7 +46,7 @@ export async function parkTask(
     decision: decision.summary,
   };
   try {
-    const task = await ledger.parkTask(waiting, state, envelope.declarer, decisionFacts(decision), slot, under);
+    const task = await ledger.parkTask(waiting, state, envelope.declarer, { ...facts, ...decisionFacts(decision) }, slot, under);
     return { task, granted: [], ...(ticket === undefined ? {} : { claimTicket: ticket }) };
   } catch (error) {
     // Room that cannot be given back now frees itself when the wait would have ended.

@@ -116,7 +116,7 @@ function tokenOf({ authorization }: Presented): string {
 const endOf = ({ tokenExpiresAtMs }: Caller): EpochMs => addSeconds(tokenExpiresAtMs, SKEW_SECONDS);
 
 /** Chooses the rules for a token by what it says of itself; whether that is true, those rules decide. */
-function kindChooser(deps: AuthenticatorDeps, bundles: ReadonlyMap<string, TrustBundle>): (claims: JWTPayload) => TokenKind | undefined {
+export function kindChooser(deps: Pick<AuthenticatorDeps, 'identity' | 'operators' | keyof TokenKindDeps>, bundles: ReadonlyMap<string, TrustBundle> = createTrustBundles(deps.identity.trust_domains, deps)): (claims: JWTPayload) => TokenKind | undefined {
   const { identity, operators } = deps;
   const trustDomains = new Map(
     identity.trust_domains.flatMap((domain): [string, TokenKind][] => {

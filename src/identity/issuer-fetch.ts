@@ -3,7 +3,8 @@ import { createOutboundFetch, type OutboundFetch } from './outbound-fetch.ts';
 
 /** The way out to the issuers and bundle endpoints of a configuration, and to nothing else. */
 export function createIssuerFetch(config: Pick<Config, 'identity' | 'operators' | 'outbound' | 'environment'>): OutboundFetch {
-  const issuers = [...config.identity.issuers, config.operators];
+  const { issuers: workloads, users } = config.identity;
+  const issuers = [...workloads, config.operators, ...(users === undefined ? [] : [users])];
   const endpoints = config.identity.trust_domains.flatMap(({ bundle_endpoint: endpoint }) => (endpoint === undefined ? [] : [new URL(endpoint.url).host]));
   return createOutboundFetch({
     environment: config.environment,

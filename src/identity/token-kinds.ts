@@ -1,5 +1,5 @@
 import type { JWTPayload } from 'jose';
-import type { Config, OidcIssuerConfig, OperatorsConfig, TrustDomainConfig } from '../config/config-schema.ts';
+import type { Config, OidcIssuerConfig, OperatorsConfig, TrustDomainConfig, UsersConfig } from '../config/config-schema.ts';
 import type { Clock } from '../core/clock.ts';
 import { Problem } from '../core/problem.ts';
 import { OPERATOR_ROLES, type Caller, type OperatorRole } from './caller.ts';
@@ -88,6 +88,9 @@ export function operatorKind(operators: OperatorsConfig, deps: TokenKindDeps): T
     },
   };
 }
+
+/** Tokens of people for whom agents act. They call nothing here: their tokens are shown by others. */
+export const userExpectation = (users: UsersConfig, deps: TokenKindDeps): TokenExpectation => oidcExpectation(users, deps);
 
 type OidcRules = Pick<OperatorsConfig, 'issuer' | 'audience' | 'algorithms' | 'max_lifetime_seconds'>;
 

@@ -34,6 +34,11 @@ const credentialRequest = z.strictObject({
   params: params.default({}).describe('what the credential lets one choose'),
 });
 
+const evidence = z.strictObject({
+  kind: z.enum(['orchestrator_signed', 'user_consented']).describe('an orchestrator signed this declaration, or a user agreed to it'),
+  token: z.string().min(1).max(16_384).describe('the signed declaration (`typ` of `mayfly-declaration+jwt`), or the token of the user'),
+});
+
 export const declaration = z.strictObject({
   purpose: word.describe("one of the operator's purposes"),
   justification: freeText.optional().describe('for the record; decides nothing'),
@@ -44,6 +49,7 @@ export const declaration = z.strictObject({
   data_classes: words(16).default([]).describe("out of the operator's data classes"),
   context: context.default({}).describe('at most 4 KiB'),
   ttl_seconds: ttlSeconds.optional().describe('of the task; too long is refused, never shortened'),
+  evidence: evidence.optional().describe("whose word it rests on, where it is not the declarer's own"),
   start: z.enum(['now', 'claim']).optional().describe('`claim`: it waits until the agent picks it up, as it always does for another agent'),
   claim_ticket: z.boolean().default(false).describe('ask for a ticket that the claim must show'),
   heartbeat_seconds: z.int().min(5).max(3_600).optional().describe('how often the agent promises to be heard; not at all where not given'),
@@ -56,7 +62,7 @@ export const declaration = z.strictObject({
 });
 
 /** A part of a task for another agent: a declaration whose purpose is the parent's, and that always waits for its claim. */
-export const delegation = declaration.omit({ start: true }).extend({
+export const delegation = declaration.omit({ start: true, evidence: true }).extend({
   agent: z.string().min(1).max(2_048).describe('who will act'),
   purpose: declaration.shape.purpose.optional().describe("the parent's, which is also the default"),
   ticket: declaration.shape.ticket.describe("the parent's, which is also the default"),

@@ -72,6 +72,10 @@ const BAD: readonly Bad[] = [
   ['bound tokens that nobody could send', changed(ISSUER, `${ISSUER}\n      sender_binding: required`), 6, 'identity.issuers.0.sender_binding', /needs http\.public_url/],
   ['a public address with a query', `${RIGHT}http: { public_url: "https://mayfly.test/?a=1" }\n`, 44, 'http.public_url', 'must have neither a query nor a fragment'],
   ['a public address without TLS', `${RIGHT}http: { public_url: "http://mayfly.test" }\n`, 44, 'http.public_url', 'must be https in production'],
+  ['users who are operators', changed('operators:', '  users: { issuer: https://login.test, audience: consent }\noperators:'), 9, 'identity.users.issuer', 'is also the issuer of operators'],
+  ['users who are workloads', changed('operators:', '  users: { issuer: https://issuer.test, audience: consent }\noperators:'), 9, 'identity.users.issuer', 'is also an issuer of workloads'],
+  ['Mayfly as the issuer of users', changed('operators:', '  users: { issuer: https://mayfly.test, audience: consent }\noperators:'), 9, 'identity.users.issuer', "is Mayfly's own issuer"],
+  ["users with the audience of workloads", changed('operators:', '  users: { issuer: https://users.test, audience: https://mayfly.test }\noperators:'), 9, 'identity.users.audience', 'is also the audience of workloads or operators'],
   ['a password in an address', changed('https://vault.test', 'https://u:hunter2@vault.test'), 23, 'providers.vault-main.address', 'must not hold a user or a password'],
   ['a query in an issuer', changed('issuer: https://login.test', 'issuer: https://login.test/?x=1'), 10, 'operators.issuer', 'must have neither a query nor a fragment'],
   // Rules between keys: credentials

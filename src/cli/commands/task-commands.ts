@@ -31,6 +31,8 @@ interface RequestFlags extends ConnectionFlags {
   readonly claimTicket?: boolean;
   readonly idempotencyKey?: string;
   readonly wait?: boolean;
+  readonly signedDeclaration?: string;
+  readonly userToken?: string;
   readonly file?: string;
   readonly format: GrantFormat;
   readonly json?: boolean;
@@ -54,6 +56,8 @@ export function addTaskCommands(program: Command, connection: (command: Command)
     .addOption(new Option('--start <when>', 'now, or when it is claimed').choices(['now', 'claim']))
     .option('--claim-ticket', 'ask for a ticket that the claim must show')
     .option('--idempotency-key <key>', 'makes it safe to send the same request again')
+    .option('--signed-declaration <path>', 'a file with the declaration as an orchestrator signed it: `mayfly declaration sign`')
+    .option('--user-token <path>', 'a file with the token of the person on whose behalf the agent acts')
     .option('--wait', 'where a human has to approve it: wait for that, then claim it')
     .option('--file <path>', 'a whole declaration as JSON; - for standard input')
     .addOption(new Option('--format <format>', 'how to print the secrets').choices(['text', 'env', 'json']).default('text'))
@@ -61,7 +65,7 @@ export function addTaskCommands(program: Command, connection: (command: Command)
     .addHelpText('before', 'Example:\n  mayfly request --purpose refund-investigation --action read --credential orders-db:120 --format env > task.env\n')
     .action(async (flags: RequestFlags) => {
       const client = createBrokerClient(flags, 'agent');
-      const { status, body } = await client.call('POST', '/v1/tasks', declarationOf(flags), flags.idempotencyKey);
+      const { status, body } = await client.call('POST', '/v1/tasks', { ...declarationOf(flags), ...evidenceOf(flags) }, flags.idempotencyKey);
       const answer = body as unknown as TaskAnswer;
       const format = flags.json === true ? 'json' : flags.format;
       if (answer.task.state === 'pending_approval' && flags.wait === true) {
@@ -239,6 +243,18 @@ function envelopeOf(flags: Omit<RequestFlags, 'format' | 'purpose' | 'file'>): o
       return { name, ...(seconds === undefined ? {} : { ttl_seconds: wholeNumber('--credential', seconds) }), params: params.get(name) ?? {} };
     }),
   };
+}
+
+/** The word of somebody else, where the flags bring one. Throws a usage error. */
+function evidenceOf({ signedDeclaration, userToken }: RequestFlags): object {
+  if (signedDeclaration !== undefined && userToken !== undefined) throw new CliError(EXIT.usage, '--signed-declaration and --user-token exclude each other');
+  const path = signedDeclaration ?? userToken;
+  if (path === undefined) return {};
+  try {
+    return { evidence: { kind: signedDeclaration === undefined ? 'user_consented' : 'orchestrator_signed', token: readFileSync(path, 'utf8').trim() } };
+  } catch {
+    throw new CliError(EXIT.usage, `${path} cannot be read`);
+  }
 }
 
 function fileDeclaration(path: string): object {

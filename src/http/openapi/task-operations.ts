@@ -45,7 +45,7 @@ export const TASK_OPERATIONS: OperationArea = {
         202: { description: 'waits for its claim or an approval; nothing is minted yet', schema: declaredAnswer, headers: { Location: 'the task' } },
       },
       headers: REPEATABLE.headers,
-      problems: [...GRANT_PROBLEMS, ...REPEATABLE.problems],
+      problems: [...GRANT_PROBLEMS, ...REPEATABLE.problems, 'evidence_refused'],
     },
     {
       method: 'get',
