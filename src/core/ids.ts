@@ -10,10 +10,11 @@ export type EventId = Id<'event'>;
 export type RevocationId = Id<'revocation'>;
 export type LockId = Id<'lock'>;
 export type ReconciliationId = Id<'reconciliation'>;
+export type AgentId = Id<'agent'>;
 
 /**
  * One of sixteen slices of the ledger, a lower-case hexadecimal digit. It is the first digit of every task, lease,
- * revocation and lock id, so that an id alone tells where its record lives.
+ * revocation, lock and agent id, so that an id alone tells where its record lives.
  */
 export type Shard = string & { readonly [kind]: 'shard' };
 
@@ -42,17 +43,23 @@ export const newLockId = (): LockId => `lck_${randomHex()}` as LockId;
 /** All reconciliations are in one shard: they are few, and found by one look. */
 export const newReconciliationId = (): ReconciliationId => `rec_${inShard(RECONCILIATIONS)}` as ReconciliationId;
 
-const ID = /^(tsk|lse|dec|evt|rev|lck|rec)_[0-9a-f]{32}$/;
+const ID = /^(tsk|lse|dec|evt|rev|lck|rec|agt)_[0-9a-f]{32}$/;
 const hasPrefix = (text: string, prefix: string): boolean => ID.test(text) && text.startsWith(`${prefix}_`);
 
 export const isTaskId = (text: string): text is TaskId => hasPrefix(text, 'tsk');
 export const isLeaseId = (text: string): text is LeaseId => hasPrefix(text, 'lse');
 export const isRevocationId = (text: string): text is RevocationId => hasPrefix(text, 'rev');
 export const isReconciliationId = (text: string): text is ReconciliationId => hasPrefix(text, 'rec');
-export const isLockId = (text: string): text is LockId => hasPrefix(text, 'lck');
+/** An agent's id derives from who it is (128 bits of a digest): looked up without an index, and the same wherever it is registered. */
+export const agentIdFrom = (digest: string): AgentId => `agt_${digest}` as AgentId;
+/** The lock that stands for a disabled agent: one an agent, whoever places it and however often. */
+export const lockIdOfAgent = (id: AgentId): LockId => `lck_${id.slice(4)}` as LockId;
 
-/** The shard of a task, lease, revocation, lock or reconciliation id. */
-export function shardOf(id: TaskId | LeaseId | RevocationId | LockId | ReconciliationId): Shard {
+export const isLockId = (text: string): text is LockId => hasPrefix(text, 'lck');
+export const isAgentId = (text: string): text is AgentId => hasPrefix(text, 'agt');
+
+/** The shard of a task, lease, revocation, lock, reconciliation or agent id. */
+export function shardOf(id: TaskId | LeaseId | RevocationId | LockId | ReconciliationId | AgentId): Shard {
   return id.charAt(4) as Shard;
 }
 

@@ -8,7 +8,8 @@ import { isFinal, type Lease } from './lease.ts';
 import type { ApprovalFilter, DueItems, LeaseFilter, LedgerSnapshot, LiveIds, LiveIndex, Page, TaskFilter } from './ledger.ts';
 import { lockSetId, type LockSet } from './lock.ts';
 import type { RevocationRecord } from './revocation-records.ts';
-import { TamperedRecord, type RecordKind, type RecordSeal } from './record-seal.ts';
+import { createRecordReader } from './read-record.ts';
+import { TamperedRecord, type RecordSeal } from './record-seal.ts';
 import {
   agentTasksKey,
   approvalsKey,
@@ -37,14 +38,7 @@ export type LedgerReads = ReturnType<typeof createLedgerReads>;
 
 /** Every read of the ledger. A record that fails its seal throws when asked for by id, and is reported and left out of lists. */
 export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: OnTampered) {
-  async function read(kind: RecordKind, id: string, key: string): Promise<unknown> {
-    const [generation, record, mac] = await redis.hmget(key, 'generation', 'record', 'mac');
-    if (isAbsent(generation) && isAbsent(record) && isAbsent(mac)) return null;
-    const opened = seal.open(kind, id, record ?? undefined, mac ?? undefined);
-    // The bare generation is what scripts compare; it is outside the seal, so it must agree with what is inside.
-    if (String((opened as { generation: number }).generation) !== generation) throw new TamperedRecord(kind, id);
-    return opened;
-  }
+  const read = createRecordReader(redis, seal);
 
   /** The locks as one shard has them. Throws `TamperedRecord` where they fail their seal: nothing is granted there then. */
   const lockSet = async (shard: Shard): Promise<LockSet> =>
@@ -295,8 +289,6 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
     },
   };
 }
-
-const isAbsent = (field: string | null | undefined): field is null | undefined => field === null || field === undefined;
 
 /** Leases read for the labelled gauges, soonest due first; beyond it the totals stay exact and the labels are a sample. */
 const SNAPSHOT_SAMPLE = 500;

@@ -107,6 +107,7 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
     const credentials = scope.credentials.map(({ credential, provider = null }) => ({ credential, provider }));
     const refusal = event(nowMs, { type: 'grant.locked', task: isNew === true ? null : id, agent, by, facts: { lock: lock.id, until, purpose, credentials } });
     await commit({ shard, nowMs, expect: [], writes: [], events: [refusal] });
+    if (lock.disables !== undefined) throw new Problem('agent_disabled', 'the agent, or one that the task has its authority from, is disabled');
     throw new Problem('locked', `an operator has locked this until ${until}`, { members: { lock: { id: lock.id, until } } });
   };
 
@@ -118,26 +119,28 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
     throw new Problem('ledger_unavailable', 'the record keeps changing; try again', { retryAfterSeconds: 1 });
   }
 
-  /** Generations at which a shard had no locks: while one stands, the step itself says so, and nothing has to be read. */
-  const unlocked = new Map<Shard, number>();
+  /** The locks of a shard as they were last read: while their generation stands, the step itself says so, and nothing has to be read. */
+  const known = new Map<Shard, LockSet>();
 
-  async function lookAtLocks(grant: Parameters<LedgerSteps['refuseLocked']>[0]): Promise<number> {
-    const { generation, locks } = await refuseLocked(grant);
-    if (locks.length === 0) unlocked.set(grant.shard, generation);
-    return generation;
+  async function lookAtLocks(grant: Parameters<LedgerSteps['refuseLocked']>[0]): Promise<LockSet> {
+    const before = known.get(grant.shard);
+    if (before !== undefined && lockAgainst(before, grant.scope, grant.nowMs) === undefined) return before;
+    const locks = await refuseLocked(grant);
+    known.set(grant.shard, locks);
+    return locks;
   }
 
   /** One attempt; `conflict` when the epoch or the locks changed meanwhile and have to be looked at again. */
   async function attemptGrant({ scope, by, isNew, tree, ...step }: GrantStep): Promise<StepResult | 'conflict'> {
     const { shard, nowMs, expect } = step;
     const epoch = { key: epochKey(shard), generation: await epochs.grantingAt(shard) };
-    const locks = { key: locksKey(shard), generation: unlocked.get(shard) ?? (await lookAtLocks({ scope, by, shard, nowMs, isNew })) };
+    const locks = { key: locksKey(shard), generation: (await lookAtLocks({ scope, by, shard, nowMs, isNew })).generation };
     const inTree = tree === undefined ? { expect: [], writes: [] } : { expect: [treeAt(tree.before)], writes: treeWrites(tree.before, tree.after, settings) };
     const result = await commit({ ...step, expect: [epoch, locks, ...inTree.expect, ...expect], writes: [...step.writes, ...inTree.writes], guarded: true });
     if (result.outcome === 'conflict' && inTree.expect.some(({ key }) => key === result.key)) throw new TreeChanged(scope.task.root);
     if (result.outcome !== 'conflict' || ![epoch.key, locks.key].includes(result.key)) return result;
     epochs.forget(shard);
-    unlocked.delete(shard);
+    known.delete(shard);
     return 'conflict';
   }
 

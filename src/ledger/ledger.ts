@@ -4,6 +4,7 @@ import type { AuditEventType } from '../audit/audit-event.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { Approval, DecisionSummary, EndReason, Task, TaskEnvelope, TaskState, WaitingState } from '../task/task.ts';
 import type { TaskTree } from '../task/task-tree.ts';
+import type { AgentRecords } from './agent-records.ts';
 import type { Hold } from './epoch.ts';
 import type { HeldSlot, IdempotencySlot, IdempotencyState } from './idempotency.ts';
 import type { Lease, LeaseIntent, LeaseState, RevocationReason } from './lease.ts';
@@ -103,7 +104,7 @@ export interface LedgerSnapshot {
  * `ledger_unavailable`, `clock_skewed`, `audit_behind`, `held`, `locked` or `task_not_active`, and have then written nothing.
  * A record that fails its seal throws `TamperedRecord`.
  */
-export interface Ledger extends RevocationRecords, ReconciliationRecords, SingleUse {
+export interface Ledger extends RevocationRecords, ReconciliationRecords, AgentRecords, SingleUse {
   /** Room under an agent's limit, and its counters as they were before, `purpose` being what it asks for now. */
   reserve(agent: WorkloadId, purpose: string, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[], limit: number): Promise<Reservation>;
   /** One more denial of a workload in a row, and the end of such a row. */

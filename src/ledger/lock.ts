@@ -1,4 +1,4 @@
-import type { LockId, Shard, TaskId } from '../core/ids.ts';
+import type { AgentId, LockId, Shard, TaskId } from '../core/ids.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { Task } from '../task/task.ts';
@@ -7,6 +7,8 @@ import type { Task } from '../task/task.ts';
 export interface LockSelector {
   /** A subject, whichever issuer vouches for it: operators lock by the name they see. */
   readonly agent?: string | undefined;
+  /** With `agent`: only where this issuer vouches for it. */
+  readonly agent_issuer?: string | undefined;
   readonly credential?: string | undefined;
   readonly provider?: string | undefined;
   readonly purpose?: string | undefined;
@@ -19,6 +21,8 @@ export interface LockSelector {
 export interface Lock {
   readonly id: LockId;
   readonly selector: LockSelector;
+  /** Set where it stands for a disabled agent: it then also covers what that agent declares, and what came through it. Lifted by enabling the agent. */
+  readonly disables?: AgentId | undefined;
   /** For operators; a caller who is refused never sees it. */
   readonly reason: string;
   readonly by: WorkloadId;
@@ -38,7 +42,7 @@ export const lockSetId = (shard: Shard): string => `lck_${shard}`;
 
 /** What a step would grant, or let live longer. */
 export interface GrantScope {
-  readonly task: Pick<Task, 'id' | 'root' | 'chain' | 'agent' | 'purpose'>;
+  readonly task: Pick<Task, 'id' | 'root' | 'chain' | 'agent' | 'declarer' | 'purpose'>;
   /** `provider` is absent where nothing is minted yet. */
   readonly credentials: readonly { readonly credential: string; readonly provider?: string }[];
 }
@@ -48,11 +52,15 @@ export const isInForce = (lock: Lock, nowMs: EpochMs): boolean => nowMs < lock.u
 
 /** The lock that stands against a grant at an instant, if one does. */
 export const lockAgainst = ({ locks }: LockSet, scope: GrantScope, nowMs: EpochMs): Lock | undefined =>
-  locks.find((lock) => isInForce(lock, nowMs) && lockCovers(lock.selector, scope));
+  locks.find((lock) => isInForce(lock, nowMs) && (lock.disables === undefined ? lockCovers(lock.selector, scope) : isOfDisabled(lock.selector, scope)));
+
+/** Whether a task is a disabled agent's, or has its authority from it. */
+const isOfDisabled = ({ agent, agent_issuer: issuer }: LockSelector, { task }: GrantScope): boolean =>
+  [task.agent, task.declarer, ...task.chain].some((workload) => workload.subject === agent && workload.issuer === issuer);
 
 /** Whether a selector covers any part of what would be granted. */
-export function lockCovers({ agent, purpose, task: taskId, credential, provider }: LockSelector, { task, credentials }: GrantScope): boolean {
-  if (agent !== undefined && ![task.agent, ...task.chain].some(({ subject }) => subject === agent)) return false;
+export function lockCovers({ agent, agent_issuer: issuer, purpose, task: taskId, credential, provider }: LockSelector, { task, credentials }: GrantScope): boolean {
+  if (agent !== undefined && ![task.agent, ...task.chain].some((one) => one.subject === agent && (issuer === undefined || one.issuer === issuer))) return false;
   if (purpose !== undefined && purpose !== task.purpose) return false;
   if (taskId !== undefined && taskId !== task.id && !task.chain.some((link) => link.task === taskId)) return false;
   if (credential === undefined && provider === undefined) return true;

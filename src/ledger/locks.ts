@@ -18,6 +18,8 @@ export interface LockStatus {
 
 /** Locks at once. Each grant reads them all, so that they have to be few: a kill switch, not a second policy. */
 const MAX_LOCKS = 100;
+/** Disabled agents at once, each with its lock: some 400 KB in each shard, which a grant reads only when they change. */
+const MAX_DISABLED = 1_000;
 
 const LEDGER: WorkloadId = { issuer: 'mayfly', subject: 'ledger' };
 
@@ -97,8 +99,11 @@ export function createLocks(steps: LedgerSteps) {
     async saveLock(lock: Lock): Promise<void> {
       const withLock = (locks: readonly Lock[]): readonly Lock[] => [...locks.filter(({ id }) => id !== lock.id), lock];
       const withinBounds = (locks: readonly Lock[]): readonly Lock[] => {
-        const inForce = locks.filter((other) => isInForce(other, clock.now())).length;
-        if (inForce >= MAX_LOCKS) throw new Problem('limit_exceeded', `there are ${inForce} locks; lift some first`, { retryAfterSeconds: 30 });
+        const disables = lock.disables !== undefined;
+        const others = locks.filter((other) => other.id !== lock.id && isInForce(other, clock.now()) && (other.disables !== undefined) === disables).length;
+        if (others >= (disables ? MAX_DISABLED : MAX_LOCKS)) {
+          throw new Problem('limit_exceeded', disables ? `${others} agents are disabled, which is the limit; lock what they do by purpose or credential` : `there are ${others} locks; lift some first`, { retryAfterSeconds: 30 });
+        }
         return withLock(locks);
       };
       await change(shardOf(lock.id), withinBounds, (_before, nowMs) => [lockEvent(nowMs, 'lock.created', lock, lock.by)]);
@@ -106,7 +111,7 @@ export function createLocks(steps: LedgerSteps) {
       await awaitReplicas();
     },
 
-    /** Takes a lock out of every shard; last, with who asked, where its id belongs. Null when no shard has it. */
+    /** Takes a lock out of every shard; last, with who asked, where its id belongs. Null when no shard has it. The caller knows whether it may. */
     async liftLock(id: LockId, by: WorkloadId): Promise<Lock | null> {
       const lock = (await listLocks()).find((status) => status.lock.id === id)?.lock;
       if (lock === undefined) return null;

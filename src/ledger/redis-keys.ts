@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { LeaseId, ReconciliationId, RevocationId, Shard, TaskId } from '../core/ids.ts';
+import type { AgentId, LeaseId, ReconciliationId, RevocationId, Shard, TaskId } from '../core/ids.ts';
 import { RECONCILIATIONS, shardOf, shardOfName } from '../core/ids.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { WaitingState } from '../task/task.ts';
@@ -71,6 +71,10 @@ export const reconciliationKey = (id: ReconciliationId): string => inShard(shard
 export const openReconciliationsKey = (): string => inShard(RECONCILIATIONS, 'reconciliations');
 /** Hash: every lock, in this shard's copy. Grants name its generation, so that none slips past a lock written meanwhile. */
 export const locksKey = (shard: Shard): string => inShard(shard, 'locks');
+/** Hash: an agent of the register. */
+export const agentKey = (id: AgentId): string => inShard(shardOf(id), `agent:${id}`);
+/** Hash: every agent of this shard, so that a record which was deleted is missed. */
+export const agentIndexKey = (shard: Shard): string => inShard(shard, 'agents');
 /** Hash: the epoch of the ledger, in this shard's copy. Grants name its generation, so that none is made on a ledger that lost records. */
 export const epochKey = (shard: Shard): string => inShard(shard, 'epoch');
 /** Hash: what became of a request that may be repeated. */

@@ -1,6 +1,7 @@
 import { SHARDS, shardOf, type LeaseId } from '../core/ids.ts';
 import { defineScript } from '../core/redis-script.ts';
 import { createApproving } from './approving.ts';
+import { createAgentRecords } from './agent-records.ts';
 import { createDueRoom } from './due-room.ts';
 import { createEnding } from './ending.ts';
 import { createGranting } from './granting.ts';
@@ -37,6 +38,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
     ...locks,
     ...createRevocationRecords(steps, runClaim),
     ...createReconciliationRecords(steps, runClaim),
+    ...createAgentRecords(steps),
     currentHold: steps.epochs.currentHold,
     releaseHold: steps.epochs.releaseHold,
 

@@ -76,7 +76,7 @@ const leaseMatches = (wanted: Selector, lease: Lease): boolean =>
   fits(wanted.lease, lease.id) &&
   isBelow(wanted.task, lease.taskId, lease) &&
   isBelow(wanted.subtree, lease.taskId, lease) &&
-  isOf(wanted.agent, lease) &&
+  isOf(wanted, lease) &&
   fits(wanted.credential, lease.credential) &&
   fits(wanted.provider, lease.provider) &&
   fits(wanted.purpose, lease.purpose) &&
@@ -85,7 +85,7 @@ const leaseMatches = (wanted: Selector, lease: Lease): boolean =>
 const taskMatches = (wanted: Selector, task: Task): boolean =>
   isBelow(wanted.task, task.id, task) &&
   isBelow(wanted.subtree, task.id, task) &&
-  isOf(wanted.agent, task) &&
+  isOf(wanted, task) &&
   fits(wanted.purpose, task.purpose) &&
   (wanted.policy === undefined || wanted.policy === task.decision.policyVersion || task.decision.policies.includes(wanted.policy));
 
@@ -94,5 +94,5 @@ const isBelow = (wanted: TaskId | undefined, id: TaskId, { chain }: Pick<Task, '
   wanted === undefined || wanted === id || chain.some(({ task }) => task === wanted);
 
 /** Whether it is an agent's own, or came from it by delegation. */
-const isOf = (wanted: string | undefined, { agent, chain }: Pick<Task, 'agent' | 'chain'>): boolean =>
-  wanted === undefined || [agent, ...chain].some(({ subject }) => subject === wanted);
+const isOf = ({ agent: wanted, agent_issuer: wantedIssuer }: Selector, { agent, chain }: Pick<Task, 'agent' | 'chain'>): boolean =>
+  wanted === undefined || [agent, ...chain].some(({ issuer, subject }) => subject === wanted && fits(wantedIssuer, issuer));

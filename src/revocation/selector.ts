@@ -9,6 +9,7 @@ const configuredName = z.string().min(1).max(64);
 const common = {
   task: taskId.optional(),
   agent: z.string().min(1).max(2_048).optional().describe('a subject, whichever issuer vouches for it'),
+  agent_issuer: z.string().min(1).max(2_048).optional().describe('with `agent`: only where this issuer vouches for it'),
   credential: configuredName.optional(),
   provider: configuredName.optional(),
   purpose: configuredName.optional(),
@@ -20,7 +21,8 @@ const meaningful = <Shape extends z.ZodRawShape>(words: Shape) =>
     .strictObject(words)
     .refine((value) => Object.keys(value).length > 0, `a selector with at least one of ${Object.keys(words).join(', ')}`)
     .refine((value) => !('all' in value) || Object.keys(value).length === 1, '`all` alone, or words that narrow it')
-    .meta({ minProperties: 1 });
+    .refine((value) => !('agent_issuer' in value) || 'agent' in value, '`agent_issuer` only beside `agent`')
+    .meta({ minProperties: 1, dependentRequired: { agent_issuer: ['agent'] } });
 
 /** What a revocation can be about: every given word must match. */
 export const revocationSelector = meaningful({

@@ -66,13 +66,15 @@ describe('what a lock covers', () => {
   const root = newTaskId();
   const between = newTaskId();
   const chain = [{ task: root, ...AGENT, subject: 'agent:first' }, { task: between, ...AGENT, subject: 'agent:between' }];
-  const task = { id: newTaskId(), root, chain, agent: AGENT, purpose: 'refund-investigation' };
+  const task = { id: newTaskId(), root, chain, agent: AGENT, declarer: AGENT, purpose: 'refund-investigation' };
   const scope = { task, credentials: [{ credential: 'orders-db', provider: 'vault-main' }, { credential: 'task-token', provider: 'tokens' }] };
 
   it.each<[string, LockSelector, boolean]>([
     ['everything', { all: true }, true],
     ['its agent, whoever vouches for it', { agent: AGENT.subject }, true],
     ['another agent', { agent: 'agent:other' }, false],
+    ['its agent, as this issuer vouches for it', { agent: AGENT.subject, agent_issuer: AGENT.issuer }, true],
+    ['its agent, as another issuer vouches for it', { agent: AGENT.subject, agent_issuer: 'https://other.test' }, false],
     ['its purpose', { purpose: 'refund-investigation' }, true],
     ['another purpose', { purpose: 'data-export' }, false],
     ['the task', { task: task.id }, true],
