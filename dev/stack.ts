@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
-import { ORCHESTRATOR, SECOND_AGENT, keepTokensFresh, type TokenFiles } from './dev-identities.ts';
+import { AGENT, ORCHESTRATOR, SECOND_AGENT, keepTokensFresh, type TokenFiles } from './dev-identities.ts';
 import { startAwsEmulator, type AwsEmulator } from './aws-emulator.ts';
 import { startDevIssuer, type DevIssuer } from './dev-issuer.ts';
 import { startOpenBao, type OpenBaoServer } from './openbao-server.ts';
@@ -191,6 +191,7 @@ function configOf({ options, deploymentId, openbao, logins, postgres, aws, workl
       issuers: [{ issuer: workloads.issuer, subjects: ['agent:*', 'orchestrator:*'], instance_claim: 'run_id' }],
       trust_domains: [{ name: TRUST_DOMAIN, bundle_file: spiffe.bundleFile }],
     },
+    agents: registeredAgents(workloads.issuer),
     operators: { issuer: operators.issuer, audience: OPERATOR_AUDIENCE },
     redis: { url_file: secrets.redisUrlFile },
     policy: { directory: join(REPOSITORY, 'config/policies') },
@@ -208,6 +209,20 @@ function configOf({ options, deploymentId, openbao, logins, postgres, aws, workl
       resource_servers: [SECOND_AGENT, ORCHESTRATOR].map((subject) => ({ issuer: workloads.issuer, subject, audiences: [PAYMENTS, LEDGER] })),
     },
   };
+}
+
+/** A stack is thrown away at its end; until then, nobody's review is overdue. */
+const REVIEW_IN_MS = 90 * 86_400_000;
+
+/** Who answers for the workloads of the example. */
+function registeredAgents(issuer: string) {
+  const reviewBy = new Date(Date.now() + REVIEW_IN_MS).toISOString().slice(0, 10);
+  const registered = (subject: string, owner: string, purposes: readonly string[]) => ({ issuer, subject, owner, purposes, environments: ['development'], review_by: reviewBy });
+  return [
+    registered(AGENT, 'team-refunds', ['refund-investigation', 'data-export']),
+    registered(SECOND_AGENT, 'team-payouts', ['refund-investigation']),
+    registered(ORCHESTRATOR, 'team-support', ['refund-investigation']),
+  ];
 }
 
 function awsPart({ endpoint, region, credentialsFiles, bucket, roleArns }: AwsEmulator & SeededAws) {

@@ -1,3 +1,4 @@
+import type { AgentRegister } from './agents/agent-register.ts';
 import type { AuditSealerDeps } from './audit/audit-sealer.ts';
 import type { FeedReader } from './audit/feed-reader.ts';
 import type { Config } from './config/config-schema.ts';
@@ -33,18 +34,20 @@ export interface RouteParts {
   readonly jobs: RevocationJobs;
   readonly checkpoints: AuditSealerDeps['checkpoints'];
   readonly feed: FeedReader;
+  readonly register: AgentRegister;
   /** 32 bytes, derived for the nonces of DPoP alone. */
   readonly dpopNonceKey: Buffer;
 }
 
 /** What each group of routes needs. */
-export function routeDeps({ config, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, dpopNonceKey }: RouteParts) {
+export function routeDeps({ config, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, dpopNonceKey }: RouteParts) {
   const clock = systemClock;
   const outboundFetch = createIssuerFetch(config);
   const useOnce: Ledger['useOnce'] = (what, untilMs) => ledger.useOnce(what, untilMs);
   const { public_url: publicUrl } = config.http;
   const dpop = publicUrl === undefined ? undefined : createDpopVerifier({ publicUrl, nonces: createDpopNonces(dpopNonceKey, clock), useOnce, clock });
   const authenticator = createAuthenticator({ identity: config.identity, operators: config.operators, outboundFetch, dpop, useOnce, clock, log });
+  const issuers = new Set([...config.identity.issuers.map(({ issuer }) => issuer), ...config.identity.trust_domains.map(({ name }) => `spiffe://${name}`)]);
   const grant: GrantDeps = {
     ledger,
     clock,
@@ -55,7 +58,8 @@ export function routeDeps({ config, ledger, policy, shadow, providers, jwtProvid
     limits: config.limits,
     environment: config.environment,
     risk: config.policy.risk,
-    issuers: new Set([...config.identity.issuers.map(({ issuer }) => issuer), ...config.identity.trust_domains.map(({ name }) => `spiffe://${name}`)]),
+    issuers,
+    agents: { standingOf: (workload) => register.standingOf(workload), refuseUnregistered: config.unregistered_agents === 'refuse' },
     revocationsPerSecond: (provider) => {
       const settings = config.providers[provider];
       return settings?.type === 'vault' ? settings.revocations_per_second : Number.MAX_SAFE_INTEGER;
@@ -84,6 +88,7 @@ export function routeDeps({ config, ledger, policy, shadow, providers, jwtProvid
     policy: { authenticator, evaluate: { ...grant, policy, clock }, replay: new PolicyReplay({ policy }), auditFile },
     authzen: { authenticator, evaluate: { ...grant, policy, clock }, authzen: config.authzen },
     revocations: { authenticator, ledger, revocation },
+    agents: { authenticator, ledger, clock, agents: { ledger, register, revocation, issuers, policy, most: config.limits.registered_agents } },
     locks: { authenticator, ledger, locks: { ledger, clock, revocation } },
     hold: { authenticator, ledger, reconciliation },
     reconciliations: { authenticator, ledger, reconciliation },

@@ -4,6 +4,8 @@ import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { Redis } from 'ioredis';
+import { createAgentRegister } from './agents/agent-register.ts';
+import { tellUnknownPurposes } from './agents/tell-unknown-purposes.ts';
 import type { AuditSealerDeps } from './audit/audit-sealer.ts';
 import { auditOrigin } from './audit/checkpoint.ts';
 import { loadCheckpointSigners } from './audit/checkpoint-signers.ts';
@@ -115,6 +117,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const holdWatch = new HoldWatch({ ledger, intervalMs: HOLD_LOOK_MS, log });
   holdWatch.start();
 
+  const register = createAgentRegister({ ledger, configured: config.agents, clock });
   const reloadPolicy = (): void => {
     policy?.reload();
     shadow?.reload();
@@ -123,6 +126,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   if (!process.stdout.isTTY) process.on('SIGHUP', reloadPolicy);
   if (policy !== undefined) {
     metrics.setPolicyVersion(policy.version);
+    tellUnknownPurposes(config.agents, { policy }, log);
     policy.start();
   }
   shadow?.start();
@@ -171,7 +175,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       : createApp({
           health,
           version,
-          ...routeDeps({ config, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, dpopNonceKey: deriveKey(master, 'DPoP nonces') }),
+          ...routeDeps({ config, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, dpopNonceKey: deriveKey(master, 'DPoP nonces') }),
           log,
           onTampered: (error) => tampered.report(error, shardOfRecord(error), ledger),
           observeRequest: (observation) => metrics.observeRequest(observation),
@@ -181,7 +185,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const closeServer = gracefulClose(server, STOP_GRACE_MS);
   const url = await listen(server, config.http.host, config.http.port);
   const tls = config.tls === undefined || !serves ? undefined : await listenTls(app, config.tls, log);
-  const snapshot = metricsSnapshot({ ledger, held: () => holdWatch.hold !== null, forecastOf: [...providers.keys()], queues: workers?.queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
+  const snapshot = metricsSnapshot({ ledger, agents: register, held: () => holdWatch.hold !== null, forecastOf: [...providers.keys()], queues: workers?.queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
   const metricsServer = await serveMetrics(metrics, { host: config.http.host, port: config.http.metrics_port }, async () => metrics.setSnapshot(await snapshot()));
   const closeMetrics = gracefulClose(metricsServer, STOP_GRACE_MS);
   const recordLife = (type: 'broker.started' | 'broker.stopped'): Promise<void> =>

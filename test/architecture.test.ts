@@ -10,6 +10,7 @@ const TIERS: readonly (readonly string[])[] = [
   ['http', 'cli'],
   ['doctor'],
   ['grant'],
+  ['agents'],
   ['policy', 'revocation'],
   ['ledger', 'providers'],
   ['task'],

@@ -28,7 +28,7 @@ export class CliError extends Error {
 
 /** The exit code for a problem document's status. */
 export function exitCodeFor(status: number, code: string): number {
-  if (code === 'policy_denied' || code === 'locked') return EXIT.denied;
+  if (code === 'policy_denied' || code === 'locked' || code === 'agent_disabled' || code === 'agent_unregistered') return EXIT.denied;
   if (status === 401 || status === 403) return EXIT.auth;
   if (status === 404 || code === 'task_not_active') return EXIT.notFound;
   if (status === 422 || status === 400) return EXIT.usage;

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { addAgentCommands } from './commands/agent-commands.ts';
 import { addApprovalCommands } from './commands/approval-commands.ts';
 import { addAuditCommands } from './commands/audit-commands.ts';
 import { addBrokerCommands } from './commands/broker-commands.ts';
@@ -38,6 +39,7 @@ function createProgram(): Command {
   addReceiptCommands(program, connection);
   addRevocationCommands(program, connection);
   addLockCommands(program, connection);
+  addAgentCommands(program, connection);
   addHoldCommands(program, connection);
   addAuditCommands(program, connection);
   addDeclarationCommands(program);

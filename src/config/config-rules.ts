@@ -1,4 +1,5 @@
 import type { AwsLoginConfig, Config, VaultLoginConfig } from './config-schema.ts';
+import { issuerOfSpiffeId } from '../identity/spiffe-id.ts';
 import { credentialFaults } from './credential-rules.ts';
 import type { ConfigPath } from './load-config.ts';
 import { trustDomainFaults } from './spiffe-rules.ts';
@@ -17,6 +18,7 @@ export function configFaults(config: Config, options: { readonly urlFromEnvironm
     ...senderFaults(config),
     ...introspectionFaults(config),
     ...authzenFaults(config),
+    ...agentFaults(config),
     ...redisFaults(config, options.urlFromEnvironment),
     ...limitFaults(config),
     ...(config.environment === 'production' ? productionFaults(config) : developmentFaults(config)),
@@ -133,6 +135,21 @@ function authzenFaults({ authzen, identity, environment }: Config): RuleFault[] 
 }
 
 const workloadIssuers = ({ issuers, trust_domains: domains }: Config['identity']): string[] => [...issuers.map(({ issuer }) => issuer), ...domains.map(({ name }) => `spiffe://${name}`)];
+
+/** Each agent once, and vouched for by somebody who may call. */
+function agentFaults({ agents, identity }: Config): RuleFault[] {
+  const issuers = workloadIssuers(identity);
+  const seen = new Set<string>();
+  return agents.flatMap(({ issuer: given, subject }, index): RuleFault[] => {
+    const issuer = given ?? issuerOfSpiffeId(subject);
+    if (issuer === undefined) return [{ key: ['agents', index, 'subject'], detail: 'is no SPIFFE ID, which would name its trust domain: say who vouches for it, in issuer' }];
+    if (!issuers.includes(issuer)) return [{ key: ['agents', index, given === undefined ? 'subject' : 'issuer'], detail: `must be vouched for by one of the workload issuers: ${issuers.join(', ')}` }];
+    const who = JSON.stringify([issuer, subject]);
+    const twice = seen.has(who);
+    seen.add(who);
+    return twice ? [{ key: ['agents', index, 'subject'], detail: 'is listed twice' }] : [];
+  });
+}
 
 function redisFaults({ redis }: Config, urlFromEnvironment: boolean): RuleFault[] {
   if (redis.url === undefined && redis.url_file === undefined) return [{ key: ['redis'], detail: 'needs url, url_file or MAYFLY_REDIS_URL' }];

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { registeredAgent } from './agent-schemas.ts';
 import { filePath, httpUrl, name, RISKS, seconds } from './config-words.ts';
 import { credential } from './credential-schemas.ts';
 import { bundleSources } from './spiffe-schemas.ts';
@@ -78,6 +79,8 @@ export const configSchema = z
       users: users.optional(),
       trust_domains: z.array(trustDomain).default([]).describe('SPIFFE trust domains whose SVIDs are accepted'),
     }).describe('which workloads may call'),
+    agents: z.array(registeredAgent).default([]).describe('agents that somebody answers for; others can be registered by the API'),
+    unregistered_agents: z.enum(['policy', 'refuse']).default('policy').describe('`refuse`: an agent that nobody registered is granted nothing; `policy`: policy sees that it is not registered, and decides'),
     operators: z.strictObject({
       issuer: httpUrl.describe('the OpenID Connect issuer of operators; never one of workloads'),
       audience: z.string().min(1).describe('what operator tokens must carry in `aud`; never that of workloads'),
@@ -150,6 +153,7 @@ export const configSchema = z
         claim_window_seconds: seconds(5, 86_400).default(300).describe('how long a task waits for its agent to claim it'),
         delegation_depth: z.int().min(0).max(16).default(3).describe('how many times a task can be handed on; 0: not at all'),
         delegations_per_tree: z.int().min(1).max(256).default(64).describe('delegated tasks in one tree, ended ones included'),
+        registered_agents: z.int().min(1).max(100_000).default(10_000).describe('agents that can be registered by the API'),
         approval_window_seconds: seconds(10, 86_400).default(900).describe('how long a task waits for a human'),
       })
       .prefault({})
@@ -216,6 +220,7 @@ export type CredentialConfig = Config['credentials'][string];
 export type VaultCredentialConfig = Extract<CredentialConfig, { token_role: string }>;
 export type AwsStsCredentialConfig = Extract<CredentialConfig, { kind: 'aws.sts' }>;
 export type ParamSchema = CredentialConfig['params'][string];
+export type ConfiguredAgent = Config['agents'][number];
 export type OidcIssuerConfig = Config['identity']['issuers'][number];
 export type TrustDomainConfig = Config['identity']['trust_domains'][number];
 export type TlsConfig = NonNullable<Config['tls']>;

@@ -1,5 +1,6 @@
 import type { Config } from '../config/config-schema.ts';
 import { createIssuerFetch } from '../identity/issuer-fetch.ts';
+import { agentsCheck } from './agents-check.ts';
 import { awsCheck } from './aws-check.ts';
 import { runChecks, type Check, type Finding } from './check.ts';
 import { identityChecks } from './issuer-check.ts';
@@ -19,7 +20,7 @@ export interface DoctorOptions {
 export function examine(config: Config, { vaultToken, only = [] }: DoctorOptions = {}): Promise<Finding[]> {
   const clouds = Object.entries(config.providers).flatMap(([name, provider]) => (provider.type === 'aws-sts' ? [awsCheck(name, provider, config)] : []));
   const vaults = Object.entries(config.providers).flatMap(([name, provider]) => (provider.type === 'vault' ? [vaultCheck(name, provider, config, vaultToken)] : []));
-  const checks: Check[] = [redisCheck(config), epochCheck(config), ...vaults, ...clouds, ...identityChecks(config, createIssuerFetch(config)), ...(config.tls === undefined ? [] : [tlsCheck(config.tls)]), keysCheck(config), auditCheck(config), policyCheck(config), portsCheck(config)];
+  const checks: Check[] = [redisCheck(config), epochCheck(config), ...vaults, ...clouds, ...identityChecks(config, createIssuerFetch(config)), ...(config.tls === undefined ? [] : [tlsCheck(config.tls)]), keysCheck(config), auditCheck(config), policyCheck(config), agentsCheck(config), portsCheck(config)];
   return runChecks(checks.filter(({ area }) => only.length === 0 || only.includes(area.split('.')[0] ?? '')));
 }
 

@@ -2,7 +2,7 @@ import { digestOf } from '../core/canonical-json.ts';
 import type { DecisionId } from '../core/ids.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
-import { UNREGISTERED, type Decision, type PolicyAction, type PolicyEngine, type PolicyQuestion } from '../policy/decision.ts';
+import type { AgentFacts, Decision, PolicyAction, PolicyEngine, PolicyQuestion } from '../policy/decision.ts';
 import { jointAnswer } from '../policy/joint-answer.ts';
 import type { ShadowAnswer } from '../policy/shadow-policies.ts';
 import type { DecisionSummary, Evidence } from '../task/task.ts';
@@ -37,7 +37,11 @@ export interface DecisionBasis {
   readonly purposeGrantsLastHour: number;
   readonly denialsInARow: number;
   readonly nowMs: EpochMs;
+  readonly factsOf: FactsOf;
 }
+
+/** What the register of agents says of a principal. */
+export type FactsOf = (principal: WorkloadId) => AgentFacts;
 
 export interface WantedCredential {
   readonly entry: CatalogEntry;
@@ -49,6 +53,8 @@ export interface WantedCredential {
 export interface JointDecision {
   readonly summary: DecisionSummary;
   readonly reasons: readonly string[];
+  /** What the register said of the task's agent. */
+  readonly agentFacts: AgentFacts;
   readonly parts: readonly { readonly credential: string; readonly action: PolicyAction; readonly question: PolicyQuestion; readonly decision: Decision }[];
   /** What the shadow policies would have answered; null where there are none. It decides nothing. */
   readonly shadow?: ShadowAnswer | null;
@@ -83,7 +89,7 @@ export function decideCredentials(
     const question: PolicyQuestion = {
       action: ask.action,
       principal: ask.principal ?? basis.agent,
-      agentFacts: UNREGISTERED,
+      agentFacts: basis.factsOf(ask.principal ?? basis.agent),
       ...(ask.forAgent === undefined ? {} : { forAgent: ask.forAgent }),
       credential: {
         name: entry.name,
@@ -127,6 +133,7 @@ export function decideCredentials(
       inputDigest: digestOf(parts.map(({ credential, action, decision }) => [credential, action, decision.inputDigest])),
     },
     reasons,
+    agentFacts: basis.factsOf(basis.agent),
     parts,
   };
 }

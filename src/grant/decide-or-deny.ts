@@ -3,6 +3,7 @@ import { sameWorkload, type WorkloadId } from '../identity/caller.ts';
 import { decideCredentials, type Ask, type DecisionBasis, type JointDecision, type WantedCredential } from './decide-credentials.ts';
 import { deny, type Denial } from './deny.ts';
 import type { GrantDeps } from './grant-deps.ts';
+import { admitPrincipals } from './known-principals.ts';
 import { riskOf } from './risk-of.ts';
 
 /** What a task, or a change of one, is asked of policy. */
@@ -14,7 +15,7 @@ export interface TaskQuestion {
   readonly by: WorkloadId;
   /** What a denial is called on the record. */
   readonly denial: Denial['type'];
-  readonly basis: Omit<DecisionBasis, 'environment' | 'risk'>;
+  readonly basis: Omit<DecisionBasis, 'environment' | 'risk' | 'factsOf'>;
   readonly wanted: readonly WantedCredential[];
   /** `mint` where not given. */
   readonly asks?: readonly Ask[];
@@ -22,10 +23,10 @@ export interface TaskQuestion {
   readonly mayWait?: boolean;
 }
 
-/** Asks policy, with what the broker knows itself. A denial is recorded and thrown: `policy_denied`. */
-export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps, 'policy' | 'shadow' | 'ledger' | 'environment' | 'risk' | 'observeDecision'>): Promise<JointDecision> {
+/** Asks policy, with what the broker knows itself. A denial is recorded and thrown: `policy_denied`, `agent_disabled` or `agent_unregistered`. */
+export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps, 'policy' | 'shadow' | 'ledger' | 'environment' | 'risk' | 'observeDecision' | 'agents'>): Promise<JointDecision> {
   const { decisionId, taskId, by, denial, wanted, asks, mayWait = false } = question;
-  const basis: DecisionBasis = { ...question.basis, environment: deps.environment, risk: riskOf(question.basis.actions, deps.risk) };
+  const basis: DecisionBasis = { ...question.basis, environment: deps.environment, risk: riskOf(question.basis.actions, deps.risk), factsOf: await admitPrincipals(question, deps) };
   const decided = decideCredentials(deps.policy, decisionId, basis, wanted, asks);
   // The answer stands by now: what the shadow says goes on the record beside it.
   const decision = { ...decided, shadow: deps.shadow?.answer(decided.parts.map(({ question: asked }) => asked)) ?? null };

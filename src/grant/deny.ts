@@ -51,10 +51,13 @@ export async function deny({ type, taskId, by, basis, decision, vocabulary }: De
 const outsideWhatWasApproved = (needed: number): string =>
   `policy permits this only with ${needed === 1 ? 'an approval' : `${needed} approvals`}, and none covers it: an approval is for a task exactly as it was declared, so declare a new task for this`;
 
-/** What the audit log keeps of a decision: the joint answer, each credential's own, and all that was asked, so that it can be asked again. */
-export function decisionFacts({ summary, reasons, parts, shadow }: JointDecision): Record<string, unknown> {
+/** What the audit log keeps of a decision: who answers for the agent, the joint answer, each credential's own, and all that was asked, so that it can be asked again. */
+export function decisionFacts({ summary, reasons, agentFacts, parts, shadow }: JointDecision): Record<string, unknown> {
   const questions = recordQuestions(parts.map(({ question }) => question));
   return {
+    registered: agentFacts.registered,
+    owner: agentFacts.registered ? agentFacts.owner : null,
+    review_overdue: agentFacts.reviewOverdue,
     decision: {
       id: summary.id,
       result: summary.result,

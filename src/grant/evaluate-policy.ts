@@ -9,6 +9,7 @@ import type { PolicyEngine } from '../policy/decision.ts';
 import { declaration, instant, parse } from '../task/declaration.ts';
 import { checkDeclaration, declaredAgent } from './check-request.ts';
 import type { CredentialCatalog } from './credential-catalog.ts';
+import { factsOfAll, type AgentsPort } from './known-principals.ts';
 import { decideCredentials, type JointDecision } from './decide-credentials.ts';
 import { draftEngine, draftShape, hasDraft } from './draft-policies.ts';
 import { riskOf } from './risk-of.ts';
@@ -49,6 +50,7 @@ export interface EvaluatePolicyDeps {
   readonly risk: Config['policy']['risk'];
   readonly issuers: ReadonlySet<string>;
   readonly clock: { now(): EpochMs };
+  readonly agents: Pick<AgentsPort, 'standingOf'>;
 }
 
 /**
@@ -82,6 +84,7 @@ export async function evaluatePolicy(asked: Evaluation, deps: EvaluatePolicyDeps
     ticket: asked.ticket ?? null,
     ...counters,
     environment: deps.environment,
+    factsOf: await factsOfAll(declarer === undefined ? [agent] : [agent, declarer], deps.agents),
     nowMs: asked.at === undefined ? deps.clock.now() : epochMsFrom(Date.parse(asked.at)),
   };
   const action = POLICY_ACTIONS.find((one) => one === asked.action) ?? 'mint';

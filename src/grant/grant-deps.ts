@@ -12,6 +12,7 @@ import type { ShadowPolicies } from '../policy/shadow-policies.ts';
 import type { Task } from '../task/task.ts';
 import type { CredentialCatalog } from './credential-catalog.ts';
 import type { JointDecision, WantedCredential } from './decide-credentials.ts';
+import type { AgentsPort } from './known-principals.ts';
 import type { Mintable, MintLeasesDeps } from './mint-leases.ts';
 
 /** What granting needs; declaring a task and adding a credential share it. */
@@ -39,6 +40,7 @@ export interface GrantDeps extends MintLeasesDeps {
   readonly revocationsPerSecond: (provider: string) => number;
   /** Tells the sweep of this process, if it has one, that there is something to end now. */
   readonly nudge: () => void;
+  readonly agents: AgentsPort;
   readonly observeDecision: (decision: JointDecision) => void;
 }
 

@@ -21,6 +21,7 @@ export const leaseIdSchema = idOf('lse', 'lease');
 export const revocationIdSchema = idOf('rev', 'revocation');
 export const lockIdSchema = idOf('lck', 'lock');
 export const reconciliationIdSchema = idOf('rec', 'reconciliation');
+export const agentIdSchema = idOf('agt', 'registered agent');
 export const decisionIdSchema = idOf('dec', 'decision');
 
 export const revocabilitySchema = z

@@ -5,6 +5,7 @@ import { methodNotAllowed } from './method-not-allowed.ts';
 import { notFound, problemResponse, type ErrorLog } from './problem-response.ts';
 import { readBody } from './read-json.ts';
 import { requestId } from './request-id.ts';
+import { agentRoutes, type AgentRoutesDeps } from './routes/agents.ts';
 import { approvalRoutes, type ApprovalRoutesDeps } from './routes/approvals.ts';
 import { auditRoutes, type AuditRoutesDeps } from './routes/audit.ts';
 import { authzenRoutes, type AuthzenRoutesDeps } from './routes/authzen.ts';
@@ -32,6 +33,7 @@ export interface AppDeps {
   readonly authzen: AuthzenRoutesDeps;
   readonly revocations: RevocationRoutesDeps;
   readonly locks: LockRoutesDeps;
+  readonly agents: AgentRoutesDeps;
   readonly hold: HoldRoutesDeps;
   readonly reconciliations: ReconciliationRoutesDeps;
   readonly oauth: OAuthRoutesDeps;
@@ -60,6 +62,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(auditRoutes(deps.audit));
   app.use(revocationRoutes(deps.revocations));
   app.use(lockRoutes(deps.locks));
+  app.use(agentRoutes(deps.agents));
   app.use(holdRoutes(deps.hold));
   app.use(reconciliationRoutes(deps.reconciliations));
   app.use(policyRoutes(deps.policy));

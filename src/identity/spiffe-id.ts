@@ -24,6 +24,12 @@ export function parseSpiffeId(text: string): SpiffeId | undefined {
   return dots ? undefined : { trustDomain, path };
 }
 
+/** What vouches for a SPIFFE ID: its own trust domain alone, as `spiffe://example.org`. `undefined` for any other subject. */
+export function issuerOfSpiffeId(subject: string): string | undefined {
+  const id = parseWorkloadId(subject);
+  return id === undefined ? undefined : `spiffe://${id.trustDomain}`;
+}
+
 /**
  * Whether a text poses as a SPIFFE ID, well-formed or not, in any case of letters. Such a subject is judged as a SPIFFE
  * ID or not at all: `SPIFFE://example.org/a` must not slip through as some other name that a human reads as the same.

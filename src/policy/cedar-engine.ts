@@ -80,7 +80,7 @@ function engineOf(compiled: CompiledPolicies, ask: AskCedar): PolicyEngine {
     let request: CedarRequest;
     let inputDigest = NO_INPUT;
     try {
-      request = requestFor(question);
+      request = requestFor(withKnownPurposes(question, compiled));
       inputDigest = digestOf(request);
     } catch (error) {
       return { ...DENIED, inputDigest, fault: messageOf(error) };
@@ -135,6 +135,12 @@ function load(compiled: CompiledPolicies, owner: object, use: EngineUse): Slot {
 function refuseFailure(answer: ReturnType<typeof cedar.preparseSchema>, what: string): void {
   if (answer.type === 'failure') throw new PolicyError({ file: what }, `does not load: ${answer.errors[0]?.message ?? 'refused'}`);
 }
+
+/** A purpose of the register that this set does not know would be a failure to Cedar, and deny all that its agent asks. No declaration can name it anyway. */
+const withKnownPurposes = (question: PolicyQuestion, { vocabulary }: CompiledPolicies): PolicyQuestion => ({
+  ...question,
+  agentFacts: { ...question.agentFacts, purposes: question.agentFacts.purposes.filter((purpose) => vocabulary.purposes.has(purpose)) },
+});
 
 const isKnown = (question: PolicyQuestion, { vocabulary }: CompiledPolicies): boolean =>
   vocabulary.purposes.has(question.purpose) &&

@@ -7,6 +7,8 @@ import type { RevocationQueues } from './revocation-queues.ts';
 
 export interface SnapshotSources {
   readonly ledger: Pick<Ledger, 'snapshot' | 'dueForecast' | 'listLocks'>;
+  /** The register of agents. */
+  readonly agents: { counts(): Promise<MetricsSnapshot['agents']> };
   /** Whether nothing is granted because the ledger lost records. */
   readonly held: () => boolean;
   /** Providers whose expiries are forecast. */
@@ -24,8 +26,9 @@ const WITHIN: readonly (readonly [label: string, ms: number])[] = [['1m', 60_000
 export function metricsSnapshot(sources: SnapshotSources): () => Promise<MetricsSnapshot> {
   return async () => {
     const nowMs = sources.clock.now();
-    const [snapshot, locks, queues, redisMs, forecast] = await Promise.all([
+    const [snapshot, agents, locks, queues, redisMs, forecast] = await Promise.all([
       sources.ledger.snapshot(nowMs),
+      sources.agents.counts(),
       sources.ledger.listLocks(),
       sources.queues?.depths() ?? [],
       sources.redisTimeMs(),
@@ -42,6 +45,7 @@ export function metricsSnapshot(sources: SnapshotSources): () => Promise<Metrics
       oldestOverdueSeconds: snapshot.oldestOverdueMs / 1000,
       disclosed: snapshot.disclosed,
       locks: locks.length,
+      agents,
       held: sources.held(),
       stuck: live.filter((lease) => lease.state === 'stuck').length,
       tasks: snapshot.tasks,

@@ -14,6 +14,7 @@ export interface MetricsSnapshot {
   readonly stuck: number;
   readonly disclosed: number;
   readonly locks: number;
+  readonly agents: { readonly registered: number; readonly disabled: number; readonly reviewOverdue: number };
   readonly held: boolean;
   readonly queues: readonly { queue: string; state: string; jobs: number }[];
   readonly upstreams: readonly { name: string; up: boolean }[];
@@ -59,6 +60,7 @@ export function createMetrics(version: string) {
     stuck: new Gauge({ name: 'mayfly_leases_stuck', help: 'Revocations overdue past their budget or refused for good', registers }),
     disclosed: new Gauge({ name: 'mayfly_leases_disclosed', help: 'Static secrets that were opened and that only a rotation ends, within the retention time', registers }),
     locks: new Gauge({ name: 'mayfly_locks', help: 'Locks in force: what they cover is not granted', registers }),
+    agents: new Gauge({ name: 'mayfly_agents', help: 'Registered agents; those disabled and those whose review is overdue are among them', labelNames: ['state'], registers }),
     hold: new Gauge({ name: 'mayfly_hold', help: '1 while nothing is granted because the ledger lost records', registers }),
     undone: new Gauge({ name: 'mayfly_revocations_undone', help: 'Revocations that somebody had undone at the target, when it was last compared; they were made again', labelNames: ['provider'], registers }),
     waiting: new Gauge({ name: 'mayfly_unaccounted', help: 'Live credentials in no record that wait for the end of a hold', labelNames: ['provider'], registers }),
@@ -116,6 +118,9 @@ export function createMetrics(version: string) {
       gauges.stuck.set(snapshot.stuck);
       gauges.disclosed.set(snapshot.disclosed);
       gauges.locks.set(snapshot.locks);
+      gauges.agents.set({ state: 'registered' }, snapshot.agents.registered);
+      gauges.agents.set({ state: 'disabled' }, snapshot.agents.disabled);
+      gauges.agents.set({ state: 'review_overdue' }, snapshot.agents.reviewOverdue);
       gauges.hold.set(snapshot.held ? 1 : 0);
       gauges.auditLag.set(snapshot.auditLagSeconds);
       gauges.clockSkew.set(snapshot.clockSkewSeconds);

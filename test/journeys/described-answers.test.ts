@@ -127,6 +127,28 @@ describe('real answers are as described', () => {
     expect((await call('POST', '/v1/locks', operator, { selector: { all: true }, reason: 'a test' })).status).toBe(422);
   });
 
+  it('for an agent from its registration to its return', async () => {
+    const admin = await broker.operatorToken('admin');
+    const registration = { issuer: broker.stack.workloads.issuer, subject: 'agent:described', owner: 'team-docs', purposes: ['refund-investigation'], review_by: '2999-12-31' };
+    const registered = await call('POST', '/v1/agents', admin, registration);
+    expect(registered.status).toBe(201);
+    const path = `/v1/agents/${(registered.body['agent'] as { id: string }).id}`;
+    expect((await call('POST', '/v1/agents', admin, registration)).status).toBe(409);
+    expect((await call('POST', '/v1/agents', admin, { ...registration, purposes: ['world-peace'] })).status).toBe(422);
+    const page = await call('GET', '/v1/agents?limit=1', admin);
+    const second = await call('GET', `/v1/agents?limit=500&cursor=${String(page.body['next_cursor'])}`, admin);
+    expect([page, second].flatMap(({ body }) => body['items'])).toHaveLength(4);
+    expect((await call('GET', '/v1/agents?cursor=MTp0c2tfMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA', admin)).status).toBe(422);
+    expect((await call('GET', path, admin)).status).toBe(200);
+    expect((await call('PATCH', path, admin, { description: 'changed' })).status).toBe(200);
+    expect((await call('POST', `${path}/disable`, admin, { reason: 'a test' })).status).toBe(200);
+    const declaration = { purpose: 'refund-investigation', actions: ['read'], credentials: [{ name: 'task-token' }] };
+    expect((await call('POST', '/v1/tasks', await broker.agentToken('agent:described'), declaration)).status).toBe(403);
+    const { items } = (await call('GET', '/v1/locks', admin)).body as { items: { id: string }[] };
+    expect((await call('DELETE', `/v1/locks/${items[0]?.id ?? ''}`, admin)).status).toBe(409);
+    expect((await call('POST', `${path}/enable`, admin, {})).status).toBe(200);
+  });
+
   it('for a ledger that is looked at, and for one that lost its records', async () => {
     const admin = await broker.operatorToken('admin');
     expect((await call('GET', '/v1/hold', admin)).body).toEqual({ hold: null });

@@ -22,15 +22,17 @@ export interface Ask {
   readonly data?: readonly string[];
   readonly ttl?: number;
   readonly approvals?: number;
+  readonly registered?: Partial<PolicyQuestion['agentFacts']>;
 }
 
-export function question({ who, action, forAgent, credential = 'orders-db', purpose, does, data, ttl = 300, approvals }: Ask): PolicyQuestion {
+export function question({ who, action, forAgent, credential = 'orders-db', purpose, does, data, ttl = 300, approvals, registered }: Ask): PolicyQuestion {
   const [kind, revocability] = (Object.hasOwn(KINDS, credential) ? KINDS[credential] : undefined) ?? ['jwt', 'exact'];
   return {
     ...QUESTION,
     action: action ?? QUESTION.action,
     principal: { issuer: QUESTION.principal.issuer, subject: who ?? QUESTION.principal.subject },
     ...(forAgent === undefined ? {} : { forAgent }),
+    agentFacts: registered === undefined ? QUESTION.agentFacts : { registered: true, owner: 'team-refunds', purposes: ['refund-investigation'], environments: [], reviewOverdue: false, ...registered },
     credential: { name: credential, provider: 'p', kind, revocability, owner: 'o' },
     purpose: purpose ?? QUESTION.purpose,
     actions: does ?? QUESTION.actions,
@@ -54,6 +56,12 @@ const PLAIN: readonly Row[] = [
       [`the refunds agent reads personal data with ${credential}`, { credential, data: ['pii'] }, 'permit', [rule]],
     ];
   }),
+  ['an agent registered for it', { registered: {} }, 'permit', ['refund-investigation-mint']],
+  ['an agent registered for something else', { registered: { purposes: ['data-export'] } }, 'deny', ['agent-purpose-not-registered']],
+  ['an agent registered for nothing that is known', { registered: { purposes: [] } }, 'deny', ['agent-purpose-not-registered']],
+  ['an agent whose review is overdue', { registered: { reviewOverdue: true } }, 'deny', ['agent-review-overdue']],
+  ['an agent registered for another environment', { registered: { environments: ['elsewhere'] } }, 'deny', ['agent-environment-not-registered']],
+  ['a registered agent that nothing permits', { who: 'agent:unknown', registered: {} }, 'deny', []],
   ['a second agent reads orders', { who: 'agent:payouts' }, 'permit', ['refund-payout-mint']],
   ['a second agent takes a token', { who: 'agent:payouts', credential: 'task-token' }, 'permit', ['refund-payout-mint']],
   ['a second agent takes the static key', { who: 'agent:payouts', credential: 'payments-api-key' }, 'deny', []],

@@ -9,7 +9,7 @@ import { toRfc3339 } from '../../src/core/time.ts';
 import { decisionFacts } from '../../src/grant/deny.ts';
 import { createCedarEngine } from '../../src/policy/cedar-engine.ts';
 import { compilePolicies } from '../../src/policy/compile-policies.ts';
-import type { PolicyEngine, PolicyQuestion } from '../../src/policy/decision.ts';
+import { UNREGISTERED, type PolicyEngine, type PolicyQuestion } from '../../src/policy/decision.ts';
 import { jointAnswer } from '../../src/policy/joint-answer.ts';
 import { loadPolicies, readPolicies } from '../../src/policy/load-policies.ts';
 import { replayDecisions, type ReplayReport } from '../../src/policy/replay-decisions.ts';
@@ -51,7 +51,7 @@ async function record(type: AuditEvent['type'], agent: string, facts: Record<str
 function factsOf(...questions: readonly PolicyQuestion[]): Record<string, unknown> {
   const parts = questions.map((one) => ({ credential: one.credential.name, action: one.action, question: one, decision: engine.decide(one) }));
   const { reasons, ...answer } = jointAnswer(parts.map(({ decision }) => decision));
-  return { purpose: questions[0]?.purpose, ...decisionFacts({ summary: { id: newDecisionId(), ...answer, policyVersion: engine.version, inputDigest: 'sha256:joint' }, reasons, parts }) };
+  return { purpose: questions[0]?.purpose, ...decisionFacts({ summary: { id: newDecisionId(), ...answer, policyVersion: engine.version, inputDigest: 'sha256:joint' }, reasons, agentFacts: UNREGISTERED, parts }) };
 }
 const decided = (...questions: readonly PolicyQuestion[]): Promise<void> => record('task.declared', questions[0]?.principal.subject ?? '', factsOf(...questions));
 const replay = (asked: PolicyEngine, filter: Parameters<typeof replayDecisions>[2]['filter'] = {}, maxDecisions = 1_000): Promise<ReplayReport> =>

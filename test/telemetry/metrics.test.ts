@@ -12,6 +12,7 @@ const SNAPSHOT: MetricsSnapshot = {
   overdue: 1,
   oldestOverdueSeconds: 7.5,
   locks: 2,
+  agents: { registered: 3, disabled: 1, reviewOverdue: 2 },
   held: true,
   disclosed: 2,
   stuck: 1,

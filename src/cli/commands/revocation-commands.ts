@@ -1,6 +1,6 @@
-import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { createBrokerClient, type ConnectionFlags } from '../broker-client.ts';
+import { confirmed } from '../confirmed.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { print, printJson, say, table } from '../output.ts';
 import { REVOCATION_WORDS, selectorOf, withSelector, type SelectorFlags } from '../selector-flags.ts';
@@ -40,7 +40,7 @@ export function addRevocationCommands(program: Command, connection: (command: Co
       if (flags.yes !== true) {
         if (!process.stdin.isTTY) throw new CliError(EXIT.usage, 'nobody is there to confirm: add --yes, or look first with --dry-run');
         say(outline(await ask(true)));
-        if (!(await confirmed())) throw new CliError(EXIT.failure, 'nothing was revoked');
+        if (!(await confirmed('End these?'))) throw new CliError(EXIT.failure, 'nothing was revoked');
       }
       const ended = await follow(await ask(false), client);
       report(ended, flags.json === true);
@@ -112,11 +112,4 @@ function summary({ state, progress }: RevocationAnswer): string {
   if (state === 'dry_run') return `${progress.total} leases and ${progress.tasks} tasks would end`;
   const ended = `${progress.ended} of ${progress.total} leases have ended`;
   return state === 'cancelled' ? `${ended}; cancelled before ${progress.not_asked} were asked for` : ended;
-}
-
-async function confirmed(): Promise<boolean> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question('End these? Type yes: ');
-  terminal.close();
-  return answer.trim() === 'yes';
 }

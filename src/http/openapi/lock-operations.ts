@@ -46,6 +46,7 @@ export const LOCK_OPERATIONS: OperationArea = {
       caller: 'operator',
       params,
       answers: { 200: { description: 'the lock that was lifted', schema: lockAnswer } },
+      problems: ['lock_of_agent'],
     },
   ],
 };

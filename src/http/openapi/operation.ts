@@ -18,7 +18,7 @@ export interface OperationAnswer {
 
 /** One call of the interface: what express routes, what its parser takes, what its views answer. */
 export interface Operation {
-  readonly method: 'get' | 'post' | 'put' | 'delete';
+  readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
   /** As in OpenAPI: `/v1/tasks/{id}`. */
   readonly path: string;
   /** `operationId`: unique, camelCase. */
@@ -55,6 +55,8 @@ export interface OperationArea {
 /** What a grant can meet besides: every operation that mints has these. */
 export const GRANT_PROBLEMS: readonly ProblemCode[] = [
   'policy_denied',
+  'agent_disabled',
+  'agent_unregistered',
   'locked',
   'task_not_active',
   'limit_exceeded',

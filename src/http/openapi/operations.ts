@@ -1,3 +1,4 @@
+import { AGENT_OPERATIONS } from './agent-operations.ts';
 import { APPROVAL_OPERATIONS } from './approval-operations.ts';
 import { AUDIT_OPERATIONS } from './audit-operations.ts';
 import { AUTHZEN_OPERATIONS } from './authzen-operations.ts';
@@ -19,6 +20,7 @@ export const OPERATION_AREAS: readonly OperationArea[] = [
   LEASE_OPERATIONS,
   REVOCATION_OPERATIONS,
   LOCK_OPERATIONS,
+  AGENT_OPERATIONS,
   HOLD_OPERATIONS,
   POLICY_OPERATIONS,
   AUTHZEN_OPERATIONS,

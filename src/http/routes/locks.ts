@@ -52,6 +52,7 @@ export function lockRoutes(deps: LockRoutesDeps): Router {
   router.delete('/v1/locks/:id', async (request, response) => {
     const { issuer, subject } = await authenticateOperator(request, deps.authenticator, 'operator');
     const status = await lockInPath(request, deps.ledger);
+    if (status.lock.disables !== undefined) throw new Problem('lock_of_agent', `an admin lifts it by enabling the agent ${status.lock.disables}`);
     await deps.ledger.liftLock(status.lock.id, { issuer, subject });
     response.json({ lock: lockView(status) });
   });
