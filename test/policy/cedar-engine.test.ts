@@ -69,6 +69,14 @@ describe('a question', () => {
     expect(raw({ all: PERMIT_ALL }, requestFor(question).context, SCHEMA)).toMatchObject({ type: 'failure' });
   });
 
+  it('about an agent that is registered for a purpose which left the vocabulary is answered without it; with it, Cedar calls it a failure (control)', () => {
+    const question = { ...QUESTION, agentFacts: { registered: true, owner: 'o', purposes: [QUESTION.purpose, 'gone'], environments: [], reviewOverdue: false } };
+    expect(engineFor(PERMIT_ALL).decide(question)).toMatchObject({ result: 'permit', fault: null });
+    expect(engineFor(`${PERMIT_ALL}\n@id("narrow") forbid (principal, action, resource) when { !principal.purposes.contains(context.purpose) };`).decide({ ...question, agentFacts: { ...question.agentFacts, purposes: ['gone'] } })).toMatchObject({ result: 'deny', policies: ['narrow'], fault: null });
+    const { entities, ...request } = requestFor(question);
+    expect(cedar.isAuthorized({ ...request, entities, schema: SCHEMA, validateRequest: true, policies: { staticPolicies: { all: PERMIT_ALL } } })).toMatchObject({ type: 'failure' });
+  });
+
   it.each([
     ['a lifetime with a fraction', { ttlSeconds: 1.5 }],
     ['a lifetime that is no number', { ttlSeconds: Number.NaN }],
