@@ -3,10 +3,11 @@ import { Option, type Command } from 'commander';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { print, printJson, say, styled, table } from '../output.ts';
 import { addPolicyReplayCommand } from './policy-replay-command.ts';
+import { addPolicyUsageCommand } from './policy-usage-command.ts';
 
 const DIRECTORY = 'config/policies';
 
-/** `mayfly policy`: lint, test, explain and replay, on a folder of policies. None of it needs a broker. */
+/** `mayfly policy`: lint, test, explain and replay a folder of policies; what was granted against what was used. None of it needs a broker. */
 export function addPolicyCommands(program: Command): void {
   const policy = program.command('policy').description('work with policies before they are used');
 
@@ -93,6 +94,7 @@ export function addPolicyCommands(program: Command): void {
     });
 
   addPolicyReplayCommand(policy, DIRECTORY);
+  addPolicyUsageCommand(policy);
 }
 
 function percentOf(text: string): number {
