@@ -18,8 +18,8 @@ export interface DevIssuer {
   readonly audience: string;
   /** Signs a token of this issuer. */
   sign(request: TokenRequest): Promise<string>;
-  /** Replaces the signing key; the old one is no longer published. */
-  rotate(): Promise<void>;
+  /** Replaces the signing key; the old one is published no longer, or, with `keepOld`, until the next time. */
+  rotate(options?: { readonly keepOld?: boolean }): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -29,6 +29,7 @@ const LIFETIME_SECONDS = 600;
 /** An OpenID Connect issuer on loopback for development: discovery, keys, and tokens for whoever holds this object. */
 export async function startDevIssuer({ audience }: { readonly audience: string }): Promise<DevIssuer> {
   let key = await newKey();
+  let old: typeof key | undefined;
   const server = createServer((request, response) => {
     const document = documentFor(request.url ?? '/');
     response.writeHead(document === undefined ? 404 : 200, { 'Content-Type': 'application/json' }).end(JSON.stringify(document ?? {}));
@@ -41,7 +42,7 @@ export async function startDevIssuer({ audience }: { readonly audience: string }
     if (path === '/.well-known/openid-configuration') {
       return { issuer, jwks_uri: `${issuer}/jwks`, response_types_supported: ['id_token'], subject_types_supported: ['public'], id_token_signing_alg_values_supported: ['ES256'] };
     }
-    return path === '/jwks' ? { keys: [key.jwk] } : undefined;
+    return path === '/jwks' ? { keys: [key, ...(old === undefined ? [] : [old])].map(({ jwk }) => jwk) } : undefined;
   }
 
   return {
@@ -57,7 +58,8 @@ export async function startDevIssuer({ audience }: { readonly audience: string }
         .setJti(randomUUID())
         .setExpirationTime(`${lifetimeSeconds}s`)
         .sign(key.privateKey),
-    async rotate() {
+    async rotate({ keepOld = false } = {}) {
+      old = keepOld ? key : undefined;
       key = await newKey();
     },
     async stop() {
