@@ -221,7 +221,7 @@ function registeredAgents(issuer: string) {
   return [
     registered(AGENT, 'team-refunds', ['refund-investigation', 'data-export']),
     registered(SECOND_AGENT, 'team-payouts', ['refund-investigation']),
-    registered(ORCHESTRATOR, 'team-support', ['refund-investigation']),
+    registered(ORCHESTRATOR, 'team-support', ['refund-investigation', 'data-export']),
   ];
 }
 
