@@ -11,6 +11,7 @@ import { createDpopNonces } from './identity/dpop/dpop-nonces.ts';
 import { createDpopVerifier } from './identity/dpop/dpop-verifier.ts';
 import { createEvidenceVerifier } from './identity/evidence-verifier.ts';
 import { createIssuerFetch } from './identity/issuer-fetch.ts';
+import type { WorkloadApi } from './identity/workload-api/workload-api.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { LivePolicies } from './policy/live-policies.ts';
@@ -23,6 +24,7 @@ import type { Metrics } from './telemetry/metrics.ts';
 
 export interface RouteParts {
   readonly config: Config;
+  readonly workloadApi: WorkloadApi | undefined;
   readonly ledger: Ledger;
   readonly policy: LivePolicies;
   readonly shadow: ShadowPolicies | undefined;
@@ -40,13 +42,13 @@ export interface RouteParts {
 }
 
 /** What each group of routes needs. */
-export function routeDeps({ config, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, dpopNonceKey }: RouteParts) {
+export function routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, dpopNonceKey }: RouteParts) {
   const clock = systemClock;
   const outboundFetch = createIssuerFetch(config);
   const useOnce: Ledger['useOnce'] = (what, untilMs) => ledger.useOnce(what, untilMs);
   const { public_url: publicUrl } = config.http;
   const dpop = publicUrl === undefined ? undefined : createDpopVerifier({ publicUrl, nonces: createDpopNonces(dpopNonceKey, clock), useOnce, clock });
-  const authenticator = createAuthenticator({ identity: config.identity, operators: config.operators, outboundFetch, dpop, useOnce, clock, log });
+  const authenticator = createAuthenticator({ identity: config.identity, operators: config.operators, outboundFetch, dpop, useOnce, clock, log, workloadApi });
   const issuers = new Set([...config.identity.issuers.map(({ issuer }) => issuer), ...config.identity.trust_domains.map(({ name }) => `spiffe://${name}`)]);
   const grant: GrantDeps = {
     ledger,

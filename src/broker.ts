@@ -23,7 +23,8 @@ import { SHARDS, type Shard } from './core/ids.ts';
 import { createApp, createHealthApp } from './http/create-app.ts';
 import { gracefulClose } from './http/graceful-close.ts';
 import { createTlsServer } from './http/tls-server.ts';
-import { certificateFiles } from './identity/x509/certificate-files.ts';
+import { createWorkloadApi, type WorkloadApi } from './identity/workload-api/workload-api.ts';
+import { certificateFiles, type CertificateSource } from './identity/x509/certificate-files.ts';
 import type { HealthRoutesDeps } from './http/routes/health.ts';
 import { openEpochFile } from './ledger/epoch-file.ts';
 import { HoldWatch } from './ledger/hold-watch.ts';
@@ -131,6 +132,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   }
   shadow?.start();
 
+  const workloadApi = config.workload_api.socket === undefined ? undefined : createWorkloadApi({ socket: config.workload_api.socket, clock, log });
   const turns = createRedisTurns(ledgerRedis);
   const rights = { mint: serves, revoke: works, list: works };
   const jwtProviders: JwtProvider[] = [];
@@ -146,7 +148,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       const provider = createAwsStsProvider({ ...common, config: settings, clock, turns, rights, log });
       providers.set(name, guardProvider(provider, { maxInFlight: settings.max_in_flight, mintTimeoutMs: config.minting.timeout_ms }));
     } else {
-      const provider = createVaultProvider({ ...common, config: settings, clock, rights, logger: log });
+      const provider = createVaultProvider({ ...common, config: settings, clock, rights, logger: log, jwtSvid: workloadApi?.jwtSvid });
       providers.set(name, guardProvider(provider, { maxInFlight: settings.max_in_flight, mintTimeoutMs: config.minting.timeout_ms }));
     }
   }
@@ -175,7 +177,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       : createApp({
           health,
           version,
-          ...routeDeps({ config, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, dpopNonceKey: deriveKey(master, 'DPoP nonces') }),
+          ...routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, dpopNonceKey: deriveKey(master, 'DPoP nonces') }),
           log,
           onTampered: (error) => tampered.report(error, shardOfRecord(error), ledger),
           observeRequest: (observation) => metrics.observeRequest(observation),
@@ -184,7 +186,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   const closeServer = gracefulClose(server, STOP_GRACE_MS);
   const url = await listen(server, config.http.host, config.http.port);
-  const tls = config.tls === undefined || !serves ? undefined : await listenTls(app, config.tls, log);
+  const tls = config.tls === undefined || !serves ? undefined : await listenTls(app, config.tls, certificateSource(config.tls, workloadApi, log));
   const snapshot = metricsSnapshot({ ledger, agents: register, held: () => holdWatch.hold !== null, forecastOf: [...providers.keys()], queues: workers?.queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
   const metricsServer = await serveMetrics(metrics, { host: config.http.host, port: config.http.metrics_port }, async () => metrics.setSnapshot(await snapshot()));
   const closeMetrics = gracefulClose(metricsServer, STOP_GRACE_MS);
@@ -212,6 +214,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       watch.stop();
       await Promise.all([...providers.values()].map((provider) => provider.close()));
       await closeMetrics();
+      workloadApi?.close();
       for (const redis of connections) redis.disconnect();
     },
   };
@@ -267,8 +270,14 @@ async function listen(server: Server | TlsServer, host: string, port: number): P
   return addressUrl(server, host);
 }
 
-async function listenTls(app: RequestListener, { host, port, certificate, client_certificates }: TlsConfig, log: Logger): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
-  const source = certificateFiles({ certificateFile: certificate.certificate_file, keyFile: certificate.key_file }, log);
+function certificateSource({ certificate }: TlsConfig, workloadApi: WorkloadApi | undefined, log: Logger): CertificateSource {
+  if (certificate.source === 'files') return certificateFiles({ certificateFile: certificate.certificate_file, keyFile: certificate.key_file }, log);
+  // The configuration is refused without one.
+  if (workloadApi === undefined) throw new TypeError('there is no Workload API');
+  return workloadApi.certificate();
+}
+
+async function listenTls(app: RequestListener, { host, port, client_certificates }: TlsConfig, source: CertificateSource): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
   const server = createTlsServer(app, source, client_certificates);
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   const close = gracefulClose(server, STOP_GRACE_MS);

@@ -70,6 +70,7 @@ export function filesOf(config: Config): ConfigFile[] {
       const at = [...key, 'login', right];
       if (login.method === 'token_file') add('secret', [...at, 'file'], login.file);
       else if (login.method === 'jwt') add('secret', [...at, 'jwt_file'], login.jwt_file);
+      else if (login.method === 'jwt_svid') continue;
       // The kubelet writes it readable to all, in a volume that only this pod sees.
       else if (login.method === 'kubernetes') add('public', [...at, 'token_file'], login.token_file);
       else for (const field of ['role_id_file', 'secret_id_file'] as const) add('secret', [...at, field], login[field]);

@@ -2,7 +2,7 @@ import type { AwsLoginConfig, Config, VaultLoginConfig } from './config-schema.t
 import { issuerOfSpiffeId } from '../identity/spiffe-id.ts';
 import { credentialFaults } from './credential-rules.ts';
 import type { ConfigPath } from './load-config.ts';
-import { trustDomainFaults } from './spiffe-rules.ts';
+import { trustDomainFaults, workloadApiFaults } from './spiffe-rules.ts';
 
 export interface RuleFault {
   readonly key: ConfigPath;
@@ -17,6 +17,7 @@ export function configFaults(config: Config, options: { readonly urlFromEnvironm
     ...credentialFaults(config),
     ...senderFaults(config),
     ...introspectionFaults(config),
+    ...workloadApiFaults(config),
     ...authzenFaults(config),
     ...agentFaults(config),
     ...redisFaults(config, options.urlFromEnvironment),
@@ -209,6 +210,7 @@ function vaultLoginIdentity(login: VaultLoginConfig): string {
     case 'token_file':
       return login.file;
     case 'jwt':
+    case 'jwt_svid':
     case 'kubernetes':
       return JSON.stringify([login.mount, login.role]);
     default:

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { registeredAgent } from './agent-schemas.ts';
 import { filePath, httpUrl, name, RISKS, seconds } from './config-words.ts';
 import { credential } from './credential-schemas.ts';
-import { bundleSources } from './spiffe-schemas.ts';
+import { bundleSources, workloadApi } from './spiffe-schemas.ts';
 import { tlsListener } from './tls-schemas.ts';
 import { provider } from './provider-schemas.ts';
 
@@ -73,6 +73,7 @@ export const configSchema = z
       .prefault({})
       .describe('where the broker answers'),
     tls: tlsListener.optional(),
+    workload_api: workloadApi,
     identity: z.strictObject({
       audience: z.string().min(1).describe('what workload tokens must carry in `aud`'),
       issuers: z.array(oidcIssuer).default([]).describe('OpenID Connect issuers of workload tokens'),

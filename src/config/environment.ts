@@ -36,6 +36,10 @@ export function environmentOverrides(env: Readonly<Record<string, string | undef
     if ('detail' in setting) faults.push({ where: variable, line: null, key: 'key' in target ? target.key.join('.') : '', detail: setting.detail });
     else if ('key' in target) overrides.push({ variable, key: target.key, value: setting.value });
   }
+  // The specification's own name for it, which agents' deployments set; what the file or a variable of Mayfly says comes first.
+  const socket = env['SPIFFE_ENDPOINT_SOCKET'];
+  const said = valueAt(valueAt(data, 'workload_api'), 'socket') !== undefined || overrides.some(({ key }) => key[0] === 'workload_api');
+  if (socket !== undefined && !said) overrides.push({ variable: 'SPIFFE_ENDPOINT_SOCKET', key: ['workload_api', 'socket'], value: socket });
   return { overrides, faults };
 }
 

@@ -15,6 +15,12 @@ const vaultLogin = z.discriminatedUnion('method', [
     jwt_file: filePath.describe('re-read at every login'),
   }),
   z.strictObject({
+    method: z.literal('jwt_svid').describe("log in by the broker's own JWT-SVID, from the agent at `workload_api.socket`"),
+    mount: z.string().default('jwt').describe('where the JWT method is mounted'),
+    role: z.string().min(1).describe('the role to log in to'),
+    audience: z.string().min(1).describe('the audience of the JWT-SVID: what the role has in `bound_audiences`'),
+  }),
+  z.strictObject({
     method: z.literal('kubernetes').describe('log in by a service-account token'),
     mount: z.string().default('kubernetes').describe('where the Kubernetes method is mounted'),
     role: z.string().min(1).describe('the role to log in to'),

@@ -10,7 +10,7 @@ export function trustDomainFaults({ identity }: Pick<Config, 'identity'>): RuleF
     if (identity.trust_domains.slice(0, index).some(({ name }) => name === domain.name)) return [{ key: [...key, 'name'], detail: 'is listed twice' }];
     const sources = sourcesOf(domain);
     const [source] = sources;
-    if (source === undefined) return [{ key, detail: 'needs one of bundle_file, bundle_endpoint' }];
+    if (source === undefined) return [{ key, detail: 'needs one of bundle_file, bundle_endpoint, workload_api' }];
     if (sources.length > 1) return [{ key: [...key, sources[1]?.key ?? ''], detail: `and ${source.key} cannot both be given: a trust domain has one bundle` }];
     const other = seen.get(source.value);
     seen.set(source.value, domain.name);
@@ -19,10 +19,25 @@ export function trustDomainFaults({ identity }: Pick<Config, 'identity'>): RuleF
   });
 }
 
-function sourcesOf({ bundle_file: file, bundle_endpoint: endpoint }: TrustDomainConfig): { readonly key: string; readonly value: string }[] {
+function sourcesOf({ name, bundle_file: file, bundle_endpoint: endpoint, workload_api: pushed }: TrustDomainConfig): { readonly key: string; readonly value: string }[] {
   return [
     ...(file === undefined ? [] : [{ key: 'bundle_file', value: file }]),
     ...(endpoint === undefined ? [] : [{ key: 'bundle_endpoint', value: endpoint.url }]),
+    // The agent names the bundle of each domain by itself.
+    ...(pushed === undefined ? [] : [{ key: 'workload_api', value: `workload_api ${name}` }]),
+  ];
+}
+
+/** Whoever is to ask the agent needs to know where it is. */
+export function workloadApiFaults({ identity, tls, providers, workload_api: { socket } }: Pick<Config, 'identity' | 'tls' | 'providers' | 'workload_api'>): RuleFault[] {
+  if (socket !== undefined) return [];
+  const detail = 'needs workload_api.socket or SPIFFE_ENDPOINT_SOCKET';
+  return [
+    ...identity.trust_domains.flatMap((domain, index) => (domain.workload_api === undefined ? [] : [{ key: ['identity', 'trust_domains', index, 'workload_api'], detail }])),
+    ...(tls?.certificate.source === 'workload_api' ? [{ key: ['tls', 'certificate', 'source'], detail }] : []),
+    ...Object.entries(providers).flatMap(([name, provider]) =>
+      provider.type !== 'vault' ? [] : Object.entries(provider.login).flatMap(([right, { method }]) => (method === 'jwt_svid' ? [{ key: ['providers', name, 'login', right, 'method'], detail }] : [])),
+    ),
   ];
 }
 

@@ -22,4 +22,17 @@ const bundleEndpoint = z.discriminatedUnion('profile', [
 export const bundleSources = {
   bundle_file: filePath.optional().describe('SPIFFE trust bundle (JWK Set with `use` of `jwt-svid` and `x509-svid`); re-read when it changes'),
   bundle_endpoint: bundleEndpoint.optional().describe('a SPIFFE bundle endpoint, asked as often as its bundle says (`spiffe_refresh_hint`, else 300 s)'),
+  workload_api: z.literal(true).optional().describe('the agent at `workload_api.socket` gives it'),
 };
+
+/** A SPIFFE agent on this machine. */
+export const workloadApi = z
+  .strictObject({
+    socket: z
+      .string()
+      .regex(/^unix:\/\/\/[^?#]+$/, 'the URL of a Unix socket, such as unix:///run/spire/agent.sock')
+      .optional()
+      .describe('of the SPIFFE Workload API; SPIFFE_ENDPOINT_SOCKET where the file does not say'),
+  })
+  .prefault({})
+  .describe('where a SPIFFE agent gives bundles, and the identity of the broker itself');

@@ -13,6 +13,7 @@ export const tlsListener = z
           certificate_file: filePath.describe('PEM, the own certificate first; re-read when it changes'),
           key_file: filePath.describe('PEM private key; re-read when it changes'),
         }),
+        z.strictObject({ source: z.literal('workload_api').describe("the broker's own X.509-SVID, from the agent at `workload_api.socket`") }),
       ])
       .describe('what the broker shows'),
     client_certificates: z

@@ -47,8 +47,8 @@ function clock(check: string, date: string | string[] | undefined): Finding[] {
 }
 
 /** All issuers of a configuration. */
-export const identityChecks = ({ identity, operators }: Config, outboundFetch: OutboundFetch): Check[] => [
+export const identityChecks = ({ identity, operators, workload_api }: Config, outboundFetch: OutboundFetch): Check[] => [
   ...identity.issuers.map((issuer) => issuerCheck('workloads', issuer, outboundFetch)),
   issuerCheck('operators', operators, outboundFetch),
-  ...trustDomainChecks(identity, outboundFetch),
+  ...trustDomainChecks({ identity, workload_api }, outboundFetch),
 ];

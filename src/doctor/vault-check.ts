@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Config, VaultCredentialConfig, VaultProviderConfig } from '../config/config-schema.ts';
 import { systemClock } from '../core/clock.ts';
+import { createWorkloadApi } from '../identity/workload-api/workload-api.ts';
 import { Secret } from '../core/secret.ts';
 import { VaultClient, VaultFailure } from '../providers/vault/vault-client.ts';
 import { VaultLogin } from '../providers/vault/vault-login.ts';
@@ -68,7 +69,7 @@ export const vaultCheck = (name: string, provider: VaultProviderConfig, config: 
       const reached = await reach(client, provider, signal);
       if (reached.some(({ standing }) => standing === 'failure')) return reached;
       const person = operatorToken === undefined ? undefined : new Secret(operatorToken);
-      const logins = await Promise.all(RIGHTS.map((right) => lookAtLogin(right, client, provider, person, signal)));
+      const logins = await Promise.all(RIGHTS.map((right) => lookAtLogin(right, client, provider, person, config.workload_api.socket, signal)));
       return [...reached, ...logins.flat(), ...(await lookAtRoles(name, client, config, provider, person, signal))];
     } finally {
       await client.close();
@@ -91,8 +92,9 @@ async function reach(client: VaultClient, { address }: VaultProviderConfig, sign
 /** How long a login is waited for. */
 const LOGIN_MS = 4_000;
 
-async function lookAtLogin(right: Right, client: VaultClient, provider: VaultProviderConfig, person: Secret | undefined, signal: AbortSignal): Promise<Finding[]> {
-  const session = new VaultLogin({ provider: 'doctor', right, config: provider.login[right], client, clock: systemClock });
+async function lookAtLogin(right: Right, client: VaultClient, provider: VaultProviderConfig, person: Secret | undefined, socket: string | undefined, signal: AbortSignal): Promise<Finding[]> {
+  const agent = socket === undefined || provider.login[right].method !== 'jwt_svid' ? undefined : createWorkloadApi({ socket, clock: systemClock, log: { warn: () => undefined } });
+  const session = new VaultLogin({ provider: 'doctor', right, config: provider.login[right], client, clock: systemClock, jwtSvid: agent?.jwtSvid });
   try {
     const { data } = await firstAnswer(() => session.call({ method: 'GET', path: 'auth/token/lookup-self', answer: self, signal }));
     const allowed = person === undefined ? undefined : await allowedOf(data.accessor, FORBIDDEN[right], client, person, signal);
@@ -103,6 +105,7 @@ async function lookAtLogin(right: Right, client: VaultClient, provider: VaultPro
     return [failure(`vault.login.${right}`, error instanceof Error ? error.message : 'cannot log in', `mend providers.*.login.${right} and what it names`)];
   } finally {
     session.close();
+    agent?.close();
   }
 }
 

@@ -13,10 +13,10 @@ import { usedAs } from './single-use-token.ts';
 import { parseSpiffeId, posesAsSpiffeId } from './spiffe-id.ts';
 import { oidcKind, operatorKind, svidKind, type TokenKind, type TokenKindDeps } from './token-kinds.ts';
 import type { TrustBundle } from './trust-bundle.ts';
-import { createTrustBundles } from './trust-bundles.ts';
+import { createTrustBundles, type TrustBundlesDeps } from './trust-bundles.ts';
 import { refused, SKEW_SECONDS, unverifiedClaims, verifyToken, type VerifiedToken } from './verify-token.ts';
 
-export interface AuthenticatorDeps extends TokenKindDeps {
+export interface AuthenticatorDeps extends TokenKindDeps, TrustBundlesDeps {
   readonly identity: Config['identity'];
   readonly operators: Config['operators'];
   /** Undefined where the broker does not know by which URL clients reach it. */

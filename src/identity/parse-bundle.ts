@@ -30,10 +30,7 @@ const MAX_CHARS = 1024 * 1024;
  * a `TypeError`, a `SyntaxError` or a `ZodError`: no JSON, a member that stands in it twice, no list of keys.
  */
 export function parseBundle(text: string): Bundle {
-  if (text.length > MAX_CHARS) throw new TypeError('the bundle is larger than 1 MiB');
-  const parsed = document.parse(JSON.parse(text));
-  // JSON.parse silently keeps the last of two members with one name, another parser the first (section 5.1).
-  if (parseDocument(text, { schema: 'json', uniqueKeys: true, prettyErrors: false }).errors.some(({ code }) => code === 'DUPLICATE_KEY')) throw new TypeError('a member stands in the bundle twice');
+  const parsed = parsedDocument(text);
   const passedOver: string[] = [];
   const x509Authorities = parsed.keys.flatMap((key, index) => {
     const { data } = x509Authority.safeParse(key);
@@ -59,3 +56,29 @@ export function parseBundle(text: string): Bundle {
     passedOver,
   };
 }
+
+function parsedDocument(text: string): z.infer<typeof document> {
+  if (text.length > MAX_CHARS) throw new TypeError('the bundle is larger than 1 MiB');
+  const parsed = document.parse(JSON.parse(text));
+  // JSON.parse silently keeps the last of two members with one name, another parser the first (section 5.1).
+  if (parseDocument(text, { schema: 'json', uniqueKeys: true, prettyErrors: false }).errors.some(({ code }) => code === 'DUPLICATE_KEY')) throw new TypeError('a member stands in the bundle twice');
+  return parsed;
+}
+
+/**
+ * Parses the JWT authorities that the Workload API gives: a plain JWK Set, whose keys may leave out `use` since all of them are of
+ * one kind (Workload API section 6.2.2). Throws as `parseBundle` does.
+ */
+export function parseJwtBundle(text: string): Bundle {
+  const jwts = usableJwks(parsedDocument(text).keys).filter(({ use, kid }) => kid !== undefined && (use === undefined || use === 'jwt-svid'));
+  return { ...x509Bundle([]), jwtAuthorities: new PublicKeys(jwts) };
+}
+
+/** A bundle of X.509 authorities alone. */
+export const x509Bundle = (x509Authorities: readonly Certificate[]): Bundle => ({
+  jwtAuthorities: new PublicKeys([]),
+  x509Authorities,
+  sequence: undefined,
+  refreshHintSeconds: undefined,
+  passedOver: [],
+});

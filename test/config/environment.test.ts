@@ -15,6 +15,14 @@ describe('a variable', () => {
     expect(load(RIGHT, { MAYFLY_OPERATORS__AUDIENCE: '12345' }).operators.audience).toBe('12345');
   });
 
+  it("sets the agent's socket by the specification's own name, unless it is said otherwise", () => {
+    const named = (text: string, env: Record<string, string>): string | undefined => load(text, { SPIFFE_ENDPOINT_SOCKET: 'unix:///run/agent.sock', ...env }).workload_api.socket;
+    expect(named(RIGHT, {})).toBe('unix:///run/agent.sock');
+    expect(named(`${RIGHT}workload_api: { socket: "unix:///run/file.sock" }\n`, {})).toBe('unix:///run/file.sock');
+    expect(named(RIGHT, { MAYFLY_WORKLOAD_API__SOCKET: 'unix:///run/own.sock' })).toBe('unix:///run/own.sock');
+    expect(load(RIGHT).workload_api.socket).toBeUndefined();
+  });
+
   it('sets true and false', () => {
     expect(load(RIGHT, { MAYFLY_OUTBOUND__ALLOW_PRIVATE_ADDRESSES: 'true' }).outbound.allow_private_addresses).toBe(true);
     expect(faultsOf(RIGHT, { MAYFLY_OUTBOUND__ALLOW_PRIVATE_ADDRESSES: 'yes' })).toEqual([

@@ -25,7 +25,7 @@ describe('the reference of the configuration', () => {
     const data = {
       providers: {
         tokens: { type: 'jwt' },
-        ...Object.fromEntries(['approle', 'jwt', 'kubernetes', 'token_file'].map((method) => [`vault-${method.replace('_', '-')}`, { type: 'vault', login: loginBy(method) }])),
+        ...Object.fromEntries(['approle', 'jwt', 'jwt_svid', 'kubernetes', 'token_file'].map((method) => [`vault-${method.replace('_', '-')}`, { type: 'vault', login: loginBy(method) }])),
         ...Object.fromEntries(['web_identity', 'credentials_file', 'environment'].map((method) => [`aws-${method.replace('_', '-')}`, { type: 'aws-sts', login: loginBy(method) }])),
       },
       credentials: { orders: { kind: 'vault.dynamic', params: { tier: { type: 'string' } } } },

@@ -23,7 +23,11 @@ export interface VaultLoginOptions {
   readonly client: VaultClient;
   readonly clock: Clock;
   readonly log?: { warn(fields: object, message: string): void };
+  /** A JWT-SVID of the broker itself, where its SPIFFE agent gives one. */
+  readonly jwtSvid?: JwtSvidSource | undefined;
 }
+
+export type JwtSvidSource = (audience: string, signal: AbortSignal) => Promise<Secret>;
 
 interface Standing {
   readonly token: Secret;
@@ -175,9 +179,13 @@ export class VaultLogin implements VaultSession {
         return this.#standingOf(new Secret(auth.client_token), clusterId, auth.renewable, auth.lease_duration);
       }
       case 'jwt':
-        return this.#loggedInByJwt(config, clusterId, config.jwt_file, 'jwt_file');
+        return this.#loggedInByJwt(config, clusterId, await readCredentialFile(config.jwt_file, 'jwt_file'));
+      case 'jwt_svid': {
+        if (this.#options.jwtSvid === undefined) throw new Error('there is no Workload API to have a JWT-SVID from');
+        return this.#loggedInByJwt(config, clusterId, (await this.#options.jwtSvid(config.audience, signal)).expose());
+      }
       case 'kubernetes':
-        return this.#loggedInByJwt(config, clusterId, config.token_file, 'token_file');
+        return this.#loggedInByJwt(config, clusterId, await readCredentialFile(config.token_file, 'token_file'));
       case 'token_file': {
         const token = new Secret(await readCredentialFile(config.file, 'token file'));
         const { data } = await client.request({ method: 'GET', path: LOOKUP_SELF_PATH, token, answer: answers.ownToken, signal });
@@ -188,9 +196,8 @@ export class VaultLogin implements VaultSession {
     }
   }
 
-  /** The two methods are the same call: a role, and a token of the workload's own that the target verifies. */
-  async #loggedInByJwt({ mount, role }: { readonly mount: string; readonly role: string }, clusterId: string, file: string, what: string): Promise<Standing> {
-    const jwt = await readCredentialFile(file, what);
+  /** The methods are the same call: a role, and a token of the workload's own that the target verifies. */
+  async #loggedInByJwt({ mount, role }: { readonly mount: string; readonly role: string }, clusterId: string, jwt: string): Promise<Standing> {
     const signal = this.#closed.signal;
     const { auth } = await this.#options.client.request({ method: 'POST', path: `auth/${mount}/login`, body: { role, jwt }, answer: answers.login, signal });
     return this.#standingOf(new Secret(auth.client_token), clusterId, auth.renewable, auth.lease_duration);

@@ -23,7 +23,7 @@ import * as answers from './vault-answers.ts';
 import { VaultClient } from './vault-client.ts';
 import { toProviderError } from './vault-failure.ts';
 import { parseHandle, type VaultHandle } from './vault-handle.ts';
-import { HEALTH_PATH, LOOKUP_SELF_PATH, VaultLogin, type VaultSession } from './vault-login.ts';
+import { HEALTH_PATH, LOOKUP_SELF_PATH, VaultLogin, type JwtSvidSource, type VaultSession } from './vault-login.ts';
 
 export interface VaultProviderOptions {
   readonly name: string;
@@ -35,13 +35,15 @@ export interface VaultProviderOptions {
   /** What this process does: it logs in for nothing else. */
   readonly rights: { readonly mint: boolean; readonly revoke: boolean; readonly list: boolean };
   readonly logger?: { warn(fields: object, message: string): void };
+  /** A JWT-SVID of the broker itself, for the login method that wants one. */
+  readonly jwtSvid?: JwtSvidSource | undefined;
 }
 
 /** A running Vault or OpenBao provider: it logs in at once, in the background. Throws `RangeError` for a credential that is not of Vault. */
-export function createVaultProvider({ name, config, credentials, deploymentId, clock, rights, logger }: VaultProviderOptions): VaultProvider {
+export function createVaultProvider({ name, config, credentials, deploymentId, clock, rights, logger, jwtSvid }: VaultProviderOptions): VaultProvider {
   const client = new VaultClient({ address: config.address, namespace: config.namespace, caFile: config.ca_file, timeoutMs: config.timeout_ms });
   const logIn = (right: keyof VaultProviderConfig['login']): VaultLogin =>
-    new VaultLogin({ provider: name, right, config: config.login[right], client, clock, ...(logger === undefined ? {} : { log: logger }) });
+    new VaultLogin({ provider: name, right, config: config.login[right], client, clock, jwtSvid, ...(logger === undefined ? {} : { log: logger }) });
   const sessions = {
     ...(rights.mint ? { mint: logIn('api') } : {}),
     ...(rights.revoke ? { revoke: logIn('worker') } : {}),

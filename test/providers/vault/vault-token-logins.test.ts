@@ -11,10 +11,12 @@ import type { VaultLoginConfig } from '../../../src/config/config-schema.ts';
 import { systemClock } from '../../../src/core/clock.ts';
 import * as answers from '../../../src/providers/vault/vault-answers.ts';
 import { VaultClient } from '../../../src/providers/vault/vault-client.ts';
-import { VaultLogin, LOOKUP_SELF_PATH } from '../../../src/providers/vault/vault-login.ts';
+import { VaultLogin, LOOKUP_SELF_PATH, type JwtSvidSource } from '../../../src/providers/vault/vault-login.ts';
 import { selfSignedCertificate } from '../../support/self-signed-certificate.ts';
 import { serviceAccountClaims, startTokenReviewServer, type TokenReviewServer } from '../../support/token-review-server.ts';
 import { until } from '../../support/until.ts';
+import { startWorkloadApi } from '../../support/workload-api-server.ts';
+import { createWorkloadApi } from '../../../src/identity/workload-api/workload-api.ts';
 
 const ISSUER = 'https://cluster.test';
 const AUDIENCE = 'openbao';
@@ -97,9 +99,9 @@ async function fileWith(token: string): Promise<string> {
   return file;
 }
 
-function logIn(config: VaultLoginConfig): VaultLogin {
+function logIn(config: VaultLoginConfig, jwtSvid?: JwtSvidSource): VaultLogin {
   const client = new VaultClient({ address: openbao.address, timeoutMs: 2_000 });
-  const login = new VaultLogin({ provider: 'vault-main', right: 'worker', config, client, clock: systemClock });
+  const login = new VaultLogin({ provider: 'vault-main', right: 'worker', config, client, clock: systemClock, jwtSvid });
   ends.push(() => login.close(), () => client.close());
   return login;
 }
@@ -203,5 +205,40 @@ describe('a login by jwt', () => {
   it('is refused for a token of another audience', async () => {
     const file = await fileWith(await workloadToken({ audience: 'somebody-else' }));
     await expect(standing(logIn({ method: 'jwt', mount: 'jwt', role: 'mayfly-worker', jwt_file: file }))).rejects.toMatchObject({ name: 'ProviderError' });
+  });
+});
+
+describe("a login by the broker's own JWT-SVID", () => {
+  const ID = 'spiffe://example.org/mayfly';
+  const svid = (audience: readonly string[], by = keys.privateKey): Promise<string> =>
+    new SignJWT({}).setProtectedHeader({ alg: 'ES256', kid: 'k1' }).setSubject(ID).setAudience([...audience]).setIssuedAt().setExpirationTime('5m').sign(by);
+  const config: VaultLoginConfig = { method: 'jwt_svid', mount: 'spiffe', role: 'mayfly', audience: AUDIENCE };
+
+  beforeAll(async () => {
+    await bao('POST', 'sys/auth/spiffe', { type: 'jwt' });
+    await bao('POST', 'auth/spiffe/config', { jwt_validation_pubkeys: [keys.publicKey.export({ type: 'spki', format: 'pem' })] });
+    await bao('POST', 'auth/spiffe/role/mayfly', { role_type: 'jwt', user_claim: 'sub', bound_audiences: [AUDIENCE], bound_subject: ID, token_policies: ['mayfly-worker'], token_no_default_policy: true, token_ttl: 1_200 });
+  });
+
+  it('takes one from the Workload API for each login, so that nothing is kept in a file', async () => {
+    const agent = await startWorkloadApi(join(directory, 'agent.sock'), { jwtSvid: svid });
+    const api = createWorkloadApi({ socket: agent.socket, clock: systemClock, log: { warn: () => undefined } });
+    ends.push(() => api.close(), () => agent.stop());
+    const login = logIn(config, api.jwtSvid);
+    const accessor = await standing(login);
+    expect(await bao('POST', 'auth/token/lookup-accessor', { accessor })).toMatchObject({ policies: ['mayfly-worker'], path: 'auth/spiffe/login', display_name: `spiffe-${ID}` });
+    await bao('POST', 'auth/token/revoke-accessor', { accessor });
+    expect(await standing(login)).not.toBe(accessor);
+  });
+
+  it('fails with one of another authority, or for another audience (control), and without a Workload API', async () => {
+    const agent = await startWorkloadApi(join(directory, 'stranger.sock'), { jwtSvid: (audience) => svid(audience, strangers.privateKey) });
+    const api = createWorkloadApi({ socket: agent.socket, clock: systemClock, log: { warn: () => undefined } });
+    ends.push(() => api.close(), () => agent.stop());
+    const unavailable = expect.objectContaining({ name: 'ProviderError', failure: 'unavailable' });
+    await expect(standing(logIn(config, api.jwtSvid))).rejects.toEqual(unavailable);
+    agent.give({ jwtSvid: svid });
+    await expect(standing(logIn({ ...config, audience: 'else' }, api.jwtSvid))).rejects.toEqual(unavailable);
+    await expect(standing(logIn(config))).rejects.toEqual(unavailable);
   });
 });
