@@ -39,7 +39,13 @@ export function filesOf(config: Config): ConfigFile[] {
   add('written', ['redis', 'epoch_file'], config.redis.epoch_file);
   add('public', ['operators', 'ca_file'], config.operators.ca_file);
   add('public', ['identity', 'users', 'ca_file'], config.identity.users?.ca_file);
-  for (const [index, issuer] of config.identity.issuers.entries()) add('public', ['identity', 'issuers', index, 'ca_file'], issuer.ca_file);
+  for (const [index, issuer] of config.identity.issuers.entries()) {
+    const key = ['identity', 'issuers', index];
+    add('public', [...key, 'ca_file'], issuer.ca_file);
+    add('public', [...key, 'token_review', 'ca_file'], issuer.token_review?.ca_file);
+    // Kubernetes mounts it so that every user of the pod can read it.
+    add('public', [...key, 'token_review', 'token_file'], issuer.token_review?.token_file);
+  }
   for (const [index, { bundle_file: bundle, bundle_endpoint: endpoint }] of config.identity.trust_domains.entries()) {
     const key = ['identity', 'trust_domains', index];
     add('public', [...key, 'bundle_file'], bundle);

@@ -2,6 +2,7 @@ import type { AwsLoginConfig, Config, VaultLoginConfig } from './config-schema.t
 import { issuerOfSpiffeId } from '../identity/spiffe-id.ts';
 import { credentialFaults } from './credential-rules.ts';
 import type { ConfigPath } from './load-config.ts';
+import { profileFaults } from './profile-rules.ts';
 import { trustDomainFaults, workloadApiFaults } from './spiffe-rules.ts';
 
 export interface RuleFault {
@@ -13,6 +14,7 @@ export interface RuleFault {
 export function configFaults(config: Config, options: { readonly urlFromEnvironment: boolean }): RuleFault[] {
   return [
     ...identityFaults(config),
+    ...profileFaults(config),
     ...urlFaults(config),
     ...credentialFaults(config),
     ...senderFaults(config),
@@ -179,6 +181,8 @@ function productionFaults(config: Config): RuleFault[] {
   const insecure = (url: string): boolean => url.startsWith('http:');
   const faults: RuleFault[] = [];
   for (const [index, { issuer }] of config.identity.issuers.entries()) {
+    const { token_review: review } = config.identity.issuers[index] ?? {};
+    if (review !== undefined && insecure(review.url)) faults.push({ key: ['identity', 'issuers', index, 'token_review', 'url'], detail: 'must be https in production' });
     if (insecure(issuer)) faults.push({ key: ['identity', 'issuers', index, 'issuer'], detail: 'must be https in production' });
   }
   if (config.http.public_url !== undefined && insecure(config.http.public_url)) faults.push({ key: ['http', 'public_url'], detail: 'must be https in production' });

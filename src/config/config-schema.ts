@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { registeredAgent } from './agent-schemas.ts';
 import { filePath, httpUrl, name, RISKS, seconds } from './config-words.ts';
 import { credential } from './credential-schemas.ts';
+import { profileKeys } from './profile-schemas.ts';
 import { bundleSources, workloadApi } from './spiffe-schemas.ts';
 import { tlsListener } from './tls-schemas.ts';
 import { provider } from './provider-schemas.ts';
@@ -33,6 +34,7 @@ const oidcIssuer = z
     ca_file: filePath.optional().describe('PEM certificates to trust for this issuer instead of the system store'),
     sender_binding: z.enum(['optional', 'required']).default('optional').describe('`required`: a token that is bound to no key of its sender is refused. A bound one needs proof always'),
     dpop_nonces: z.boolean().default(false).describe("whether DPoP proofs must carry a nonce of the broker's"),
+    ...profileKeys,
     single_use: z.boolean().default(false).describe('whether each token is good for one call; for issuers that give out a token for each'),
   })
   .describe('an OpenID Connect issuer of workload tokens');

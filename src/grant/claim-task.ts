@@ -11,6 +11,7 @@ import type { CredentialCatalog } from './credential-catalog.ts';
 import type { Ask, WantedCredential } from './decide-credentials.ts';
 import { decideOrDeny } from './decide-or-deny.ts';
 import type { DeclaredTask } from './declare-task.ts';
+import { callerFacts } from './caller-facts.ts';
 import { decisionFacts } from './deny.ts';
 import { intendLease, withReservedRoom, type GrantDeps } from './grant-deps.ts';
 import { parentBounds } from './handed-on.ts';
@@ -47,7 +48,7 @@ export async function claimTask(task: Task, ticket: string | undefined, caller: 
       const basis = { ...task, ...approvedBasis(task), agent, ...counters, touched: tree.touched, senderBound: caller.senderBound, nowMs };
       const decision = await decideOrDeny({ decisionId, taskId: task.id, by: agent, denial: 'credential.denied', basis, wanted, asks: asksOf(task) }, deps);
       const claim = { expiresAtMs, instance: caller.instance, decision: decision.summary, tree };
-      const claimed = await deps.ledger.claimTask(task, claim, intents, agent, { ...approvedBasis(task), ...decisionFacts(decision) }, slot);
+      const claimed = await deps.ledger.claimTask(task, claim, intents, agent, { ...approvedBasis(task), ...callerFacts(caller), ...decisionFacts(decision) }, slot);
       if (claimed === null) throw await refused(task, caller, taken(), deps.ledger);
       await deps.ledger.releaseWaiting(task.declarer, 'pending_claim', task.id).catch(() => undefined);
       const granted = await mintLeases(task.id, mintable, { by: agent, endsTask: true }, deps);

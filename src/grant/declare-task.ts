@@ -7,6 +7,7 @@ import type { Task, TaskEnvelope } from '../task/task.ts';
 import { checkDeclaration, declaredAgent } from './check-request.ts';
 import type { Ask, JointDecision } from './decide-credentials.ts';
 import { decideOrDeny } from './decide-or-deny.ts';
+import { callerFacts } from './caller-facts.ts';
 import { decisionFacts } from './deny.ts';
 import { intendLease, withReservedRoom, type AgentCounters, type GrantDeps } from './grant-deps.ts';
 import { judgeEvidence, wordFacts } from './judge-evidence.ts';
@@ -77,7 +78,7 @@ export async function declareTask(declaration: Declaration, caller: Workload, de
     return { action: 'declare_for', principal, forAgent: agent.subject, denialsInARow };
   });
   const asks: readonly Ask[] = [...(await Promise.all(speaking)), MINT];
-  const facts = wordFacts(word);
+  const facts = { ...callerFacts(caller), ...wordFacts(word) };
 
   const decide = (counters: AgentCounters): Promise<JointDecision> => {
     // A new task is a tree of its own, that touched nothing yet.

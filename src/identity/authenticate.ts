@@ -93,6 +93,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
       if (authorization === null && certificates !== null) return byCertificate(certificates);
       const token = tokenOf(presented);
       const told = await accepted(token);
+      await told.kind.confirm?.(token, told.verified);
       const caller = await proveSender(presented, told);
       // Last: who cannot prove to be its holder shall not use it up either.
       await useUp(token, told);
@@ -102,7 +103,10 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     async recheck(presented) {
       const { authorization, certificates } = presented;
       if (authorization === null && certificates !== null) return byCertificate(certificates);
-      return (await accepted(tokenOf(presented))).caller;
+      const token = tokenOf(presented);
+      const { caller, kind, verified } = await accepted(token);
+      await kind.confirm?.(token, verified);
+      return caller;
     },
   };
 }

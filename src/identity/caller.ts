@@ -10,6 +10,12 @@ export interface WorkloadId {
   readonly subject: string;
 }
 
+/** What a token says of its workload besides who it is, where its issuer is configured for that: for the record. */
+export interface WorkloadAttributes {
+  readonly owner: string | null;
+  readonly environment: string | null;
+}
+
 /** A program that proved who it is, for this one call. */
 export interface Workload extends WorkloadId {
   readonly kind: 'workload';
@@ -17,6 +23,8 @@ export interface Workload extends WorkloadId {
   readonly instance: string | null;
   /** Whether this call proved possession of a key that the identity is bound to: by DPoP (RFC 9449) or by mTLS. */
   readonly senderBound: boolean;
+  /** Undefined where its issuer is configured for none. */
+  readonly attributes?: WorkloadAttributes;
   readonly tokenExpiresAtMs: EpochMs;
 }
 

@@ -6,11 +6,12 @@ export function createIssuerFetch(config: Pick<Config, 'identity' | 'operators' 
   const { issuers: workloads, users } = config.identity;
   const issuers = [...workloads, config.operators, ...(users === undefined ? [] : [users])];
   const endpoints = config.identity.trust_domains.flatMap(({ bundle_endpoint: endpoint }) => (endpoint === undefined ? [] : [new URL(endpoint.url).host]));
+  const reviewers = config.identity.issuers.flatMap(({ token_review: review }) => (review === undefined ? [] : [review]));
   return createOutboundFetch({
     environment: config.environment,
-    allowHosts: [...issuers.map(({ issuer }) => new URL(issuer).host), ...endpoints, ...config.outbound.allow_hosts],
+    allowHosts: [...issuers.map(({ issuer }) => new URL(issuer).host), ...endpoints, ...reviewers.map(({ url }) => new URL(url).host), ...config.outbound.allow_hosts],
     // Development issuers live on loopback; nothing else does.
     allowPrivateAddresses: config.outbound.allow_private_addresses || config.environment === 'development',
-    caFor: (host) => issuers.find(({ issuer }) => new URL(issuer).host === host)?.ca_file,
+    caFor: (host) => reviewers.find(({ url, ca_file: file }) => file !== undefined && new URL(url).host === host)?.ca_file ?? issuers.find(({ issuer }) => new URL(issuer).host === host)?.ca_file,
   });
 }

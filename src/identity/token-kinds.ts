@@ -4,6 +4,10 @@ import type { Clock } from '../core/clock.ts';
 import { Problem } from '../core/problem.ts';
 import { OPERATOR_ROLES, type Caller, type OperatorRole } from './caller.ts';
 import { claimAt } from './claim-at.ts';
+import { claimMapping } from './claim-mapping.ts';
+import { githubJob } from './profiles/github-actions.ts';
+import { kubernetesObjects } from './profiles/kubernetes.ts';
+import { createTokenReview } from './profiles/token-review.ts';
 import { JwksSource } from './jwks-source.ts';
 import type { OutboundFetch } from './outbound-fetch.ts';
 import type { KeyLog } from './public-keys.ts';
@@ -24,6 +28,8 @@ export interface TokenKind {
   readonly mayName: (subject: string) => boolean;
   /** Throws `invalid_token` or `forbidden` for a genuine token that makes nobody. */
   readonly toCaller: (token: VerifiedToken) => Caller;
+  /** What must be asked at each call, where a signature does not tell. Throws `invalid_token` or `identity_unavailable`. */
+  readonly confirm?: (token: string, verified: VerifiedToken) => Promise<void>;
   readonly sender: SenderRules;
   /** Whether each token is good for one call. */
   readonly singleUse: boolean;
@@ -41,14 +47,19 @@ const REUSED = { sender: { required: false, demandsNonce: false }, singleUse: fa
 /** Workload tokens of an OpenID Connect issuer. */
 export function oidcKind(issuer: OidcIssuerConfig, audience: Config['identity']['audience'], deps: TokenKindDeps): TokenKind {
   const mayName = (subject: string): boolean => mayVouchFor(issuer.subjects, subject);
+  const mapping = claimMapping(issuer);
+  const { token_review: review } = issuer;
   return {
     expectation: oidcExpectation({ ...issuer, audience: issuer.audience ?? audience }, deps),
     mayName,
     sender: { required: issuer.sender_binding === 'required', demandsNonce: issuer.dpop_nonces },
     singleUse: issuer.single_use,
+    ...(review === undefined ? {} : { confirm: createTokenReview(review, issuer.audience ?? audience, deps) }),
     toCaller({ subject, claims, expiresAtMs }) {
       if (!mayName(subject)) throw refused('its issuer may not vouch for this subject');
-      return { kind: 'workload', issuer: issuer.issuer, subject, instance: instanceOf(claims, issuer.instance_claim), senderBound: false, tokenExpiresAtMs: expiresAtMs };
+      const instance = instanceOf(subject, claims, issuer);
+      const attributes = mapping.attributesOf(claims);
+      return { kind: 'workload', issuer: issuer.issuer, subject: mapping.agentOf(subject, claims), instance, senderBound: false, ...(attributes === undefined ? {} : { attributes }), tokenExpiresAtMs: expiresAtMs };
     },
   };
 }
@@ -116,8 +127,21 @@ function mayVouchFor(listed: OidcIssuerConfig['subjects'], subject: string): boo
   return listed === undefined || listed.some(matches);
 }
 
-/** The instance that the token names by the configured claim. A key that it is bound to is none until the call proved to hold it. */
-function instanceOf(claims: JWTPayload, claim: string | undefined): string | null {
+/** The instance that the token names, as its platform does. A key that it is bound to is none until the call proved to hold it. Throws `invalid_token` for what its platform would not issue. */
+function instanceOf(subject: string, claims: JWTPayload, issuer: OidcIssuerConfig): string | null {
+  switch (issuer.profile) {
+    case 'kubernetes':
+      return kubernetesObjects(subject, claims, issuer.service_accounts).pod.uid;
+    case 'github_actions':
+      return githubJob(subject, claims, issuer.repositories ?? []);
+    case 'generic':
+      return claimedInstance(claims, issuer.instance_claim);
+    default:
+      return issuer.profile satisfies never;
+  }
+}
+
+function claimedInstance(claims: JWTPayload, claim: string | undefined): string | null {
   const named = claim === undefined ? undefined : claimAt(claims, claim);
   const instance = Number.isSafeInteger(named) ? String(named) : named;
   return typeof instance === 'string' && instance !== '' ? instance : null;

@@ -12,6 +12,8 @@ const withParams = (path: string, params: string): string =>
 const domain = (text: string): string => changed('operators:', `    - ${text}\noperators:`);
 const WEB = '{ profile: https_web, url: "https://a.org/b" }';
 const ISSUER = '    - issuer: https://issuer.test';
+const github = (text: string): string => changed(ISSUER, `${ISSUER}\n      profile: github_actions\n      ${text}`);
+const kubernetes = (text: string): string => changed(ISSUER, `${ISSUER}\n      profile: kubernetes\n      ${text}`);
 /** The right configuration with one more credential, on its line 40. */
 const kv = (rest: string): string =>
   changed('  task-token:', `  key:\n    { kind: vault.kv, provider: vault-main, owner: o, token_role: mayfly-key, ${rest} }\n  task-token:`);
@@ -79,6 +81,18 @@ const BAD: readonly Bad[] = [
   ['users who are workloads', changed('operators:', '  users: { issuer: https://issuer.test, audience: consent }\noperators:'), 9, 'identity.users.issuer', 'is also an issuer of workloads'],
   ['Mayfly as the issuer of users', changed('operators:', '  users: { issuer: https://mayfly.test, audience: consent }\noperators:'), 9, 'identity.users.issuer', "is Mayfly's own issuer"],
   ["users with the audience of workloads", changed('operators:', '  users: { issuer: https://users.test, audience: https://mayfly.test }\noperators:'), 9, 'identity.users.audience', 'is also the audience of workloads or operators'],
+  ["GitHub by its names alone", changed('issuer: https://issuer.test', 'issuer: https://token.actions.githubusercontent.com'), 5, 'identity.issuers.0.profile', /must be github_actions/],
+  ['GH-1: GitHub for everybody', changed(ISSUER, `${ISSUER}\n      profile: github_actions`), 5, 'identity.issuers.0.repositories', /is required/],
+  ['GH-1: a repository without a number', github('repositories: [{ refs: [refs/heads/main] }]'), 7, 'identity.issuers.0.repositories.0', /needs repository_id or repository_owner_id/],
+  ['GH-1: a name that begins others', github('repositories: [{ repository_id: "1" }]\n      subjects: ["repo:octo/refunds*"]'), 8, 'identity.issuers.0.subjects.0', /could match another repository/],
+  ["GitHub's default audience", github('repositories: [{ repository_id: "1" }]\n      audience: https://github.com/octo'), 8, 'identity.issuers.0.audience', /must be Mayfly's own/],
+  ["K8-1: the API server's audience", kubernetes('audience: https://kubernetes.default.svc'), 7, 'identity.issuers.0.audience', /must be Mayfly's own/],
+  ["K8-1: the API server's audience by its issuer", kubernetes('audience: https://issuer.test'), 7, 'identity.issuers.0.audience', /must be Mayfly's own/],
+  ['an instance that the platform knows better', kubernetes('instance_claim: jti'), 7, 'identity.issuers.0.instance_claim', /is for the profile generic only/],
+  ['a key of another platform', kubernetes('repositories: [{ repository_id: "1" }]'), 7, 'identity.issuers.0.repositories', /is for the profile github_actions only/],
+  ['a review without TLS', kubernetes('token_review: { url: "http://api.test", token_file: t }'), 7, 'identity.issuers.0.token_review.url', 'must be https in production'],
+  ['a name that two could share', changed(ISSUER, `${ISSUER}\n      agent: "{a}-{b}"`), 6, 'identity.issuers.0.agent', /needs a separator/],
+  ['a name in a trust domain', changed(ISSUER, `${ISSUER}\n      agent: "spiffe://example.org/{a}"`), 6, 'identity.issuers.0.agent', /must not make SPIFFE IDs/],
   ['a password in an address', changed('https://vault.test', 'https://u:hunter2@vault.test'), 23, 'providers.vault-main.address', 'must not hold a user or a password'],
   ['a query in an issuer', changed('issuer: https://login.test', 'issuer: https://login.test/?x=1'), 10, 'operators.issuer', 'must have neither a query nor a fragment'],
   // Rules between keys: credentials
