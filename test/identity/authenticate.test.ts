@@ -185,6 +185,11 @@ describe('a token is accepted', () => {
     expect(await authenticator.authenticate(await svid({ claims: { sub: 'spiffe://other.org/agent' }, pair: STRANGER }))).toMatchObject({ issuer: 'spiffe://other.org' });
   });
 
+  it('SP-17: a JWT-SVID without jti, again and again: workloads use theirs until it is renewed', async () => {
+    const token = await svid();
+    for (let call = 0; call < 3; call += 1) expect(await authenticator.authenticate(token)).toMatchObject({ subject: SVID });
+  });
+
   it.each(['JWT', 'JOSE'])('a JWT-SVID of type %s', async (typ) => {
     expect(await authenticator.authenticate(await svid({ header: { typ } }))).toMatchObject({ subject: SVID });
   });
