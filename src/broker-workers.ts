@@ -4,6 +4,7 @@ import { createFeedWriter, type FeedSeal } from './audit/event-feed.ts';
 import type { EventSealer } from './audit/seal-event.ts';
 import type { Config } from './config/config-schema.ts';
 import type { Clock } from './core/clock.ts';
+import { NoticeSender } from './grant/notice-sender.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { CredentialProvider } from './providers/credential-provider.ts';
 import type { ProviderWatch } from './providers/provider-watch.ts';
@@ -105,7 +106,17 @@ export function startWorkers({ config, clock, ledger, connect, redisTimeMs, prov
     onFindings: (findings) => metrics.setFindings(findings),
     log,
   });
+  const notices = new NoticeSender({
+    ledger,
+    notices: config.notices,
+    environment: config.environment,
+    publicUrl: config.http.public_url,
+    clock,
+    observe: (observation) => metrics.countNotice(observation),
+    log,
+  });
   queues.start();
+  notices.start();
   sweep.start();
   reconciler.start();
   jobs.start();
@@ -115,7 +126,7 @@ export function startWorkers({ config, clock, ledger, connect, redisTimeMs, prov
     queues,
     nudge: () => sweep.nudge(),
     async stop(graceMs) {
-      await Promise.all([sweep.stop(), reconciler.stop(), jobs.stop()]);
+      await Promise.all([sweep.stop(), reconciler.stop(), jobs.stop(), notices.stop()]);
       await queues.stop(graceMs);
     },
     stopSealing: () => sealer.stop(),

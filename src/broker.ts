@@ -111,6 +111,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     guards: GUARDS,
     mintDeadlineMs: config.minting.timeout_ms + MINT_MARGIN_MS,
     retentionSeconds: config.retention_seconds,
+    noticesTo: config.notices.map(({ name }) => name),
     minReplicaAcks: config.redis.min_replica_acks,
     onTampered: (error, shard) => tampered.report(error, shard, ledger),
     epoch: { file: works ? openEpochFile(epochFileOf(config)) : null, begins: works, longestLifeMs: longestLifeMs(config) },

@@ -6,6 +6,7 @@ export type AuditEventType =
   | 'task.declared'
   | 'task.denied'
   | 'evidence.refused'
+  | 'notice.disabled'
   | 'task.approved'
   | 'task.approval_denied'
   | 'task.approval_refused'

@@ -56,6 +56,10 @@ export function filesOf(config: Config): ConfigFile[] {
     add('public', ['tls', 'certificate', 'certificate_file'], config.tls.certificate.certificate_file);
     add('secret', ['tls', 'certificate', 'key_file'], config.tls.certificate.key_file);
   }
+  for (const [index, notice] of config.notices.entries()) {
+    add('secret', ['notices', index, 'url_file'], notice.url_file);
+    add('secret', ['notices', index, 'secret_file'], notice.secret_file);
+  }
   for (const [name, provider] of Object.entries(config.providers)) {
     const key = ['providers', name];
     if (provider.type === 'jwt') {

@@ -22,6 +22,7 @@ export function configFaults(config: Config, options: { readonly urlFromEnvironm
     ...workloadApiFaults(config),
     ...authzenFaults(config),
     ...agentFaults(config),
+    ...noticeFaults(config),
     ...redisFaults(config, options.urlFromEnvironment),
     ...limitFaults(config),
     ...(config.environment === 'production' ? productionFaults(config) : developmentFaults(config)),
@@ -123,6 +124,18 @@ function introspectionFaults({ introspection, identity, credentials }: Config): 
     const key = ['introspection', 'resource_servers', index];
     const unknown = audiences.flatMap((audience, position) => (opaque.includes(audience) ? [] : [{ key: [...key, 'audiences', position], detail: 'is the audience of no credential of kind jwt' }]));
     return issuers.includes(issuer) ? unknown : [{ key: [...key, 'issuer'], detail: `must be one of the workload issuers: ${issuers.join(', ')}` }, ...unknown];
+  });
+}
+
+/** A webhook is signed, so that its recipient knows who speaks; an address of Slack is its own secret. */
+function noticeFaults({ notices }: Config): RuleFault[] {
+  return notices.flatMap(({ name, kind, secret_file: secret }, index) => {
+    const key = ['notices', index];
+    return [
+      ...(notices.slice(0, index).some((other) => other.name === name) ? [{ key: [...key, 'name'], detail: 'is listed twice' }] : []),
+      ...(kind === 'webhook' && secret === undefined ? [{ key, detail: 'needs secret_file: a webhook is signed' }] : []),
+      ...(kind === 'slack' && secret !== undefined ? [{ key: [...key, 'secret_file'], detail: 'is for webhooks: a notice to Slack is not signed' }] : []),
+    ];
   });
 }
 

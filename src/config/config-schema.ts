@@ -184,6 +184,18 @@ export const configSchema = z
     retention_seconds: seconds(60, 31_536_000).default(604_800).describe('how long ended tasks and leases can be looked up; the audit file is not touched'),
     providers: z.record(name, provider).describe('systems that mint, by name'),
     credentials: z.record(name, credential).describe('what can be minted, by name; policy decides for whom'),
+    notices: z
+      .array(
+        z.strictObject({
+          name: name.describe('of the recipient, for metrics and the log'),
+          kind: z.enum(['webhook', 'slack']).describe('`webhook`: Standard Webhooks, signed; `slack`: an incoming webhook of Slack, or of what takes the same'),
+          url_file: filePath.describe('a file that holds the address: whoever has it can post there'),
+          secret_file: filePath.optional().describe('for `webhook`: a file that holds the shared secret, `whsec_` and base64'),
+          allow_private_addresses: z.boolean().default(false).describe('a recipient on a private address; metadata addresses are refused always'),
+        }),
+      )
+      .default([])
+      .describe('who is told when a task begins to wait for a human'),
     authzen: z
       .strictObject({
         url: httpUrl.optional().describe('where enforcement points find this broker, without a path; its discovery document is there only where this is said'),

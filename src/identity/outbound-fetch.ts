@@ -24,6 +24,8 @@ export interface FetchOptions {
   readonly accept?: string;
   /** Posted as `application/json`; a request without it is a GET. A body with a secret in it is a `Secret` of its text. */
   readonly json?: Secret | object;
+  /** Further headers, such as a signature of the body. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** The token to send, where the other side wants to know who asks. */
   readonly bearer?: Secret;
   /** PEM file to trust for this request instead of the system's store; before what `caFor` says. */
@@ -116,8 +118,8 @@ function verifying(connector: buildConnector.connector, verify: NonNullable<Fetc
 }
 
 /** What goes out, besides the address. A secret is exposed here and nowhere else. */
-function sent({ accept = 'application/json', json, bearer }: FetchOptions) {
-  const headers = { accept, ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer.expose()}` }) };
+function sent({ accept = 'application/json', headers: more = {}, json, bearer }: FetchOptions) {
+  const headers = { ...more, accept, ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer.expose()}` }) };
   if (json === undefined) return { method: 'GET', headers } as const;
   return { method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body: json instanceof Secret ? json.expose() : JSON.stringify(json) } as const;
 }

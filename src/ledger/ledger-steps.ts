@@ -29,6 +29,8 @@ export interface RedisLedgerDeps {
   /** How long after its creation an intent must be activated, ms: the mint time-out and a margin. */
   readonly mintDeadlineMs: number;
   readonly retentionSeconds: number;
+  /** Who is told of tasks that wait for a human; nobody where not given. */
+  readonly noticesTo?: readonly string[];
   /** Replicas that must have an intent before anything is minted; 0 where Redis stands alone. */
   readonly minReplicaAcks: number;
   readonly onTampered: OnTampered;
@@ -94,7 +96,7 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
     }
   }
 
-  const settings: WriteSettings = { seal, mintDeadlineMs: deps.mintDeadlineMs, retentionSeconds: deps.retentionSeconds };
+  const settings: WriteSettings = { seal, mintDeadlineMs: deps.mintDeadlineMs, retentionSeconds: deps.retentionSeconds, noticesTo: deps.noticesTo ?? [] };
   const epochs = createEpochs({ redis, clock, seal, event, commit, untilSettled, onTampered: deps.onTampered }, deps.epoch);
   const reads = onFailureUnavailable(createLedgerReads(redis, seal, deps.onTampered));
 

@@ -11,6 +11,7 @@ import type { Lease, LeaseIntent, LeaseState, RevocationReason } from './lease.t
 import type { GrantScope, Lock } from './lock.ts';
 import type { LockStatus } from './locks.ts';
 import type { LeaseChange, MintedFacts } from './lease-transitions.ts';
+import type { NoticeRecords } from './notice-records.ts';
 import type { ReconciliationRecords } from './reconciliation-records.ts';
 import type { RevocationRecord, RevocationRecords } from './revocation-records.ts';
 import type { Reservation } from './room.ts';
@@ -104,7 +105,7 @@ export interface LedgerSnapshot {
  * `ledger_unavailable`, `clock_skewed`, `audit_behind`, `held`, `locked` or `task_not_active`, and have then written nothing.
  * A record that fails its seal throws `TamperedRecord`.
  */
-export interface Ledger extends RevocationRecords, ReconciliationRecords, AgentRecords, SingleUse {
+export interface Ledger extends RevocationRecords, ReconciliationRecords, AgentRecords, SingleUse, NoticeRecords {
   /** Room under an agent's limit, and its counters as they were before, `purpose` being what it asks for now. */
   reserve(agent: WorkloadId, purpose: string, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[], limit: number): Promise<Reservation>;
   /** One more denial of a workload in a row, and the end of such a row. */

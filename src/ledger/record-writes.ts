@@ -10,6 +10,7 @@ import {
   liveOfCredentialKey,
   liveOfSubjectKey,
   liveTasksOfSubjectKey,
+  noticesKey,
   taskKey,
   taskLeasesKey,
   taskLiveKey,
@@ -24,6 +25,7 @@ import type { Task } from '../task/task.ts';
 import { activeTaskWakeAt } from '../task/task-transitions.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { Write } from './commit-step.ts';
+import { noticeMember } from './notice-records.ts';
 import type { RecordSeal } from './record-seal.ts';
 
 export interface WriteSettings {
@@ -32,6 +34,8 @@ export interface WriteSettings {
   readonly mintDeadlineMs: number;
   /** How long final records are kept, seconds. */
   readonly retentionSeconds: number;
+  /** Who is told of tasks that wait for a human. */
+  readonly noticesTo: readonly string[];
 }
 
 /** How long after a task's leases should all be final the sweep looks whether they are. */
@@ -84,6 +88,7 @@ export function taskWrites(task: Task, isNew: boolean, nowMs: EpochMs, settings:
   }
   if (task.approval !== null) {
     if (isNew) writes.push(['ZADD', approvalsKey(shard), task.createdAtMs, task.id], ['ZADD', waitingApprovalsKey(shard), task.createdAtMs, task.id]);
+    if (isNew) for (const recipient of settings.noticesTo) writes.push(['ZADD', noticesKey(shard), task.createdAtMs, noticeMember({ task: task.id, recipient })]);
     if (task.state !== 'pending_approval') writes.push(['ZREM', waitingApprovalsKey(shard), task.id]);
   }
   if (task.state === 'ended') {

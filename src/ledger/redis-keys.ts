@@ -41,6 +41,8 @@ export const tasksKey = (shard: Shard): string => inShard(shard, 'tasks');
 export const agentTasksKey = (shard: Shard, agent: WorkloadId): string => inShard(shard, `tasks:agent:${workloadDigest(agent)}`);
 /** Sorted set of tasks that wait for a human, by creation. */
 export const waitingApprovalsKey = (shard: Shard): string => inShard(shard, 'approvals:waiting');
+/** Sorted set of who is still to be told of a task that waits, as `<task>.<recipient>`, by when. */
+export const noticesKey = (shard: Shard): string => inShard(shard, 'notices');
 /** Sorted set of retained tasks that waited for a human or still do, by creation. */
 export const approvalsKey = (shard: Shard): string => inShard(shard, 'approvals');
 /** Sorted set of retained leases by creation. */

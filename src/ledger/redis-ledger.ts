@@ -11,6 +11,7 @@ import { createLedgerSteps, type RedisLedgerDeps } from './ledger-steps.ts';
 import { createLocks } from './locks.ts';
 import { unavailableOnFailure } from './lost-redis.ts';
 import { approvalsKey, disclosedKey, keptOutKey, leasesKey, tasksKey, wakeKey } from './redis-keys.ts';
+import { createNoticeRecords } from './notice-records.ts';
 import { createReconciliationRecords } from './reconciliation-records.ts';
 import { createRevocationRecords } from './revocation-records.ts';
 import { createRoom } from './room.ts';
@@ -39,6 +40,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
     ...createRevocationRecords(steps, runClaim),
     ...createReconciliationRecords(steps, runClaim),
     ...createAgentRecords(steps),
+    ...createNoticeRecords(steps, runClaim),
     currentHold: steps.epochs.currentHold,
     releaseHold: steps.epochs.releaseHold,
 

@@ -77,6 +77,7 @@ describe('the files a configuration names', () => {
       .replace('  url: redis://redis.test:6379', '  url_file: u\n  epoch_file: e')
       .replace('policy:\n', 'policy:\n  shadow_directory: s\n')
       .replace('    - issuer: https://issuer.test', '    - issuer: https://issuer.test\n      profile: kubernetes\n      token_review: { url: "https://api.test", token_file: t, ca_file: c }\n      ca_file: c')
+      .concat('notices: [{ name: n, kind: webhook, url_file: u, secret_file: s }]\n')
       .replace('operators:\n', '  users: { issuer: https://users.test, audience: consent, ca_file: c }\noperators:\n')
       .replace('  audience: mayfly-operators', '  audience: mayfly-operators\n  ca_file: c');
     const shapeOf = (key: readonly (string | number)[]): string => key.filter((part) => typeof part === 'string' && !['tokens', 'tokens-of-aws', 'vault-main', 'api', 'worker', 'reconciler'].includes(part)).join('.');

@@ -93,6 +93,9 @@ const BAD: readonly Bad[] = [
   ['a review without TLS', kubernetes('token_review: { url: "http://api.test", token_file: t }'), 7, 'identity.issuers.0.token_review.url', 'must be https in production'],
   ['a name that two could share', changed(ISSUER, `${ISSUER}\n      agent: "{a}-{b}"`), 6, 'identity.issuers.0.agent', /needs a separator/],
   ['a name in a trust domain', changed(ISSUER, `${ISSUER}\n      agent: "spiffe://example.org/{a}"`), 6, 'identity.issuers.0.agent', /must not make SPIFFE IDs/],
+  ['a webhook that is not signed', `${RIGHT}notices: [{ name: n, kind: webhook, url_file: u }]\n`, 44, 'notices.0', /needs secret_file/],
+  ['a recipient twice', `${RIGHT}notices: [{ name: n, kind: slack, url_file: u }, { name: n, kind: slack, url_file: u }]\n`, 44, 'notices.1.name', 'is listed twice'],
+  ['a secret for Slack', `${RIGHT}notices: [{ name: n, kind: slack, url_file: u, secret_file: s }]\n`, 44, 'notices.0.secret_file', /is for webhooks/],
   ['a password in an address', changed('https://vault.test', 'https://u:hunter2@vault.test'), 23, 'providers.vault-main.address', 'must not hold a user or a password'],
   ['a query in an issuer', changed('issuer: https://login.test', 'issuer: https://login.test/?x=1'), 10, 'operators.issuer', 'must have neither a query nor a fragment'],
   // Rules between keys: credentials

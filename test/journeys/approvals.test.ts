@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { digestOf } from '../../src/core/canonical-json.ts';
@@ -22,6 +25,8 @@ when { context.data_classes.contains(Mayfly::DataClass::"financial") }
 unless { context.approvals >= 2 };`;
 
 let broker: RunningBroker;
+let hook: Server;
+const told: string[] = [];
 let folder: string;
 let agent: string;
 let orchestrator: string;
@@ -32,12 +37,23 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'mayfly-policies-'));
   await cp(join(import.meta.dirname, '../../config/policies'), folder, { recursive: true });
   await writeFile(join(folder, 'more.cedar'), MORE_POLICIES);
-  broker = await RunningBroker.start({ policy: { directory: folder }, limits: { approval_window_seconds: 15, waiting_approvals_per_agent: 4 } });
+  hook = createServer((request, response) => {
+    request.on('data', (chunk: Buffer) => void told.push(chunk.toString()));
+    request.on('end', () => response.writeHead(204).end());
+  });
+  hook.listen(0, '127.0.0.1');
+  await once(hook, 'listening');
+  const notice = { name: 'on-call', kind: 'webhook', url_file: join(folder, 'hook-url'), secret_file: join(folder, 'hook-secret'), allow_private_addresses: true };
+  await writeFile(notice.url_file, `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`, { mode: 0o600 });
+  await writeFile(notice.secret_file, `whsec_${Buffer.alloc(32, 7).toString('base64')}`, { mode: 0o600 });
+  broker = await RunningBroker.start({ notices: [notice], policy: { directory: folder }, limits: { approval_window_seconds: 15, waiting_approvals_per_agent: 4 } });
   [agent, orchestrator, olga, oskar] = await Promise.all([broker.agentToken(), broker.agentToken('orchestrator:support-desk'), broker.operatorToken(), person('oskar')]);
 }, 60_000);
 
 afterAll(async () => {
   await broker.stop();
+  hook.close();
+  hook.closeAllConnections();
   await rm(folder, { recursive: true, force: true });
 }, 30_000);
 
@@ -89,6 +105,7 @@ describe('a task that needs a human', () => {
 
     const [waiting] = (await listed()).filter(({ id }) => id === declared.id);
     expect(waiting).toMatchObject({ state: 'waiting', approvals: 0, approvals_needed: 1, envelope: { purpose: 'data-export', justification: 'quarterly <b>report</b>', credentials: [{ name: 'orders-db', ttl_seconds: 120, params: {} }] } });
+    await until(() => told.some((body) => body.includes(declared.id) && body.includes('task.approval_required')));
     // Whoever approves can recompute what the answer is bound to.
     expect(digestOf(waiting?.envelope)).toBe(waiting?.envelope_digest);
 
