@@ -1,10 +1,11 @@
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Redis } from 'ioredis';
 import { newTaskId } from '../../src/core/ids.ts';
+import { createAgentRegister } from '../../src/agents/agent-register.ts';
 import { claimTask } from '../../src/grant/claim-task.ts';
 import { decideApproval } from '../../src/grant/decide-approval.ts';
 import type { GrantDeps } from '../../src/grant/grant-deps.ts';
-import type { Workload } from '../../src/identity/caller.ts';
+import type { Workload, WorkloadId } from '../../src/identity/caller.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { createRecordSeal } from '../../src/ledger/record-seal.ts';
 import { agentWaitingKey, taskKey } from '../../src/ledger/redis-keys.ts';
@@ -41,6 +42,7 @@ useRedis((connection) => {
 
 beforeEach(() => {
   provider = new MemoryProvider();
+  const register = createAgentRegister({ ledger, configured: [], clock });
   const config = { provider: 'vault-main', owner: 'team-orders', params: {} };
   deps = {
     ledger,
@@ -52,6 +54,7 @@ beforeEach(() => {
     risk: {},
     issuers: new Set([AGENT.issuer]),
     revocationsPerSecond: () => 1_000,
+    agents: { standingOf: (who: WorkloadId) => register.standingOf(who), refuseUnregistered: false },
     nudge: () => undefined,
     mintTimeoutMs: 1_000,
     observeMint: () => undefined,
