@@ -1,8 +1,8 @@
-import { randomUUID, type KeyObject } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
+import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
 
 export interface TokenRequest {
   readonly subject: string;
@@ -20,6 +20,8 @@ export interface DevIssuer {
   sign(request: TokenRequest): Promise<string>;
   /** Replaces the signing key; the old one is published no longer, or, with `keepOld`, until the next time. */
   rotate(options?: { readonly keepOld?: boolean }): Promise<void>;
+  /** The key that it signs with now, PEM: for an orchestrator that signs its declarations itself. */
+  exportKey(): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -62,6 +64,7 @@ export async function startDevIssuer({ audience }: { readonly audience: string }
       old = keepOld ? key : undefined;
       key = await newKey();
     },
+    exportKey: () => exportPKCS8(key.privateKey),
     async stop() {
       server.close();
       server.closeAllConnections();
@@ -70,8 +73,10 @@ export async function startDevIssuer({ audience }: { readonly audience: string }
   };
 }
 
-async function newKey(): Promise<{ kid: string; privateKey: CryptoKey | KeyObject; jwk: object }> {
-  const { privateKey, publicKey } = await generateKeyPair('ES256');
-  const kid = randomUUID();
-  return { kid, privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg: 'ES256', use: 'sig' } };
+async function newKey(): Promise<{ kid: string; privateKey: CryptoKey; jwk: object }> {
+  const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
+  const jwk = await exportJWK(publicKey);
+  // RFC 7638: whoever has the key can name it.
+  const kid = await calculateJwkThumbprint(jwk);
+  return { kid, privateKey, jwk: { ...jwk, kid, alg: 'ES256', use: 'sig' } };
 }

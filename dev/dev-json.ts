@@ -18,6 +18,7 @@ export function devJson(stack: Stack, { url, metricsUrl, pid, logFile }: DevJson
     operator_issuer: stack.operators.issuer,
     operator_audience: stack.operators.audience,
     ...stack.tokenFiles,
+    issuer_key_file: stack.issuerKeyFile,
     tls_url: stack.tlsUrl,
     tls_ca_file: spiffe.caFile,
     agent_svid: spiffe.agent,

@@ -54,6 +54,8 @@ export interface Stack {
   readonly tokenFiles: TokenFiles;
   readonly rootTokenFile: string | null;
   readonly adminUrlFile: string | null;
+  /** The key of the workload issuer, PEM. */
+  readonly issuerKeyFile: string;
   stop(): Promise<void>;
 }
 
@@ -86,7 +88,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
           seedOpenBao({ address: openbao.address, rootToken: openbao.rootToken, postgres: postgres?.openbaoLogin ?? null, directory: join(directory, 'logins') }),
         );
 
-  const secrets = await writeSecrets(directory, { redis, postgres, openbao });
+  const secrets = await writeSecrets(directory, { redis, postgres, openbao, workloads });
   const spiffe = await startSpiffeDomain(join(directory, 'spiffe'));
   const tlsPort = await freePort();
   const tokens = await keepTokensFresh(secrets.folder, workloads, operators);
@@ -112,6 +114,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     tokenFiles: tokens.files,
     rootTokenFile: openbao === null ? null : secrets.rootTokenFile,
     adminUrlFile: postgres === null ? null : secrets.adminUrlFile,
+    issuerKeyFile: secrets.issuerKeyFile,
     async stop() {
       tokens.stop();
       spiffe.stop();
@@ -139,9 +142,10 @@ interface SecretFiles {
   readonly redisUrlFile: string;
   readonly rootTokenFile: string;
   readonly adminUrlFile: string;
+  readonly issuerKeyFile: string;
 }
 
-async function writeSecrets(directory: string, parts: Pick<Stack, 'redis' | 'postgres' | 'openbao'>): Promise<SecretFiles> {
+async function writeSecrets(directory: string, parts: Pick<Stack, 'redis' | 'postgres' | 'openbao' | 'workloads'>): Promise<SecretFiles> {
   const folder = join(directory, 'secrets');
   await mkdir(folder, { mode: 0o700 });
   const write = async (name: string, content: string | Buffer): Promise<string> => {
@@ -159,6 +163,7 @@ async function writeSecrets(directory: string, parts: Pick<Stack, 'redis' | 'pos
     redisUrlFile: await write('redis-url', parts.redis.url),
     rootTokenFile: await write('openbao-root-token', parts.openbao?.rootToken ?? ''),
     adminUrlFile: await write('postgres-admin-url', parts.postgres?.adminUrl ?? ''),
+    issuerKeyFile: await write('workload-issuer.pem', await parts.workloads.exportKey()),
   };
 }
 

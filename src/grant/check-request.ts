@@ -21,6 +21,10 @@ export function declaredAgent(declaration: Pick<Declaration, 'agent' | 'agent_is
         : { pointer: '/agent_issuer', detail: 'is not a configured issuer or trust domain' },
     ]);
   }
+  // Nobody could ever claim it: a trust domain vouches for its own SPIFFE IDs alone.
+  if (issuer.startsWith('spiffe://') && trustDomainOf(subject) !== issuer) {
+    throw invalidRequest([{ pointer: '/agent', detail: `is not a SPIFFE ID of ${issuer}: say in agent_issuer who vouches for it` }]);
+  }
   return { issuer, subject };
 }
 

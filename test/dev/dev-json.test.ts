@@ -9,6 +9,7 @@ const issuer = (name: string) => ({
   audience: name,
   sign: () => Promise.resolve(''),
   rotate: () => Promise.resolve(),
+  exportKey: () => Promise.resolve(''),
   stop: () => Promise.resolve(),
 });
 const login = { host: '127.0.0.1', port: 5, database: 'orders', username: 'openbao', password: 'x' };
@@ -52,6 +53,7 @@ const whole: Stack = {
   },
   rootTokenFile: '/run/root-token',
   adminUrlFile: '/run/admin-url',
+  issuerKeyFile: '/run/issuer.pem',
 };
 const parts = { url: 'http://127.0.0.1:8120', metricsUrl: 'http://127.0.0.1:9120/metrics', pid: 7, logFile: '/run/broker.log' };
 
@@ -63,7 +65,7 @@ describe('dev.json', () => {
         'agent_token_file', 'second_agent_token_file', 'orchestrator_token_file', 'viewer_token_file',
         'operator_token_file', 'second_operator_token_file', 'admin_token_file',
         'broker', 'audit', 'redis_url', 'openbao', 'postgres', 'aws',
-        'tls_url', 'tls_ca_file', 'agent_svid', 'second_agent_svid',
+        'issuer_key_file', 'tls_url', 'tls_ca_file', 'agent_svid', 'second_agent_svid',
       ].sort(),
     );
     expect(devJson(whole, parts)).toMatchObject({
