@@ -6,12 +6,15 @@ import { systemClock } from './core/clock.ts';
 import { createCredentialCatalog } from './grant/credential-catalog.ts';
 import type { GrantDeps } from './grant/grant-deps.ts';
 import { PolicyReplay } from './grant/replay-policy.ts';
+import { endpointOf } from './http/oauth/metadata.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
+import { createClientAssertions } from './identity/client-assertions.ts';
 import { createDpopNonces } from './identity/dpop/dpop-nonces.ts';
 import { createDpopVerifier } from './identity/dpop/dpop-verifier.ts';
 import { createEvidenceVerifier } from './identity/evidence-verifier.ts';
 import { createIssuerFetch } from './identity/issuer-fetch.ts';
 import type { WorkloadApi } from './identity/workload-api/workload-api.ts';
+import { SVID_ALGORITHMS } from './identity/token-kinds.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { LivePolicies } from './policy/live-policies.ts';
@@ -94,7 +97,18 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
     locks: { authenticator, ledger, locks: { ledger, clock, revocation } },
     hold: { authenticator, ledger, reconciliation },
     reconciliations: { authenticator, ledger, reconciliation },
-    oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers },
+    oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers, grant, nudge, ...oauthFace({ config, ledger, jwtProviders, log }) },
     events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },
   };
+}
+
+/** What the OAuth face calls itself, and who its clients are. */
+function oauthFace({ config, ledger, jwtProviders, log }: Pick<RouteParts, 'config' | 'ledger' | 'jwtProviders' | 'log'>) {
+  const { oauth } = config;
+  const issuer = oauth.issuer ?? jwtProviders[0]?.issuer ?? null;
+  const audiences = issuer === null ? [] : [issuer, endpointOf(issuer, '/oauth2/token')];
+  const assertions = createClientAssertions({ oauth, audiences, useOnce: (what, untilMs) => ledger.useOnce(what, untilMs), clock: systemClock, log });
+  const workloadAlgorithms = config.identity.issuers.flatMap(({ algorithms }) => algorithms);
+  const assertionAlgorithms = [...oauth.clients.flatMap(({ algorithms }) => algorithms), ...workloadAlgorithms, ...(config.identity.trust_domains.length > 0 ? SVID_ALGORITHMS : [])];
+  return { issuer, assertions, assertionAlgorithms };
 }

@@ -1,6 +1,7 @@
 import type { AwsLoginConfig, Config, VaultLoginConfig } from './config-schema.ts';
 import { issuerOfSpiffeId } from '../identity/spiffe-id.ts';
 import { credentialFaults } from './credential-rules.ts';
+import { oauthFaults } from './oauth-rules.ts';
 import type { ConfigPath } from './load-config.ts';
 import { profileFaults } from './profile-rules.ts';
 import { trustDomainFaults, workloadApiFaults } from './spiffe-rules.ts';
@@ -16,6 +17,7 @@ export function configFaults(config: Config, options: { readonly urlFromEnvironm
     ...identityFaults(config),
     ...profileFaults(config),
     ...urlFaults(config),
+    ...oauthFaults(config),
     ...credentialFaults(config),
     ...senderFaults(config),
     ...introspectionFaults(config),

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { registeredAgent } from './agent-schemas.ts';
-import { filePath, httpUrl, name, RISKS, seconds } from './config-words.ts';
+import { filePath, httpUrl, name, RISKS, seconds, signatureAlgorithms as algorithms } from './config-words.ts';
 import { credential } from './credential-schemas.ts';
 import { profileKeys } from './profile-schemas.ts';
 import { bundleSources, workloadApi } from './spiffe-schemas.ts';
 import { tlsListener } from './tls-schemas.ts';
+import { oauth } from './oauth-schemas.ts';
 import { provider } from './provider-schemas.ts';
 
 /**
@@ -12,11 +13,6 @@ import { provider } from './provider-schemas.ts';
  * Keys are snake_case as in the YAML. Secrets are never values here: only files (`*_file`) or `MAYFLY_*` variables.
  */
 
-/** JWS algorithms an issuer may be allowed; `none` and HMAC can never be listed (RFC 8725 section 3.1). */
-export const SIGNATURE_ALGORITHMS = [
-  'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA',
-] as const;
-const algorithms = z.array(z.enum(SIGNATURE_ALGORITHMS)).min(1).default(['ES256']).describe('signature algorithms that are accepted, and no others');
 const maxLifetime = seconds(30, 86_400).default(3_600).describe('a token whose `exp - iat` is longer is refused');
 
 const oidcIssuer = z
@@ -221,6 +217,7 @@ export const configSchema = z
       })
       .prefault({})
       .describe('who may ask about minted tokens'),
+    oauth,
   })
   .describe('Mayfly configuration');
 
@@ -241,3 +238,4 @@ export type TrustDomainConfig = Config['identity']['trust_domains'][number];
 export type TlsConfig = NonNullable<Config['tls']>;
 export type OperatorsConfig = Config['operators'];
 export type UsersConfig = NonNullable<Config['identity']['users']>;
+export type OAuthClientConfig = Config['oauth']['clients'][number];

@@ -14,3 +14,6 @@ export const roleArn = z.string().regex(/^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=
 /** What an action can do harm with, least first. */
 export const RISKS = ['low', 'medium', 'high', 'critical'] as const;
 export type Risk = (typeof RISKS)[number];
+/** JWS algorithms that may be allowed; `none` and HMAC can never be listed (RFC 8725 section 3.1). */
+const SIGNATURE_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const;
+export const signatureAlgorithms = z.array(z.enum(SIGNATURE_ALGORITHMS)).min(1).default(['ES256']).describe('signature algorithms that are accepted, and no others');

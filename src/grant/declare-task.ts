@@ -2,6 +2,7 @@ import { newDecisionId, newTaskId, newTaskIdIn } from '../core/ids.ts';
 import { addSeconds } from '../core/time.ts';
 import { sameWorkload, type Workload, type WorkloadId } from '../identity/caller.ts';
 import type { HeldSlot } from '../ledger/idempotency.ts';
+import type { TokenTerms } from '../ledger/lease.ts';
 import { invalidRequest, type Declaration } from '../task/declaration.ts';
 import type { Task, TaskEnvelope } from '../task/task.ts';
 import { checkDeclaration, declaredAgent } from './check-request.ts';
@@ -22,12 +23,21 @@ export interface DeclaredTask {
   readonly claimTicket?: string;
 }
 
+/** How a declaration came, where that makes a difference. */
+export interface DeclareOptions {
+  readonly slot?: HeldSlot | undefined;
+  /** False where nobody could come back for a task that waits for a human: it is then denied. */
+  readonly mayWait?: boolean;
+  /** What an OAuth client agreed about its token. */
+  readonly token?: TokenTerms;
+}
+
 /**
  * Declares a task: checks it, asks policy, records the intent, mints, activates. A task for another agent, or one that
  * is to be claimed, waits and mints nothing yet. Throws `invalid_request`, `evidence_refused`, `policy_denied`,
  * `limit_exceeded`, or what minting throws; then nothing usable is left behind.
  */
-export async function declareTask(declaration: Declaration, caller: Workload, deps: GrantDeps, slot?: HeldSlot): Promise<DeclaredTask> {
+export async function declareTask(declaration: Declaration, caller: Workload, deps: GrantDeps, { slot, mayWait = true, token }: DeclareOptions = {}): Promise<DeclaredTask> {
   const agent = declaredAgent(declaration, caller, deps.issuers);
   const forItself = sameWorkload(agent, caller);
   if (!forItself && declaration.start === 'now') {
@@ -83,7 +93,7 @@ export async function declareTask(declaration: Declaration, caller: Workload, de
   const decide = (counters: AgentCounters): Promise<JointDecision> => {
     // A new task is a tree of its own, that touched nothing yet.
     const basis = { ...declared, ...counters, touched: [], senderBound: caller.senderBound, nowMs };
-    return decideOrDeny({ decisionId, taskId, by: declarer, denial: 'task.denied', basis, wanted, asks, mayWait: true }, deps);
+    return decideOrDeny({ decisionId, taskId, by: declarer, denial: 'task.denied', basis, wanted, asks, mayWait }, deps);
   };
 
   if (!forItself || declaration.start === 'claim') {
@@ -94,13 +104,14 @@ export async function declareTask(declaration: Declaration, caller: Workload, de
     return parkTask(envelope, decision, { withTicket: declaration.claim_ticket, facts }, deps, slot);
   }
 
-  const basis = { ...declared, taskId, toolCall: null, decisionId, nowMs };
+  const basis = { ...declared, taskId, token, toolCall: null, decisionId, nowMs };
   const mintable = wanted.map((credential) => intendLease(credential, basis, deps));
   const intents = mintable.map(({ intent }) => intent);
   return withReservedRoom<DeclaredTask>(declared, intents, deps, async (counters) => {
     const decision = await decide(counters);
     if (decision.summary.result === 'approval_required') return parkTask(envelope, decision, { withTicket: declaration.claim_ticket, facts }, deps, slot);
-    const task = await deps.ledger.declareTask({ ...envelope, decision: decision.summary }, intents, declarer, { ...facts, ...decisionFacts(decision) }, slot);
+    const client = token === undefined ? {} : { client_id: token.clientId };
+    const task = await deps.ledger.declareTask({ ...envelope, decision: decision.summary }, intents, declarer, { ...facts, ...client, ...decisionFacts(decision) }, slot);
     const granted = await mintLeases(taskId, mintable, { by: agent, endsTask: true }, deps);
     return { task: { ...task, state: 'active' as const }, granted };
   });

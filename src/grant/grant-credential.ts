@@ -75,7 +75,7 @@ function grant(task: Task, wanted: WantedCredential, { caller, toolCall, replace
   const { agent } = task;
   return inTree(task, deps.ledger, (tree) => {
     const decisionId = newDecisionId();
-    const mintable = intendLease(wanted, { ...task, taskId: task.id, toolCall, decisionId, nowMs }, deps);
+    const mintable = intendLease(wanted, { ...task, taskId: task.id, token: replaces?.token, toolCall, decisionId, nowMs }, deps);
     return withReservedRoom(task, [mintable.intent], deps, async (counters) => {
       const seen = approvedBasisFor(task, { name: wanted.entry.name, ttlSeconds: wanted.ttlSeconds, params: wanted.params });
       const basis = { ...task, ...seen, ...counters, tool: toolCall?.tool ?? null, touched: tree.touched, senderBound: caller.senderBound, nowMs };

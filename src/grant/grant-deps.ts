@@ -4,7 +4,7 @@ import { Problem } from '../core/problem.ts';
 import { addMs, type EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { EvidenceVerifier } from '../identity/evidence-verifier.ts';
-import type { LeaseIntent, ToolCall } from '../ledger/lease.ts';
+import type { LeaseIntent, TokenTerms, ToolCall } from '../ledger/lease.ts';
 import { DUE_WINDOW_MS } from '../ledger/due-room.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { PolicyEngine } from '../policy/decision.ts';
@@ -53,6 +53,7 @@ export interface LeaseBasis {
   readonly purpose: string;
   readonly actions: readonly string[];
   readonly dataClasses: readonly string[];
+  readonly token?: TokenTerms | undefined;
   readonly toolCall: ToolCall | null;
   readonly decisionId: DecisionId;
   readonly nowMs: EpochMs;
@@ -69,7 +70,9 @@ export function intendLease(wanted: WantedCredential, basis: LeaseBasis, { limit
     subject: basis.subject,
     purpose: basis.purpose,
     actions: basis.actions,
+    dataClasses: basis.dataClasses,
     touches: basis.dataClasses.filter((word) => entry.config.data_classes?.includes(word) ?? true),
+    ...(basis.token === undefined ? {} : { token: basis.token }),
     credential: entry.name,
     kind: entry.capabilities.kind,
     provider: entry.provider.name,

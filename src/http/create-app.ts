@@ -2,6 +2,7 @@ import express, { type Express, type RequestHandler } from 'express';
 import { Problem } from '../core/problem.ts';
 import type { TamperedRecord } from '../ledger/record-seal.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
+import { OAUTH_ENDPOINTS, oauthErrorResponse } from './oauth/oauth-error-response.ts';
 import { notFound, problemResponse, type ErrorLog } from './problem-response.ts';
 import { readBody } from './read-json.ts';
 import { requestId } from './request-id.ts';
@@ -72,6 +73,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(whoamiRoutes(deps.events));
   app.use(statusPageRoutes());
   app.use(methodNotAllowed(), notFound);
+  app.use(OAUTH_ENDPOINTS, oauthErrorResponse(deps.log, deps.onTampered));
   app.use(problemResponse(deps.log, deps.onTampered, deps.offersDpop));
   return app;
 }

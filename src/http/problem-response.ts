@@ -16,16 +16,21 @@ export function problemResponse(log: ErrorLog, onTampered: (error: TamperedRecor
       next(error);
       return;
     }
-    if (error instanceof TamperedRecord) onTampered(error);
     const problem = toProblem(error);
-    const fields = { request_id: requestIdOf(response), code: problem.code };
-    // A state of affairs that passes, such as a hold, is no fault: who is refused in it fills no log with stacks.
-    if (problem.status >= 500 && !(PROBLEMS[problem.code].retryable && problem.cause === undefined)) log.error({ ...fields, err: error }, 'request failed');
-    else if (problem.status >= 500) log.warn({ ...fields, detail: problem.message }, 'request refused');
-    else if (problem.cause !== undefined) log.warn({ ...fields, err: error }, 'request refused');
+    reportFailure(error, problem, response, log, onTampered);
     if (problem.status === 401) response.set('WWW-Authenticate', challenge(problem.code, request.get('authorization') ?? '', offersDpop));
     sendProblem(response, problem, request.originalUrl.split('?')[0] ?? '/');
   };
+}
+
+/** Tells the log why a request failed, and the alarm where a record was tampered with. */
+export function reportFailure(error: unknown, problem: Problem, response: Response, log: ErrorLog, onTampered: (error: TamperedRecord) => void): void {
+  if (error instanceof TamperedRecord) onTampered(error);
+  const fields = { request_id: requestIdOf(response), code: problem.code };
+  // A state of affairs that passes, such as a hold, is no fault: who is refused in it fills no log with stacks.
+  if (problem.status >= 500 && !(PROBLEMS[problem.code].retryable && problem.cause === undefined)) log.error({ ...fields, err: error }, 'request failed');
+  else if (problem.status >= 500) log.warn({ ...fields, detail: problem.message }, 'request refused');
+  else if (problem.cause !== undefined) log.warn({ ...fields, err: error }, 'request refused');
 }
 
 /** For paths no route knows. */
@@ -60,7 +65,8 @@ function challenge(code: ProblemCode, authorization: string, offersDpop: boolean
   return `Bearer error="invalid_token"${offersDpop ? `, DPoP ${algorithms}` : ''}`;
 }
 
-function toProblem(error: unknown): Problem {
+/** The problem that an error is; one that nobody foresaw is `internal`. */
+export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof TamperedRecord) {
     return new Problem('record_tampered', 'a stored record was changed behind the broker; it is not used, and this is on the audit log', { cause: error });

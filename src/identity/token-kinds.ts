@@ -10,6 +10,7 @@ import { kubernetesObjects } from './profiles/kubernetes.ts';
 import { createTokenReview } from './profiles/token-review.ts';
 import { JwksSource } from './jwks-source.ts';
 import type { OutboundFetch } from './outbound-fetch.ts';
+import { mayVouchFor } from './may-vouch-for.ts';
 import type { KeyLog } from './public-keys.ts';
 import type { SenderRules } from './sender-binding.ts';
 import { parseWorkloadId, posesAsSpiffeId } from './spiffe-id.ts';
@@ -36,7 +37,7 @@ export interface TokenKind {
 }
 
 /** JWT-SVID section 2.1: EdDSA and HMAC are not among them. */
-const SVID_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512'];
+export const SVID_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512'];
 const SVID_TYPES = ['JWT', 'JOSE'];
 /** RFC 9068 section 4 names two forms for access tokens; some issuers write `JWT` in lower case. */
 const OIDC_TYPES = ['JWT', 'jwt', 'JOSE', 'at+jwt', 'application/at+jwt'];
@@ -114,18 +115,6 @@ const oidcExpectation = (rules: OidcRules, { outboundFetch, clock, log }: TokenK
   maxLifetimeSeconds: rules.max_lifetime_seconds,
   keyFor: new JwksSource(rules.issuer, { fetch: outboundFetch, clock, log }).keyFor,
 });
-
-/**
- * Whether an issuer may name this subject: as listed, exactly or up to a trailing `*`. A SPIFFE ID belongs to its trust
- * domain, so it must be well formed and listed as one: `*` alone does not reach it.
- */
-function mayVouchFor(listed: OidcIssuerConfig['subjects'], subject: string): boolean {
-  const matches = (pattern: string): boolean => (pattern.endsWith('*') ? subject.startsWith(pattern.slice(0, -1)) : subject === pattern);
-  if (posesAsSpiffeId(subject)) {
-    return parseWorkloadId(subject) !== undefined && (listed ?? []).some((pattern) => pattern.startsWith('spiffe://') && matches(pattern));
-  }
-  return listed === undefined || listed.some(matches);
-}
 
 /** The instance that the token names, as its platform does. A key that it is bound to is none until the call proved to hold it. Throws `invalid_token` for what its platform would not issue. */
 function instanceOf(subject: string, claims: JWTPayload, issuer: OidcIssuerConfig): string | null {

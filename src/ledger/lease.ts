@@ -35,6 +35,21 @@ export interface ToolCall {
 /** Where a provider finds the credential again. Plain JSON, never secret, sealed when recorded. */
 export type Handle = Readonly<Record<string, string | number | boolean | null>>;
 
+/** The key that whoever uses a token must show that it holds (RFC 7800 section 3): by DPoP (RFC 9449), or by TLS (RFC 8705). */
+export interface Confirmation {
+  /** SHA-256 thumbprint of a JWK (RFC 7638), base64url. */
+  readonly jkt?: string;
+  /** SHA-256 of a certificate in DER, base64url. */
+  readonly 'x5t#S256'?: string;
+}
+
+/** What was agreed with an OAuth client about its token. */
+export interface TokenTerms {
+  readonly clientId: string;
+  /** Absent for a bearer token. */
+  readonly cnf?: Confirmation;
+}
+
 /** What is written before the mint; only a renewal moves the due time. Enough to find and end the credential without a handle. */
 export interface LeaseIntent {
   readonly id: LeaseId;
@@ -47,8 +62,12 @@ export interface LeaseIntent {
   readonly purpose: string;
   /** What the task declared that it will do. */
   readonly actions: readonly string[];
+  /** The data that its task declared; absent in records of before it was kept. */
+  readonly dataClasses?: readonly string[];
   /** Data classes that its holder can reach with it, out of those its task declared. */
   readonly touches: readonly string[];
+  /** Absent where no OAuth client asked. */
+  readonly token?: TokenTerms;
   readonly credential: string;
   readonly kind: CredentialKind;
   readonly provider: string;

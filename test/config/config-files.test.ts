@@ -79,7 +79,8 @@ describe('the files a configuration names', () => {
       .replace('    - issuer: https://issuer.test', '    - issuer: https://issuer.test\n      profile: kubernetes\n      token_review: { url: "https://api.test", token_file: t, ca_file: c }\n      ca_file: c')
       .concat('notices: [{ name: n, kind: webhook, url_file: u, secret_file: s }]\n')
       .replace('operators:\n', '  users: { issuer: https://users.test, audience: consent, ca_file: c }\noperators:\n')
-      .replace('  audience: mayfly-operators', '  audience: mayfly-operators\n  ca_file: c');
+      .replace('  audience: mayfly-operators', '  audience: mayfly-operators\n  ca_file: c')
+      .concat('oauth: { clients: [{ client_id: c, workload: { issuer: "https://issuer.test", subject: a }, jwks_file: k }] }\n')
     const shapeOf = (key: readonly (string | number)[]): string => key.filter((part) => typeof part === 'string' && !['tokens', 'tokens-of-aws', 'vault-main', 'api', 'worker', 'reconciler'].includes(part)).join('.');
     const withTokens = text.replace('worker: { method: token_file, file: worker-token }', 'worker: { method: jwt, role: w, jwt_file: j }')
       .replace('api: { method: approle, role_id_file: r, secret_id_file: s }', 'api: { method: kubernetes, role: a }');

@@ -63,6 +63,11 @@ describe('real answers are as described', () => {
     expect(await ask('GET', '/v1/receipts/keys')).toBe(200);
     const form = { headers: { Authorization: `Bearer ${grant.token}` }, body: new URLSearchParams({ token: at(grant.credentials, 3).secret['token'] ?? '' }) };
     expect(await ask('POST', '/oauth2/introspect', form)).toBe(200);
+    const parameters = { grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange', subject_token: grant.token, subject_token_type: 'urn:ietf:params:oauth:token-type:jwt' };
+    const details = JSON.stringify([{ type: 'urn:mayfly:task:v1', purpose: 'refund-investigation', actions: ['read'], context: { tool: 'sql.query' } }]);
+    expect(await ask('POST', '/oauth2/token', { body: new URLSearchParams({ ...parameters, resource: 'https://ledger.example.org', authorization_details: details }) })).toBe(200);
+    expect(await ask('POST', '/oauth2/token', { body: new URLSearchParams(parameters) })).toBe(400);
+    expect(await ask('POST', '/oauth2/revoke', { headers: form.headers, body: new URLSearchParams({ token: 'unknown' }) })).toBe(200);
 
     await call('POST', '/v1/revocations', operator, { selector: { lease }, reason: 'a test', dry_run: true });
     const revocation = await call('POST', '/v1/revocations', operator, { selector: { task: grant.id }, reason: 'a test' });
@@ -205,8 +210,8 @@ describe('real answers are as described', () => {
   }, 30_000);
 
   it('for those who look after the broker', async () => {
-    for (const path of ['/livez', '/readyz', '/healthz', '/.well-known/jwks.json', '/openapi.json']) await call('GET', path, null);
-    expect(await ask('GET', '/docs')).toBe(200);
+    for (const path of ['/livez', '/readyz', '/healthz', '/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/openapi.json']) await call('GET', path, null);
+    for (const path of ['/docs', '/oauth2/schemas/task-v1.json']) expect(await ask('GET', path)).toBe(200);
   });
 
   it('for a denial, an unknown credential and a task that has ended', async () => {

@@ -1,7 +1,7 @@
 import type { Operation } from '../../src/http/openapi/operation.ts';
-import { pathPattern, problemsOf } from '../../src/http/openapi/operation.ts';
+import { oauthErrorsOf, pathPattern, problemsOf } from '../../src/http/openapi/operation.ts';
 import { OPERATIONS } from '../../src/http/openapi/operations.ts';
-import { problemSchema } from '../../src/http/openapi/problem-schema.ts';
+import { oauthErrorSchema, problemSchema } from '../../src/http/openapi/problem-schema.ts';
 
 interface SeenAnswer {
   readonly status: number;
@@ -27,6 +27,12 @@ export function undescribed(method: string, path: string, { status, headers, bod
     if (type !== mediaType) return `${where} answered ${status} as ${type}, and ${mediaType} is described`;
     const result = expected.schema?.safeParse(body);
     return result === undefined || result.success ? null : `${where} answered ${status} with a body unlike its schema: ${result.error.message}`;
+  }
+  if (operation?.oauthErrors !== undefined) {
+    const told = oauthErrorSchema.safeParse(body);
+    if (type !== 'application/json' || !told.success) return `${where} answered ${status} as ${type}, not as an OAuth error: ${told.error?.message ?? ''}`;
+    const { error } = told.data;
+    return oauthErrorsOf(operation).some((known) => known.error === error && known.status === status) ? null : `${where} answered ${status} ${error}, which is not described: add it to its \`oauthErrors\``;
   }
   if (type !== 'application/problem+json') return `${where} answered ${status} as ${type}, not as a problem`;
   const problem = problemSchema.safeParse(body);

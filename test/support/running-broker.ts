@@ -31,6 +31,10 @@ export interface GrantedCredential {
 /** What a stack's configuration file says, as far as tests change it. */
 interface BrokerConfig {
   readonly providers: Record<string, object>;
+  readonly credentials: Record<string, object>;
+  readonly identity: { readonly issuers: readonly { readonly issuer: string }[]; trust_domains?: readonly object[] };
+  readonly introspection: { readonly resource_servers: object[] };
+  oauth?: object;
 }
 
 /** The whole real stack with a broker in a process of its own, as a user has it. */

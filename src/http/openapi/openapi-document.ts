@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { PROBLEMS, type ProblemCode } from '../../core/problem.ts';
 import type { CallerKind, Operation, OperationArea } from './operation.ts';
-import { problemsOf } from './operation.ts';
-import { problemSchema } from './problem-schema.ts';
+import { oauthErrorsOf, problemsOf } from './operation.ts';
+import { oauthErrorSchema, problemSchema } from './problem-schema.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -64,7 +64,7 @@ function describe(operation: Operation, tag: string, referTo: ReferTo): Json {
     security: SECURITY[caller],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: { required: !bodyOptional, content: { [bodyType]: content } } }),
-    responses: { ...answersOf(operation, referTo), ...problemAnswers(operation, referTo) },
+    responses: { ...answersOf(operation, referTo), ...problemAnswers(operation, referTo), ...oauthErrorAnswers(operation, referTo) },
   };
 }
 
@@ -139,6 +139,18 @@ function problemAnswer(codes: readonly ProblemCode[], referTo: ReferTo): Json {
     },
     content: { 'application/problem+json': { schema: narrowed } },
   };
+}
+
+/** One answer for each status, with the OAuth errors that it can carry. */
+function oauthErrorAnswers(operation: Operation, referTo: ReferTo): Json {
+  return Object.fromEntries(
+    [...Map.groupBy(oauthErrorsOf(operation), ({ status }) => status)].map(([status, errors]) => {
+      const codes = errors.map(({ error }) => error);
+      const headers = { ...(status === 401 ? { 'WWW-Authenticate': 'how to authenticate (RFC 6750)' } : {}), ...(status === 503 || status === 429 ? { 'Retry-After': 'seconds to wait before asking again' } : {}) };
+      const narrowed = { allOf: [referTo(oauthErrorSchema, 'output'), { properties: { error: { enum: codes } } }] };
+      return [status, { description: codes.map((code) => `\`${code}\``).join('; '), headers: { ...REQUEST_ID, ...textHeaders(headers) }, content: { 'application/json': { schema: narrowed } } }];
+    }),
+  );
 }
 
 /** The JSON Schema of a schema, with all that has an id moved to the document's components. */

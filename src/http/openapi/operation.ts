@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { ProblemCode } from '../../core/problem.ts';
 import type { OperatorRole } from '../../identity/caller.ts';
+import { OAUTH_ERRORS, type OAuthErrorCode } from '../oauth/oauth-error.ts';
 
 /** Who may call: anyone, a workload, an operator with at least this role, or either kind of caller. */
 export type CallerKind = 'anyone' | 'workload' | 'workload_or_operator' | OperatorRole;
@@ -41,6 +42,8 @@ export interface Operation {
   /** Examples of the body that work on the example configuration. */
   readonly examples?: Readonly<Record<string, unknown>>;
   readonly answers: Readonly<Record<number, OperationAnswer>>;
+  /** Of a call of OAuth clients: what goes wrong is told in their words (RFC 6749 section 5.2), and no problem is answered. */
+  readonly oauthErrors?: readonly OAuthErrorCode[];
   /** Problems besides those that `problemsOf` adds by itself. */
   readonly problems?: readonly ProblemCode[];
 }
@@ -74,7 +77,8 @@ const AUTHENTICATED: readonly ProblemCode[] = ['invalid_token', 'invalid_dpop_pr
 
 /** Every problem an operation can answer: its own, and those that follow from who may call and from what it takes. */
 export function problemsOf(operation: Operation): ReadonlySet<ProblemCode> {
-  const { caller, query, body, path, problems = [] } = operation;
+  const { caller, query, body, path, problems = [], oauthErrors } = operation;
+  if (oauthErrors !== undefined) return new Set();
   return new Set<ProblemCode>([
     ...ANY,
     ...(caller === 'anyone' ? [] : AUTHENTICATED),
@@ -83,6 +87,15 @@ export function problemsOf(operation: Operation): ReadonlySet<ProblemCode> {
     ...(path.includes('{') ? (['not_found'] as const) : []),
     ...problems,
   ]);
+}
+
+/** Errors that any call of an OAuth client can meet. */
+const ANY_OAUTH: readonly OAuthErrorCode[] = ['invalid_request', 'invalid_client', 'temporarily_unavailable', 'server_error'];
+
+/** Every OAuth error an operation can answer, with its statuses; none where it answers problems. */
+export function oauthErrorsOf({ oauthErrors }: Operation): readonly { readonly status: number; readonly error: OAuthErrorCode }[] {
+  if (oauthErrors === undefined) return [];
+  return [...new Set([...ANY_OAUTH, ...oauthErrors])].flatMap((error) => OAUTH_ERRORS[error].map((status) => ({ status, error })));
 }
 
 /** A path template as a pattern for paths, and as express writes it. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PROBLEMS, type ProblemCode } from '../../core/problem.ts';
 import { holdSchema } from '../hold-view.ts';
+import { OAUTH_ERRORS, type OAuthErrorCode } from '../oauth/oauth-error.ts';
 
 const decision = z.strictObject({
   id: z.string(),
@@ -30,3 +31,12 @@ export const problemSchema = z
     provider: z.string().optional().describe('with `provider_refused` and `provider_unavailable`'),
   })
   .meta({ id: 'Problem', description: 'an error (RFC 9457); `code` is stable, see docs/problems.md' });
+
+/** An OAuth error as `oauthErrorResponse` writes it. */
+export const oauthErrorSchema = z
+  .strictObject({
+    error: z.enum(Object.keys(OAUTH_ERRORS) as [OAuthErrorCode, ...OAuthErrorCode[]]),
+    error_description: z.string().regex(/^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/),
+    decision: decision.optional().describe('with `access_denied`, where policy denied it'),
+  })
+  .meta({ id: 'OAuthError', description: 'an error of the OAuth face (RFC 6749 section 5.2)' });

@@ -46,7 +46,7 @@ export function taskRoutes(deps: TaskRoutesDeps): Router {
     const body = jsonBody(request);
     const declaration = parseDeclaration(body);
     await once(request, response, { caller, call: 'declare', body }, deps.ledger, async (slot) => {
-      const declared = await declareTask(declaration, caller, deps.grant, slot);
+      const declared = await declareTask(declaration, caller, deps.grant, { slot });
       await handOver(declared, response, () => deps.ledger.endTask(declared.task.id, 'mint_interrupted', caller));
     });
   });

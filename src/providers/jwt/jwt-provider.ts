@@ -4,8 +4,8 @@ import { fromEpochSeconds, toEpochSeconds } from '../../core/time.ts';
 import type { Lease, LeaseIntent } from '../../ledger/lease.ts';
 import type { Capabilities, CredentialProvider, Minted, Renewed, RenewalOrder, RevocationOrder, RevocationResult } from '../credential-provider.ts';
 import { ownCredential, ownCredentials } from '../own-credentials.ts';
-import { partyClaims } from './act-claim.ts';
 import { newReference, readPresentedToken, referenceDigest, type PresentedToken } from './presented-token.ts';
+import { tokenClaims, tokenTypeOf } from './token-claims.ts';
 import { loadSigningKeys, signJws, type SigningKeys } from '../../keys/signing-keys.ts';
 
 type JwtCredential = Extract<CredentialConfig, { kind: 'jwt' }>;
@@ -71,20 +71,7 @@ export class JwtProvider implements CredentialProvider {
       };
     }
     const [key] = this.#keys;
-    const claims = {
-      iss: this.issuer,
-      ...partyClaims(intent),
-      aud: audience,
-      client_id: intent.agent.subject,
-      exp: expiryOf(intent),
-      iat: toEpochSeconds(intent.createdAtMs),
-      nbf: toEpochSeconds(intent.createdAtMs),
-      jti: intent.id,
-      txn: intent.taskId,
-      purpose: intent.purpose,
-      agent_issuer: intent.agent.issuer,
-      deployment: this.#deploymentId,
-    };
+    const claims = { ...tokenClaims(intent, this.issuer, audience), exp: expiryOf(intent), deployment: this.#deploymentId };
     return { secret: { token: new Secret(signJws(claims, key, 'at+jwt')) }, handle: { form: 'jwt', kid: key.kid }, targetExpiresAtMs: fromEpochSeconds(expiryOf(intent)) };
   }
 
@@ -113,17 +100,9 @@ export class JwtProvider implements CredentialProvider {
   describe(lease: Lease): Readonly<Record<string, unknown>> {
     return {
       active: true,
-      iss: this.issuer,
-      ...partyClaims(lease),
-      aud: this.audienceOf(lease.credential),
-      client_id: lease.agent.subject,
+      ...tokenClaims(lease, this.issuer, this.audienceOf(lease.credential)),
       exp: toEpochSeconds(lease.dueAtMs),
-      iat: toEpochSeconds(lease.createdAtMs),
-      jti: lease.id,
-      txn: lease.taskId,
-      purpose: lease.purpose,
-      agent_issuer: lease.agent.issuer,
-      token_type: 'Bearer',
+      token_type: tokenTypeOf(lease),
     };
   }
 

@@ -1,0 +1,114 @@
+import type { Request, Response } from 'express';
+import { Problem } from '../../core/problem.ts';
+import { declareTask } from '../../grant/declare-task.ts';
+import type { GrantDeps } from '../../grant/grant-deps.ts';
+import type { Granted } from '../../grant/mint-leases.ts';
+import type { Confirmation } from '../../ledger/lease.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
+import type { JwtProvider } from '../../providers/jwt/jwt-provider.ts';
+import { declarationOf, parseTaskDetails, TASK_DETAILS_TYPE, type TaskDetails } from '../../task/authorization-details.ts';
+import type { Task } from '../../task/task.ts';
+import type { OAuthClient } from './authenticate-client.ts';
+import { chooseToken, type ChosenToken } from './choose-token.ts';
+import { OAuthError } from './oauth-error.ts';
+import type { OAuthForm } from './oauth-form.ts';
+
+export interface GrantTokenDeps {
+  readonly grant: GrantDeps;
+  readonly ledger: Pick<Ledger, 'endTask'>;
+  readonly jwtProviders: readonly JwtProvider[];
+  /** The issuer of this authorization server; null where no provider signs tokens. */
+  readonly issuer: string | null;
+}
+
+/** What a token request asks for, understood and within what is configured; policy has not been asked yet. */
+export interface TokenRequest {
+  readonly details: TaskDetails;
+  readonly token: ChosenToken;
+}
+
+/** A task that was granted, and its one token. */
+export interface GrantedToken extends TokenRequest {
+  readonly task: Task;
+  readonly granted: Granted;
+  readonly cnf: Confirmation | undefined;
+}
+
+/**
+ * Reads what is asked for (RFC 9396 section 6, RFC 8707 section 2). Throws `invalid_authorization_details`, `invalid_target`,
+ * `invalid_scope` or `invalid_request`; there is no part of a request that is passed over.
+ */
+export function readTokenRequest(form: OAuthForm, deps: GrantTokenDeps): TokenRequest {
+  if (form.get('scope') !== undefined) throw new OAuthError('invalid_scope', 'there are no scopes here; say what is to be done in authorization_details');
+  const details = readDetails(form.need('authorization_details'));
+  const targets = [...form.all('resource'), ...form.all('audience'), ...(details.locations ?? [])];
+  return { details, token: chooseToken({ details, resources: form.all('resource'), targets }, deps) };
+}
+
+/** Declares the task of a token request, for the client itself. Throws what declaring throws. */
+export async function grantToken({ details, token }: TokenRequest, client: OAuthClient, cnf: Confirmation | undefined, deps: GrantTokenDeps): Promise<GrantedToken> {
+  const declaration = declarationOf(details, token.credential, token.ttlSeconds);
+  const terms = { clientId: client.clientId, ...(cnf === undefined ? {} : { cnf }) };
+  // A client that is told no has nothing to come back for: the task must not wait for a human behind its back.
+  const { task, granted } = await asDetailsFault(declareTask(declaration, client.workload, deps.grant, { mayWait: false, token: terms }));
+  const [first] = granted;
+  if (first === undefined) throw new TypeError('a task that was granted at once has no credential');
+  return { details, token, task, granted: first, cnf };
+}
+
+/** Hands the token over, once (RFC 6749 section 5.1, RFC 9396 section 7). Who hung up meanwhile will never have it: its task ends. */
+export async function sendToken(response: Response, { details, token, task, granted, cnf }: GrantedToken, more: Readonly<Record<string, unknown>>, { grant, ledger }: GrantTokenDeps): Promise<void> {
+  if (response.destroyed) {
+    await ledger.endTask(task.id, 'mint_interrupted', task.agent);
+    return;
+  }
+  const { context, params, ...said } = details;
+  response.set('Pragma', 'no-cache').json({
+    access_token: granted.secret['token']?.expose(),
+    token_type: cnf?.jkt === undefined ? 'Bearer' : 'DPoP',
+    expires_in: Math.max(0, Math.floor((granted.intent.dueAtMs - grant.clock.now()) / 1000)),
+    ...more,
+    authorization_details: [
+      {
+        ...said,
+        identifier: task.id,
+        locations: [token.audience],
+        credential: token.credential,
+        ttl_seconds: token.ttlSeconds,
+        ...(Object.keys(context).length === 0 ? {} : { context }),
+        ...(Object.keys(params).length === 0 ? {} : { params }),
+      },
+    ],
+  });
+}
+
+/** One task, one token: more than one element would need more. */
+function readDetails(text: string): TaskDetails {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    throw new OAuthError('invalid_authorization_details', 'authorization_details is not JSON');
+  }
+  const [details, ...more] = Array.isArray(parsed) ? (parsed as unknown[]) : [];
+  if (details === undefined || more.length > 0) throw new OAuthError('invalid_authorization_details', 'authorization_details must be an array of one object: a token is for one task');
+  const type: unknown = typeof details === 'object' && details !== null && 'type' in details ? details.type : undefined;
+  if (type !== TASK_DETAILS_TYPE) throw new OAuthError('invalid_authorization_details', `the type of authorization_details must be ${TASK_DETAILS_TYPE}`);
+  try {
+    return parseTaskDetails(details);
+  } catch (error) {
+    throw detailsFault(error);
+  }
+}
+
+const asDetailsFault = <T>(granting: Promise<T>): Promise<T> =>
+  granting.catch((error: unknown) => {
+    throw detailsFault(error);
+  });
+
+/** A fault of the declaration is one of the authorization details, and of nothing else in the request. */
+const detailsFault = (error: unknown): unknown =>
+  error instanceof Problem && error.code === 'invalid_request' ? new OAuthError('invalid_authorization_details', error.message.replace('the request is', 'authorization_details are')) : error;
+
+/** What a call of the token endpoint is answered by. */
+export type Grant = (request: Request, response: Response, form: OAuthForm) => Promise<void>;
