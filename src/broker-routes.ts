@@ -17,6 +17,7 @@ import type { WorkloadApi } from './identity/workload-api/workload-api.ts';
 import { SVID_ALGORITHMS } from './identity/token-kinds.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import type { Ledger } from './ledger/ledger.ts';
+import { createExternalPolicy, createPolicyFetch } from './policy/external-policy.ts';
 import type { LivePolicies } from './policy/live-policies.ts';
 import type { ShadowPolicies } from './policy/shadow-policies.ts';
 import type { CredentialProvider } from './providers/credential-provider.ts';
@@ -53,12 +54,14 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
   const dpop = publicUrl === undefined ? undefined : createDpopVerifier({ publicUrl, nonces: createDpopNonces(dpopNonceKey, clock), useOnce, clock });
   const authenticator = createAuthenticator({ identity: config.identity, operators: config.operators, outboundFetch, dpop, useOnce, clock, log, workloadApi });
   const issuers = new Set([...config.identity.issuers.map(({ issuer }) => issuer), ...config.identity.trust_domains.map(({ name }) => `spiffe://${name}`)]);
+  const { external } = config.policy;
   const grant: GrantDeps = {
     ledger,
     clock,
     policy,
     shadow,
     evidence: createEvidenceVerifier({ identity: config.identity, operators: config.operators, outboundFetch, clock, log }),
+    ...(external === undefined ? {} : { externalPolicy: createExternalPolicy(external, { fetch: createPolicyFetch(external, config), clock, observe: (answer) => metrics.observeExternalPolicy(answer) }) }),
     catalog: createCredentialCatalog(config.credentials, providers),
     limits: config.limits,
     environment: config.environment,

@@ -35,6 +35,8 @@ export function filesOf(config: Config): ConfigFile[] {
   add('secret', ['redis', 'url_file'], config.redis.url_file);
   add('directory', ['policy', 'directory'], config.policy.directory);
   add('optional', ['policy', 'shadow_directory'], config.policy.shadow_directory);
+  add('secret', ['policy', 'external', 'token_file'], config.policy.external?.token_file);
+  add('public', ['policy', 'external', 'ca_file'], config.policy.external?.ca_file);
   add('written', ['audit', 'file'], config.audit.file);
   add('written', ['redis', 'epoch_file'], config.redis.epoch_file);
   add('public', ['operators', 'ca_file'], config.operators.ca_file);

@@ -25,6 +25,7 @@ export function configFaults(config: Config, options: { readonly urlFromEnvironm
     ...authzenFaults(config),
     ...agentFaults(config),
     ...noticeFaults(config),
+    ...externalPolicyFaults(config),
     ...redisFaults(config, options.urlFromEnvironment),
     ...limitFaults(config),
     ...(config.environment === 'production' ? productionFaults(config) : developmentFaults(config)),
@@ -77,12 +78,13 @@ const reaches = (pattern: string, prefix: string): boolean =>
   pattern.startsWith(prefix) || (pattern.endsWith('*') && prefix.startsWith(pattern.slice(0, -1)));
 
 /** An issuer is a name, compared byte for byte; what else a URL can carry has no business in it, a password least of all. */
-function urlFaults({ identity, operators, providers, http }: Config): RuleFault[] {
+function urlFaults({ identity, operators, providers, http, policy }: Config): RuleFault[] {
   const issuers: [ConfigPath, string][] = [
     ...identity.issuers.map(({ issuer }, index): [ConfigPath, string] => [['identity', 'issuers', index, 'issuer'], issuer]),
     [['operators', 'issuer'], operators.issuer],
     ...(http.public_url === undefined ? [] : [[['http', 'public_url'], http.public_url] satisfies [ConfigPath, string]]),
     ...(identity.users === undefined ? [] : [[['identity', 'users', 'issuer'], identity.users.issuer] as [ConfigPath, string]]),
+    ...(policy.external === undefined ? [] : [[['policy', 'external', 'url'], policy.external.url] satisfies [ConfigPath, string]]),
     ...providerUrls(providers),
   ];
   return issuers.flatMap(([key, text]) => {
@@ -150,6 +152,17 @@ function authzenFaults({ authzen, identity, environment }: Config): RuleFault[] 
   const issuers = workloadIssuers(identity);
   const unknown = callers.flatMap(({ issuer }, index) => (issuers.includes(issuer) ? [] : [{ key: ['authzen', 'callers', index, 'issuer'], detail: `must be one of the workload issuers: ${issuers.join(', ')}` }]));
   return [...faults, ...unknown];
+}
+
+function externalPolicyFaults({ policy: { external }, environment }: Config): RuleFault[] {
+  if (external === undefined) return [];
+  const key = ['policy', 'external', 'url'];
+  const url = new URL(external.url);
+  const faults: RuleFault[] = [];
+  if (external.kind === 'opa' && !url.pathname.startsWith('/v1/data/')) faults.push({ key, detail: 'must have a path below /v1/data/, which names the decision' });
+  if (environment === 'production' && url.protocol === 'http:') faults.push({ key, detail: 'must be https in production' });
+  if (environment === 'development' && !isLoopback(url.hostname)) faults.push({ key, detail: 'must be on a loopback address in development' });
+  return faults;
 }
 
 const workloadIssuers = ({ issuers, trust_domains: domains }: Config['identity']): string[] => [...issuers.map(({ issuer }) => issuer), ...domains.map(({ name }) => `spiffe://${name}`)];

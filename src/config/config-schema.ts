@@ -57,6 +57,16 @@ const users = z
   })
   .describe('people on whose behalf agents act: their tokens are evidence, and call nothing');
 
+const externalPolicy = z
+  .strictObject({
+    kind: z.enum(['authzen', 'opa']).describe('what it speaks: AuthZEN 1.0, or the data API of Open Policy Agent'),
+    url: httpUrl.describe('`opa`: of the decision, as `https://opa.example.org/v1/data/mayfly/allow`; `authzen`: of the evaluation endpoint, or without a path, to find it by discovery'),
+    timeout_ms: z.int().min(50).max(5_000).default(1_000).describe('for all questions of one grant; then nothing is granted'),
+    token_file: filePath.optional().describe('a bearer token to ask with; read at each question'),
+    ca_file: filePath.optional().describe('PEM certificates to trust for it instead of the system store'),
+  })
+  .describe('another decision point, asked after Cedar permits: it can refuse, never permit. Without an answer nothing is granted');
+
 export const configSchema = z
   .strictObject({
     environment: z.enum(['production', 'development']).default('production').describe('`development` refuses to reach beyond this machine; `production` refuses what only development may do'),
@@ -118,6 +128,7 @@ export const configSchema = z
         directory: z.string().min(1).describe('folder of the Cedar policies and their schema'),
         shadow_directory: z.string().min(1).optional().describe('folder of a second set, with a schema of its own: asked the same questions, its answers recorded and counted, deciding nothing'),
         risk: z.record(z.string(), z.enum(RISKS)).default({}).describe('how much harm each action can do, by action of the policy schema; `low` where it is not listed. Policies compare it as `context.risk`'),
+        external: externalPolicy.optional(),
       })
       .describe('who may have what'),
     audit: z
@@ -227,6 +238,7 @@ export type JwtProviderConfig = Extract<Config['providers'][string], { type: 'jw
 export type AwsStsProviderConfig = Extract<Config['providers'][string], { type: 'aws-sts' }>;
 export type AwsLoginConfig = AwsStsProviderConfig['login']['api'];
 export type VaultLoginConfig = VaultProviderConfig['login']['api'];
+export type ExternalPolicyConfig = NonNullable<Config['policy']['external']>;
 export type CredentialConfig = Config['credentials'][string];
 /** A credential that a Vault token role bounds. */
 export type VaultCredentialConfig = Extract<CredentialConfig, { token_role: string }>;

@@ -40,6 +40,7 @@ export const PROBLEMS = {
   internal: { status: 500, title: 'Something went wrong on our side', retryable: false },
   record_tampered: { status: 500, title: 'A stored record fails its seal', retryable: false },
   provider_refused: { status: 502, title: 'The provider refused to mint', retryable: false },
+  policy_unavailable: { status: 503, title: 'The external policy decision point is not available', retryable: true },
   provider_unavailable: { status: 503, title: 'The provider is not available', retryable: true },
   ledger_unavailable: { status: 503, title: 'The ledger is not available', retryable: true },
   held: { status: 503, title: 'The broker is held', retryable: true },

@@ -3,6 +3,7 @@ import type { DecisionId } from '../core/ids.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { AgentFacts, Decision, PolicyAction, PolicyEngine, PolicyQuestion } from '../policy/decision.ts';
+import type { ExternalAnswer } from '../policy/external-policy.ts';
 import { jointAnswer } from '../policy/joint-answer.ts';
 import type { ShadowAnswer } from '../policy/shadow-policies.ts';
 import type { DecisionSummary, Evidence } from '../task/task.ts';
@@ -58,6 +59,8 @@ export interface JointDecision {
   readonly parts: readonly { readonly credential: string; readonly action: PolicyAction; readonly question: PolicyQuestion; readonly decision: Decision }[];
   /** What the shadow policies would have answered; null where there are none. It decides nothing. */
   readonly shadow?: ShadowAnswer | null;
+  /** What another decision point said, where one was asked. */
+  readonly external?: ExternalAnswer;
 }
 
 /** What is asked of policy, and about whom. */

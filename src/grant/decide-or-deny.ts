@@ -5,6 +5,7 @@ import { deny, type Denial } from './deny.ts';
 import type { GrantDeps } from './grant-deps.ts';
 import { admitPrincipals } from './known-principals.ts';
 import { riskOf } from './risk-of.ts';
+import type { ExternalPolicy } from '../policy/external-policy.ts';
 
 /** What a task, or a change of one, is asked of policy. */
 export interface TaskQuestion {
@@ -23,13 +24,17 @@ export interface TaskQuestion {
   readonly mayWait?: boolean;
 }
 
-/** Asks policy, with what the broker knows itself. A denial is recorded and thrown: `policy_denied`, `agent_disabled` or `agent_unregistered`. */
-export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps, 'policy' | 'shadow' | 'ledger' | 'environment' | 'risk' | 'observeDecision' | 'agents'>): Promise<JointDecision> {
+/**
+ * Asks policy, with what the broker knows itself, and then the other decision point, if there is one and policy permits. A denial is
+ * recorded and thrown: `policy_denied`, `agent_disabled` or `agent_unregistered`, or `policy_unavailable` where the other one could not be asked.
+ */
+export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps, 'policy' | 'shadow' | 'externalPolicy' | 'ledger' | 'environment' | 'risk' | 'observeDecision' | 'agents'>): Promise<JointDecision> {
   const { decisionId, taskId, by, denial, wanted, asks, mayWait = false } = question;
   const basis: DecisionBasis = { ...question.basis, environment: deps.environment, risk: riskOf(question.basis.actions, deps.risk), factsOf: await admitPrincipals(question, deps) };
   const decided = decideCredentials(deps.policy, decisionId, basis, wanted, asks);
-  // The answer stands by now: what the shadow says goes on the record beside it.
-  const decision = { ...decided, shadow: deps.shadow?.answer(decided.parts.map(({ question: asked }) => asked)) ?? null };
+  // The answer of our own policy stands by now: what the shadow says goes on the record beside it.
+  const shadow = deps.shadow?.answer(decided.parts.map(({ question: asked }) => asked)) ?? null;
+  const decision = await unlessRefusedOutside({ ...decided, shadow }, deps.externalPolicy);
   deps.observeDecision(decision);
   const { result } = decision.summary;
   // No credential to ask about is nothing that could be permitted.
@@ -39,3 +44,17 @@ export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps,
   }
   return deny({ type: denial, taskId, by, basis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
 }
+
+/** The decision, with what another decision point says of a permit. That can only make a denial of it; without an answer it is one. */
+async function unlessRefusedOutside(decision: JointDecision, externalPolicy: ExternalPolicy | undefined): Promise<JointDecision> {
+  const { summary, parts } = decision;
+  // What waits for a human is asked about when it is claimed, with the approvals it then has.
+  if (externalPolicy === undefined || summary.result !== 'permit' || parts.length === 0) return decision;
+  const external = await externalPolicy.ask(parts.map(({ question }) => question));
+  if (external.verdict === 'permit') return { ...decision, external };
+  const reason = external.verdict === 'deny' ? (external.reason ?? REFUSED) : NOT_ASKED;
+  return { ...decision, external, summary: { ...summary, result: 'deny', policies: [] }, reasons: [reason] };
+}
+
+const REFUSED = 'the external policy decision point does not permit this';
+const NOT_ASKED = 'the external policy decision point could not be asked';

@@ -18,6 +18,9 @@ export interface Denial {
   readonly vocabulary: Vocabulary;
 }
 
+/** A decision point that is away is looked for again within this time. */
+const OUTSIDE_RETRY_SECONDS = 5;
+
 /** Records a denial, then throws it. The caller learns the decision id and the reasons an author published, nothing else. */
 export async function deny({ type, taskId, by, basis, decision, vocabulary }: Denial, ledger: Pick<Ledger, 'recordEvent' | 'countDenial'>): Promise<never> {
   await ledger.recordEvent({
@@ -39,6 +42,10 @@ export async function deny({ type, taskId, by, basis, decision, vocabulary }: De
       ...decisionFacts(decision),
     },
   });
+  // Nobody said no: what is away counts against no agent.
+  if (decision.external?.verdict === 'unavailable') {
+    throw new Problem('policy_unavailable', decision.reasons[0] ?? 'policy could not be asked', { retryAfterSeconds: OUTSIDE_RETRY_SECONDS });
+  }
   await ledger.countDenial(by);
   const { id, result, policies, policyVersion, approvalsNeeded } = decision.summary;
   throw new Problem('policy_denied', decision.reasons[0] ?? (result === 'approval_required' ? outsideWhatWasApproved(approvalsNeeded) : 'policy does not permit this'), {
@@ -52,7 +59,7 @@ const outsideWhatWasApproved = (needed: number): string =>
   `policy permits this only with ${needed === 1 ? 'an approval' : `${needed} approvals`}, and none covers it: an approval is for a task exactly as it was declared, so declare a new task for this`;
 
 /** What the audit log keeps of a decision: who answers for the agent, the joint answer, each credential's own, and all that was asked, so that it can be asked again. */
-export function decisionFacts({ summary, reasons, agentFacts, parts, shadow }: JointDecision): Record<string, unknown> {
+export function decisionFacts({ summary, reasons, agentFacts, parts, shadow, external }: JointDecision): Record<string, unknown> {
   const questions = recordQuestions(parts.map(({ question }) => question));
   return {
     registered: agentFacts.registered,
@@ -78,6 +85,7 @@ export function decisionFacts({ summary, reasons, agentFacts, parts, shadow }: J
       question: questions?.own[index] ?? null,
       ...(decision.fault === null ? {} : { fault: decision.fault }),
     })),
+    ...(external === undefined ? {} : { external: { kind: external.kind, verdict: external.verdict, reason: external.reason, fault: external.fault, took_ms: external.tookMs } }),
   };
 }
 

@@ -9,6 +9,7 @@ import { DUE_WINDOW_MS } from '../ledger/due-room.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { PolicyEngine } from '../policy/decision.ts';
 import type { ShadowPolicies } from '../policy/shadow-policies.ts';
+import type { ExternalPolicy } from '../policy/external-policy.ts';
 import type { Task } from '../task/task.ts';
 import type { CredentialCatalog } from './credential-catalog.ts';
 import type { JointDecision, WantedCredential } from './decide-credentials.ts';
@@ -29,6 +30,8 @@ export interface GrantDeps extends MintLeasesDeps {
   readonly shadow?: Pick<ShadowPolicies, 'answer'> | undefined;
   /** For the words of others that a declaration brings. */
   readonly evidence: EvidenceVerifier;
+  /** Asked besides, where configured. */
+  readonly externalPolicy?: ExternalPolicy;
   readonly catalog: CredentialCatalog;
   readonly limits: Config['limits'];
   readonly environment: string;

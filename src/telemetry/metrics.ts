@@ -39,6 +39,7 @@ export function createMetrics(version: string) {
   const lateness = new Histogram({ name: 'mayfly_revocation_lateness_seconds', help: 'From the instant a lease should have been dead to its confirmed revocation', labelNames: ['provider', 'reason'], buckets: LATENESS_BUCKETS, registers });
   const revocations = new Counter({ name: 'mayfly_revocations_total', help: 'Attempts to end a credential, by what came of them', labelNames: ['provider', 'reason', 'outcome'], registers });
   const decisions = new Counter({ name: 'mayfly_policy_decisions_total', help: 'Policy decisions, by the rule that decided', labelNames: ['decision', 'rule'], registers });
+  const external = new Histogram({ name: 'mayfly_external_policy_seconds', help: 'Time to ask the external decision point about one grant, by what it said', labelNames: ['verdict'], buckets: HTTP_BUCKETS, registers });
   const http = new Histogram({ name: 'mayfly_http_request_seconds', help: 'Time to answer a request', labelNames: ['route', 'method', 'status'], buckets: HTTP_BUCKETS, registers });
   const tampered = new Counter({ name: 'mayfly_records_tampered_total', help: 'Stored records that failed their seal or vanished', registers });
   const orphans = new Counter({ name: 'mayfly_orphans_total', help: 'Live credentials found at a target and in no record', labelNames: ['provider'], registers });
@@ -88,6 +89,7 @@ export function createMetrics(version: string) {
       shadowVersion.reset();
       shadowVersion.set({ version }, 1);
     },
+    observeExternalPolicy: (o: { verdict: string; tookMs: number }): void => external.observe({ verdict: o.verdict }, o.tookMs / 1000),
     setEventStreams: (open: number): void => eventStreams.set(open),
     countTampered: (): void => tampered.inc(),
     countNotice: (labels: { recipient: string; outcome: string }): void => notices.inc(labels),

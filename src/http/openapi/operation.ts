@@ -60,6 +60,7 @@ export const GRANT_PROBLEMS: readonly ProblemCode[] = [
   'policy_denied',
   'agent_disabled',
   'agent_unregistered',
+  'policy_unavailable',
   'locked',
   'task_not_active',
   'limit_exceeded',
