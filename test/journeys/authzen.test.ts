@@ -1,12 +1,16 @@
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { parse, stringify } from 'yaml';
+import { startBrokerProcess, type BrokerProcess } from '../../dev/broker-process.ts';
 import { ORCHESTRATOR } from '../../dev/dev-identities.ts';
+import { freePort } from '../../dev/run-server.ts';
 import { at } from '../support/at.ts';
 import { ADMINS, AUTHZEN_CASES, AUTHZEN_POLICIES, type AuthzenCase } from '../support/authzen-cases.ts';
 import { undescribed } from '../support/described-answer.ts';
 import { RunningBroker } from '../support/running-broker.ts';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
 const SCHEMA = join(import.meta.dirname, '../../config/policies/schema.cedarschema');
@@ -147,4 +151,97 @@ describe('AuthZEN 1.0 on the wire', () => {
     await until(async () => (await agents()).includes('agent:denied'));
     expect(await agents()).not.toContain('agent:asked-about');
   });
+});
+
+/** A broker beside the first, on the same stack, whose own policies permit nearly everything; it asks the first one besides. */
+describe('a broker that asks another decision point', () => {
+  const EVERYTHING = `
+    @id("everything") permit (principal, action, resource);
+    @id("not-mallory") forbid (principal == Mayfly::Agent::"agent:mallory", action, resource);
+  `;
+  const WRITE = { purpose: 'refund-investigation', actions: ['write'], credentials: [{ name: 'record-1' }] };
+  const READING = { ...WRITE, actions: ['read'] };
+  let wire: TcpProxy;
+  let process: BrokerProcess | undefined;
+  let url: string;
+
+  async function front(external: object | null): Promise<void> {
+    await process?.stop();
+    const config = parse(await readFile(broker.stack.configFile, 'utf8')) as Record<string, object>;
+    const permissive = join(folder, 'permissive');
+    await mkdir(permissive, { recursive: true });
+    await cp(SCHEMA, join(permissive, 'schema.cedarschema'));
+    await writeFile(join(permissive, 'everything.cedar'), EVERYTHING);
+    const [port, metricsPort] = [await freePort(), await freePort()];
+    const changed = { ...config, http: { host: '127.0.0.1', port, metrics_port: metricsPort }, policy: { directory: permissive, ...(external === null ? {} : { external }) } };
+    const configFile = join(folder, 'front.yaml');
+    await writeFile(configFile, stringify(changed, { aliasDuplicateObjects: false }), { mode: 0o600 });
+    url = `http://127.0.0.1:${port}`;
+    process = await startBrokerProcess({ configFile, url, logFile: join(folder, 'front.log'), role: 'api' });
+  }
+
+  async function post(path: string, agent: string, body: object) {
+    const response = await fetch(`${url}${path}`, { method: 'POST', headers: { Authorization: `Bearer ${await broker.agentToken(agent)}`, 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+    const answer = { status: response.status, headers: response.headers, body: (await response.json()) as Record<string, unknown> };
+    expect(undescribed('POST', path, answer)).toBeNull();
+    return answer;
+  }
+  const taskOf = ({ body }: { body: Record<string, unknown> }): string => (body['task'] as { id: string }).id;
+  const recorded = async (type: string, agent: string): Promise<Record<string, unknown>[]> =>
+    ((await broker.call('GET', `/v1/audit?type=${type}&limit=200`, viewer)).body['items'] as { event: { agent: { subject: string }; facts: Record<string, unknown> } }[])
+      .filter(({ event }) => event.agent.subject === agent)
+      .map(({ event }) => event.facts);
+
+  beforeAll(async () => {
+    wire = await startTcpProxy({ host: '127.0.0.1', port: Number(new URL(broker.url).port) });
+    await front({ kind: 'authzen', url: `http://127.0.0.1:${wire.port}/access/v1/evaluation`, timeout_ms: 2_000, token_file: broker.stack.tokenFiles.orchestrator_token_file });
+  }, 60_000);
+
+  afterAll(async () => {
+    await process?.stop();
+    await wire.stop();
+  }, 30_000);
+
+  it('grants what both permit, refuses what either refuses, and passes on a reason that is meant for the caller', async () => {
+    expect((await post('/v1/tasks', 'agent:alice', READING)).status).toBe(201);
+    expect(await post('/v1/tasks', 'agent:bob', WRITE)).toMatchObject({ status: 403, body: { code: 'policy_denied', detail: 'the external policy decision point does not permit this', decision: { result: 'deny', policies: [] } } });
+    const archived = { ...WRITE, credentials: [{ name: 'record-2', params: { status: 'archived' } }] };
+    expect(await post('/v1/tasks', 'agent:alice', archived)).toMatchObject({ status: 403, body: { detail: 'what is archived is not written to' } });
+    // Ours said no: the other is not asked, and could not make a yes of it.
+    expect(await post('/v1/tasks', 'agent:mallory', READING)).toMatchObject({ status: 403, body: { decision: { policies: ['not-mallory'] } } });
+    await until(async () => (await recorded('task.denied', 'agent:mallory')).length > 0);
+    expect((await recorded('task.denied', 'agent:mallory'))[0]).not.toHaveProperty('external');
+    expect((await recorded('task.denied', 'agent:bob')).at(0)).toMatchObject({ decision: { result: 'deny' }, external: { kind: 'authzen', verdict: 'deny', took_ms: expect.any(Number) } });
+    expect((await recorded('task.declared', 'agent:alice')).some(({ external }) => (external as { verdict?: string } | undefined)?.verdict === 'permit')).toBe(true);
+  });
+
+  it('asks again for an extra credential and records the answer', async () => {
+    const id = taskOf(await post('/v1/tasks', 'agent:alice', READING));
+    expect((await post(`/v1/tasks/${id}/credentials`, 'agent:alice', { name: 'record-2' })).status).toBe(201);
+    await until(async () => (await recorded('lease.intended', 'agent:alice')).some((facts) => (facts['external'] as { verdict?: string } | undefined)?.verdict === 'permit'));
+  });
+
+  it('grants nothing while it cannot be asked, by any way to a credential, and does so again when it can', async () => {
+    const id = taskOf(await post('/v1/tasks', 'agent:alice', READING));
+    const waiting = taskOf(await post('/v1/tasks', 'agent:alice', { ...READING, start: 'claim' }));
+    wire.set('cut');
+    const unavailable = { status: 503, body: { code: 'policy_unavailable', detail: 'the external policy decision point could not be asked' } };
+    const declared = await post('/v1/tasks', 'agent:alice', READING);
+    expect(declared).toMatchObject(unavailable);
+    expect(declared.headers.get('retry-after')).toBe('5');
+    expect(await post(`/v1/tasks/${waiting}/claim`, 'agent:alice', {})).toMatchObject(unavailable);
+    expect(await post(`/v1/tasks/${id}/credentials`, 'agent:alice', { name: 'record-2' })).toMatchObject(unavailable);
+    expect(await post(`/v1/tasks/${id}/reissue`, 'agent:alice', { name: 'record-1' })).toMatchObject(unavailable);
+    expect(await post(`/v1/tasks/${id}/extend`, 'agent:alice', { ttl_seconds: 600 })).toMatchObject(unavailable);
+    // Giving back needs nobody's leave.
+    expect((await post(`/v1/tasks/${id}/complete`, 'agent:alice', {})).status).toBe(200);
+    await until(async () => (await recorded('task.denied', 'agent:alice')).some(({ external }) => (external as { verdict?: string } | undefined)?.verdict === 'unavailable'));
+    wire.set('fair');
+    await until(async () => (await post(`/v1/tasks/${waiting}/claim`, 'agent:alice', {})).status === 201, { everyMs: 200 });
+  }, 60_000);
+
+  it('grants what the other would refuse where it is not configured: nothing else stood in the way (control)', async () => {
+    await front(null);
+    expect((await post('/v1/tasks', 'agent:bob', WRITE)).status).toBe(201);
+  }, 60_000);
 });
