@@ -42,7 +42,8 @@ export interface UnreplayableDecision {
 
 const result = z.enum(['permit', 'deny', 'approval_required']);
 const decision = z.object({ id: z.string(), result, policies: z.array(z.string()), policy_version: z.string(), question: z.unknown().optional() });
-const part = z.object({ input_digest: z.string(), question: z.unknown().optional() });
+const part = z.object({ input_digest: z.string(), policies: z.array(z.string()).default([]), question: z.unknown().optional() });
+const external = z.object({ verdict: z.string() });
 
 /** The decision that a record tells of; undefined where it tells of none. Never throws, whatever is in the record. */
 export function recordedDecision({ seq, event }: ChainRecord): RecordedDecision | UnreplayableDecision | undefined {
@@ -59,7 +60,9 @@ export function recordedDecision({ seq, event }: ChainRecord): RecordedDecision 
   const questions = parts.data.map(({ question }) => parseRecordedQuestion(shared, question));
   if (!questions.every((one) => one !== undefined)) return unreplayable('unreadable', seq, event, id);
   if (!questions.every((one, index) => digestOfQuestion(one) === parts.data[index]?.input_digest)) return unreplayable('other_digest', seq, event, id);
-  return { kind: 'decision', seq, ...about(event), type: event.type, id: parsed.data.id, result: answered, policies, policyVersion, questions };
+  // Another decision point is asked only where policy permits: what it made of that is not an answer of policy.
+  const own = external.safeParse(event.facts['external']).success ? ({ result: 'permit', policies: [...new Set(parts.data.flatMap((one) => one.policies))].sort() } as const) : { result: answered, policies };
+  return { kind: 'decision', seq, ...about(event), type: event.type, id: parsed.data.id, ...own, policyVersion, questions };
 }
 
 const unreplayable = (reason: Unreplayable, seq: number, event: AuditEvent, id: string | null): UnreplayableDecision => ({ kind: 'unreplayable', reason, seq, ...about(event), id });

@@ -15,7 +15,7 @@ import { loadPolicies, readPolicies } from '../../src/policy/load-policies.ts';
 import { replayDecisions, type ReplayReport } from '../../src/policy/replay-decisions.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { question, TABLE } from './example-questions.ts';
-import { DIRECTORY } from './policy-fixture.ts';
+import { DIRECTORY, QUESTION } from './policy-fixture.ts';
 
 const engine = createCedarEngine(loadPolicies(DIRECTORY));
 const withMore = (text: string): PolicyEngine => {
@@ -58,6 +58,16 @@ const replay = (asked: PolicyEngine, filter: Parameters<typeof replayDecisions>[
   replayDecisions(asked, file, { filter, examples: 2, maxGroups: 100, maxDecisions });
 
 describe('PO-10: a replay', () => {
+  it('takes what another decision point refused for the permit that it was of policy', async () => {
+    const facts = factsOf(QUESTION);
+    const refused = { ...facts, decision: { ...(facts['decision'] as object), result: 'deny', policies: [] } };
+    await record('task.denied', 'agent:refunds', { ...refused, external: { kind: 'opa', verdict: 'deny' } });
+    expect(await replay(engine)).toMatchObject({ replayed: 1, unchanged: 1, groups: [] });
+    // Read as an answer of policy it would be a difference that there is not (control).
+    await record('task.denied', 'agent:refunds', refused);
+    expect(await replay(engine)).toMatchObject({ replayed: 2, unchanged: 1, changed: { would_permit: 1 } });
+  });
+
   it('of the set that was in force finds no difference in any decision', async () => {
     for (const [, ask] of TABLE) await decided(question(ask));
     expect(await replay(engine)).toMatchObject({
