@@ -75,7 +75,7 @@ describe('the files a configuration names', () => {
       .replace('    address: https://vault.test:8200', '    address: https://vault.test:8200\n    ca_file: c')
       .replace('  ledger_seal_file: seal', '  ledger_seal_file: seal\n  checkpoint_key_files: [k]\n  receipt_key_files: [q]')
       .replace('  url: redis://redis.test:6379', '  url_file: u\n  epoch_file: e')
-      .replace('policy:\n', 'policy:\n  shadow_directory: s\n')
+      .replace('policy:\n', 'policy:\n  shadow_directory: s\n  external: { kind: opa, url: "https://opa.test/v1/data/mayfly/allow", token_file: t, ca_file: c }\n')
       .replace('    - issuer: https://issuer.test', '    - issuer: https://issuer.test\n      profile: kubernetes\n      token_review: { url: "https://api.test", token_file: t, ca_file: c }\n      ca_file: c')
       .concat('notices: [{ name: n, kind: webhook, url_file: u, secret_file: s }]\n')
       .replace('operators:\n', '  users: { issuer: https://users.test, audience: consent, ca_file: c }\noperators:\n')

@@ -120,6 +120,13 @@ const BAD: readonly Bad[] = [
   ['no Redis', changed('redis:\n  url: redis://redis.test:6379\n', ''), 1, 'redis', 'needs url, url_file or MAYFLY_REDIS_URL'],
   ['Redis twice', changed('  url: redis://redis.test:6379', '  url: redis://redis.test:6379\n  url_file: u'), 14, 'redis.url_file', 'and url cannot both be given'],
   ['a password in the file', changed('redis://redis.test', 'redis://default:hunter2@redis.test'), 13, 'redis.url', /holds a password; put the URL into a file/],
+  // Other decision points
+  ['a decision point with a path', `${RIGHT}authzen: { url: "https://mayfly.test/pdp" }\n`, 44, 'authzen.url', /nothing after it/],
+  ['a decision point without TLS', `${RIGHT}authzen: { url: "http://mayfly.test" }\n`, 44, 'authzen.url', 'must be https in production'],
+  ['an enforcement point that nobody vouches for', `${RIGHT}authzen: { callers: [{ issuer: "https://evil.test", subject: pep }] }\n`, 44, 'authzen.callers.0.issuer', /must be one of the workload issuers/],
+  ['an OPA without its decision', changed('policy:\n', 'policy:\n  external: { kind: opa, url: "https://opa.test/" }\n'), 15, 'policy.external.url', /below \/v1\/data\//],
+  ['an external decision point without TLS', changed('policy:\n', 'policy:\n  external: { kind: authzen, url: "http://pdp.test" }\n'), 15, 'policy.external.url', 'must be https in production'],
+  ['a password for an external decision point', changed('policy:\n', 'policy:\n  external: { kind: authzen, url: "https://u:p@pdp.test" }\n'), 15, 'policy.external.url', 'must not hold a user or a password'],
   // Environments
   ['an http issuer in production', changed('https://issuer.test', 'http://issuer.test'), 5, 'identity.issuers.0.issuer', 'must be https in production'],
   ['an http operator issuer in production', changed('https://login.test', 'http://login.test'), 10, 'operators.issuer', 'must be https in production'],
