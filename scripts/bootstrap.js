@@ -22,6 +22,15 @@ const SCHEMATHESIS = {
   requirements: ['schemathesis==4.32.5', 'hypothesis==6.170.15'],
   variable: 'MAYFLY_TEST_SCHEMATHESIS',
 };
+/** An OAuth client of another make. It is a library: what is run is the Python that has it, and no other. */
+const AUTHLIB = {
+  title: 'Authlib',
+  folder: 'authlib',
+  file: 'python',
+  ownOnly: true,
+  requirements: ['authlib==1.9.10', 'requests==2.32.5'],
+  variable: 'MAYFLY_TEST_AUTHLIB_PYTHON',
+};
 /** What only tests want of Debian, and what is not looked at without it. */
 const TEST_PACKAGES = [
   {
@@ -50,7 +59,7 @@ async function installAll(forTests) {
   const servers = installServers(missing);
   // One apt at a time. What cannot be had costs its own tests and nothing else.
   const forTestsOnly = forTests ? servers.then(() => installTestPackages(missing)) : undefined;
-  const programs = forTests ? [OPENBAO, MINISTACK, SCHEMATHESIS, AWS_CLI] : [OPENBAO, MINISTACK];
+  const programs = forTests ? [OPENBAO, MINISTACK, SCHEMATHESIS, AWS_CLI, AUTHLIB] : [OPENBAO, MINISTACK];
   const installPrograms = () => Promise.all(programs.map((program) => installProgram(program, missing)));
   // Only where Python itself is missing do they have to wait for Debian's packages.
   const installed = canMakeVenv() ? installPrograms() : servers.then(installPrograms);
@@ -61,7 +70,7 @@ async function installAll(forTests) {
 
 /** Where the tools are, for the processes that start servers. */
 export function toolEnvironment() {
-  const found = [OPENBAO, MINISTACK, SCHEMATHESIS, AWS_CLI].map((program) => [program.variable, findProgram(program)]);
+  const found = [OPENBAO, MINISTACK, SCHEMATHESIS, AWS_CLI, AUTHLIB].map((program) => [program.variable, findProgram(program)]);
   return Object.fromEntries(found.filter(([, path]) => path !== undefined));
 }
 
@@ -144,7 +153,7 @@ function ownProgram({ folder, file, requirements }) {
 function findProgram(program) {
   const { binary, stamp, content } = ownProgram(program);
   const own = existsSync(stamp) && readFileSync(stamp, 'utf8') === content ? binary : undefined;
-  return [process.env[program.variable], own, ...onPathAll(program.file)].find((path) => path !== undefined && isExecutable(path));
+  return [process.env[program.variable], own, ...(program.ownOnly === true ? [] : onPathAll(program.file))].find((path) => path !== undefined && isExecutable(path));
 }
 
 function hasPostgres() {

@@ -1,5 +1,8 @@
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { createRemoteJWKSet, exportPKCS8, jwtVerify } from 'jose';
 import * as oauth from 'oauth4webapi';
 import * as client from 'openid-client';
 import { AGENT } from '../../dev/dev-identities.ts';
@@ -85,3 +88,39 @@ describe('openid-client, unchanged', () => {
     expect(exchanged).toMatchObject({ issued_token_type: ACCESS_TOKEN });
   });
 });
+
+/** Where `npm test` installed it; the suite is skipped, by name, where it could not be had. */
+const PYTHON = process.env['MAYFLY_TEST_AUTHLIB_PYTHON'] ?? join(import.meta.dirname, '../../.mayfly/tools/authlib/bin/python');
+const describeWithAuthlib = isExecutable(PYTHON) ? describe : describe.skip;
+
+describeWithAuthlib("Python's Authlib, unchanged", () => {
+  it('gets a token, introspects and revokes it, exchanges another, and reads what went wrong', async () => {
+    const asked = {
+      metadata_url: `${stack.broker.url}/.well-known/oauth-authorization-server`,
+      client_id: CLIENT_ID,
+      private_key: await exportPKCS8(stack.key.privateKey),
+      subject_token: await stack.broker.agentToken(),
+      authorization_details: taskDetails({ datatypes: ['pii'] }),
+      resource: LEDGER,
+    };
+    const { stdout, stderr, status } = spawnSync(PYTHON, [join(import.meta.dirname, '../support/authlib-client.py')], { input: JSON.stringify(asked), encoding: 'utf8' });
+    if (status !== 0) throw new Error(stderr);
+    expect(JSON.parse(stdout)).toMatchObject({
+      token: { access_token: expect.any(String), token_type: 'Bearer', authorization_details: [{ locations: [LEDGER], datatypes: ['pii'] }] },
+      live: { active: true, sub: AGENT, client_id: CLIENT_ID },
+      revoked: 200,
+      dead: { active: false },
+      exchanged: { issued_token_type: ACCESS_TOKEN },
+      refused: { error: 'invalid_authorization_details' },
+    });
+  }, 30_000);
+});
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

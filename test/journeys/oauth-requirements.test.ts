@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { calculateThumbprint, generateKeyPair as generateProofKey, generateProof } from 'dpop';
 import { decodeJwt } from 'jose';
 import { AGENT, SECOND_AGENT } from '../../dev/dev-identities.ts';
 import { startBrokerProcess, type BrokerProcess } from '../../dev/broker-process.ts';
@@ -377,6 +378,35 @@ describe('RFC 7009, revocation', () => {
   it(must.of('7009-2.2-a'), async () => {
     const token = tokenOf(await ask());
     for (const each of ['x.y.z', token, token]) expect(await revoke(each)).toMatchObject({ status: 200, body: {} });
+  });
+});
+
+describe('RFC 9449, at the token endpoint', () => {
+  const endpoint = (): string => `${stack.broker.url}/oauth2/token`;
+  const bound = async (proof: string): Promise<Answer> =>
+    post('/oauth2/token', { grant_type: 'client_credentials', authorization_details: taskDetails(), resource: PAYMENTS, ...(await assertionOf()) }, { DPoP: proof });
+
+  it(must.of('9449-5-a'), async () => {
+    const pair = await generateProofKey('ES256');
+    const answer = await bound(await generateProof(pair, endpoint(), 'POST'));
+    expect(answer.body).toMatchObject({ token_type: 'DPoP' });
+    expect(decodeJwt(tokenOf(answer))['cnf']).toEqual({ jkt: await calculateThumbprint(pair.publicKey) });
+    expect((await ask()).body).toMatchObject({ token_type: 'Bearer' });
+  });
+
+  it(must.of('9449-5-b'), async () => {
+    const pair = await generateProofKey('ES256');
+    const once = await generateProof(pair, endpoint(), 'POST');
+    expect(await bound(once)).toMatchObject(granted);
+    for (const proof of [once, 'x.y.z', await generateProof(pair, endpoint(), 'GET'), await generateProof(pair, `${replicaUrl}/oauth2/token`, 'POST')]) {
+      expect(await bound(proof)).toMatchObject(refusedAs('invalid_dpop_proof'));
+    }
+  });
+
+  it(must.of('9449-6.2-a'), async () => {
+    const pair = await generateProofKey('ES256');
+    const token = tokenOf(await bound(await generateProof(pair, endpoint(), 'POST')));
+    expect((await introspect(token)).body).toMatchObject({ active: true, token_type: 'DPoP', cnf: { jkt: await calculateThumbprint(pair.publicKey) } });
   });
 });
 

@@ -47,6 +47,10 @@ export const OAUTH_REQUIREMENTS = {
   '7009-2.1-c': 'a wrong token_type_hint hides nothing',
   '7009-2.2-a': 'an unknown token, and one that is revoked already, is answered 200',
   '7009-2.2.1-a': 'what cannot be revoked now is 503 with Retry-After, and not 200',
+  // RFC 9449
+  '9449-5-a': 'with a DPoP proof the token is bound to its key, and token_type says so',
+  '9449-5-b': 'a proof that is not one, or was used, is invalid_dpop_proof, and no token is given',
+  '9449-6.2-a': 'introspection tells the key that a token is bound to',
   // RFC 8414, 8707
   'OA-30': 'the metadata name this issuer exactly, and every endpoint in it answers',
   'OA-32': 'the token is for exactly the resource that was asked for, and for one only',

@@ -49,6 +49,7 @@ export async function startOAuthStack(): Promise<OAuthStack> {
   await writeFile(jwksFile, JSON.stringify({ keys: [otherKey.publicJwk] }));
   const issuer = broker.stack.workloads.issuer;
   await broker.reconfigure((config) => {
+    config.http.public_url = broker.url;
     config.identity.trust_domains = [{ name: 'example.test', bundle_file: bundleFile }];
     config.oauth = {
       clients: [

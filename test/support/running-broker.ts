@@ -34,6 +34,7 @@ interface BrokerConfig {
   readonly credentials: Record<string, object>;
   readonly identity: { readonly issuers: readonly { readonly issuer: string }[]; trust_domains?: readonly object[] };
   readonly introspection: { readonly resource_servers: object[] };
+  readonly http: { public_url?: string };
   oauth?: object;
 }
 

@@ -1,3 +1,4 @@
+import { DPOP_ALGORITHMS } from '../../identity/dpop/dpop-proof.ts';
 import { TASK_DETAILS_TYPE } from '../../task/authorization-details.ts';
 import { CLIENT_CREDENTIALS, TOKEN_EXCHANGE } from './token-endpoint.ts';
 
@@ -10,7 +11,7 @@ export const metadataPath = (issuer: string): string => `${METADATA_PATH}${new U
 export const endpointOf = (issuer: string, path: string): string => `${issuer.replace(/\/$/, '')}${path}`;
 
 /** What a client can know beforehand (RFC 8414 section 2, RFC 9396 section 10). */
-export function authorizationServerMetadata(issuer: string, assertionAlgorithms: readonly string[]) {
+export function authorizationServerMetadata(issuer: string, assertionAlgorithms: readonly string[], offersDpop: boolean) {
   const methods = ['private_key_jwt', 'spiffe_jwt'];
   const algorithms = [...new Set(assertionAlgorithms)].sort();
   return {
@@ -30,5 +31,6 @@ export function authorizationServerMetadata(issuer: string, assertionAlgorithms:
     revocation_endpoint_auth_methods_supported: methods,
     revocation_endpoint_auth_signing_alg_values_supported: algorithms,
     authorization_details_types_supported: [TASK_DETAILS_TYPE],
+    ...(offersDpop ? { dpop_signing_alg_values_supported: [...DPOP_ALGORITHMS] } : {}),
   };
 }

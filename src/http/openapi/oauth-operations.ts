@@ -55,6 +55,7 @@ const metadata = z
         ...['token', 'introspection', 'revocation'].flatMap((name) => [`${name}_endpoint_auth_methods_supported`, `${name}_endpoint_auth_signing_alg_values_supported`]),
       ].map((name) => [name, z.array(z.string())]),
     ),
+    dpop_signing_alg_values_supported: z.array(z.string()).optional(),
   })
   .meta({ id: 'AuthorizationServerMetadata', description: 'RFC 8414' });
 
@@ -127,7 +128,7 @@ export const OAUTH_OPERATIONS: OperationArea = {
       body: tokenRequest,
       bodyType: FORM,
       answers: { 200: { description: 'the task is active, and this is its token', schema: tokenAnswer } },
-      oauthErrors: ['invalid_grant', 'unauthorized_client', 'unsupported_grant_type', 'invalid_scope', 'invalid_target', 'invalid_authorization_details', 'access_denied'],
+      oauthErrors: ['invalid_grant', 'unauthorized_client', 'unsupported_grant_type', 'invalid_scope', 'invalid_target', 'invalid_authorization_details', 'access_denied', 'invalid_dpop_proof', 'use_dpop_nonce'],
     },
     {
       method: 'post',

@@ -33,7 +33,7 @@ export function oauthRoutes(deps: OAuthRoutesDeps): Router {
 
   router.get(METADATA_PATH, (_request, response) => {
     if (issuer === null) throw new Problem('not_found', 'no provider signs tokens here');
-    response.set('Cache-Control', 'public, max-age=300').json(authorizationServerMetadata(issuer, deps.assertionAlgorithms));
+    response.set('Cache-Control', 'public, max-age=300').json(authorizationServerMetadata(issuer, deps.assertionAlgorithms, deps.dpop !== undefined));
   });
 
   router.get('/oauth2/schemas/task-v1.json', (_request, response) => {
