@@ -13,6 +13,7 @@ import { createDpopNonces } from './identity/dpop/dpop-nonces.ts';
 import { createDpopVerifier } from './identity/dpop/dpop-verifier.ts';
 import { createEvidenceVerifier } from './identity/evidence-verifier.ts';
 import { createIssuerFetch } from './identity/issuer-fetch.ts';
+import { createKeySources } from './identity/key-sources.ts';
 import type { WorkloadApi } from './identity/workload-api/workload-api.ts';
 import { SVID_ALGORITHMS } from './identity/token-kinds.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
@@ -52,15 +53,17 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
   const useOnce: Ledger['useOnce'] = (what, untilMs) => ledger.useOnce(what, untilMs);
   const { public_url: publicUrl } = config.http;
   const dpop = publicUrl === undefined ? undefined : createDpopVerifier({ publicUrl, nonces: createDpopNonces(dpopNonceKey, clock), useOnce, clock });
-  const authenticator = createAuthenticator({ identity: config.identity, operators: config.operators, outboundFetch, dpop, useOnce, clock, log, workloadApi });
-  const issuers = new Set([...config.identity.issuers.map(({ issuer }) => issuer), ...config.identity.trust_domains.map(({ name }) => `spiffe://${name}`)]);
+  const { identity, operators } = config;
+  const verifying = { identity, operators, keys: createKeySources(identity.trust_domains, { outboundFetch, clock, log, workloadApi }), outboundFetch, clock };
+  const authenticator = createAuthenticator({ ...verifying, dpop, useOnce });
+  const issuers = new Set([...identity.issuers.map(({ issuer }) => issuer), ...identity.trust_domains.map(({ name }) => `spiffe://${name}`)]);
   const { external } = config.policy;
   const grant: GrantDeps = {
     ledger,
     clock,
     policy,
     shadow,
-    evidence: createEvidenceVerifier({ identity: config.identity, operators: config.operators, outboundFetch, clock, log }),
+    evidence: createEvidenceVerifier(verifying),
     ...(external === undefined ? {} : { externalPolicy: createExternalPolicy(external, { fetch: createPolicyFetch(external, config), clock, observe: (answer) => metrics.observeExternalPolicy(answer) }) }),
     catalog: createCredentialCatalog(config.credentials, providers),
     limits: config.limits,

@@ -12,11 +12,9 @@ import { provenThumbprint } from './sender-binding.ts';
 import { usedAs } from './single-use-token.ts';
 import { parseSpiffeId, posesAsSpiffeId } from './spiffe-id.ts';
 import { oidcKind, operatorKind, svidKind, type TokenKind, type TokenKindDeps } from './token-kinds.ts';
-import type { TrustBundle } from './trust-bundle.ts';
-import { createTrustBundles, type TrustBundlesDeps } from './trust-bundles.ts';
 import { refused, SKEW_SECONDS, unverifiedClaims, verifyToken, type VerifiedToken } from './verify-token.ts';
 
-export interface AuthenticatorDeps extends TokenKindDeps, TrustBundlesDeps {
+export interface AuthenticatorDeps extends TokenKindDeps {
   readonly identity: Config['identity'];
   readonly operators: Config['operators'];
   /** Undefined where the broker does not know by which URL clients reach it. */
@@ -45,9 +43,8 @@ interface Accepted {
  * calls; beside a token, a certificate only shows that the token's own one is there.
  */
 export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
-  const bundles = createTrustBundles(deps.identity.trust_domains, deps);
-  const kindFor = kindChooser(deps, bundles);
-  const byCertificate = certificateCallers({ bundles, clock: deps.clock });
+  const kindFor = kindChooser(deps);
+  const byCertificate = certificateCallers({ bundles: deps.keys.bundles, clock: deps.clock });
   // By digest: the cache holds no token.
   const cache = new LRUCache<string, Accepted>({ max: CACHE_TOKENS });
 
@@ -120,11 +117,11 @@ function tokenOf({ authorization }: Presented): string {
 const endOf = ({ tokenExpiresAtMs }: Caller): EpochMs => addSeconds(tokenExpiresAtMs, SKEW_SECONDS);
 
 /** Chooses the rules for a token by what it says of itself; whether that is true, those rules decide. */
-export function kindChooser(deps: Pick<AuthenticatorDeps, 'identity' | 'operators' | keyof TokenKindDeps>, bundles: ReadonlyMap<string, TrustBundle> = createTrustBundles(deps.identity.trust_domains, deps)): (claims: JWTPayload) => TokenKind | undefined {
+export function kindChooser(deps: Pick<AuthenticatorDeps, 'identity' | 'operators' | keyof TokenKindDeps>): (claims: JWTPayload) => TokenKind | undefined {
   const { identity, operators } = deps;
   const trustDomains = new Map(
     identity.trust_domains.flatMap((domain): [string, TokenKind][] => {
-      const bundle = bundles.get(domain.name);
+      const bundle = deps.keys.bundles.get(domain.name);
       return bundle === undefined ? [] : [[domain.name, svidKind(domain, identity.audience, bundle)]];
     }),
   );

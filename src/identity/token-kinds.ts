@@ -8,19 +8,18 @@ import { claimMapping } from './claim-mapping.ts';
 import { githubJob } from './profiles/github-actions.ts';
 import { kubernetesObjects } from './profiles/kubernetes.ts';
 import { createTokenReview } from './profiles/token-review.ts';
-import { JwksSource } from './jwks-source.ts';
+import type { KeySources } from './key-sources.ts';
 import type { OutboundFetch } from './outbound-fetch.ts';
 import { mayVouchFor } from './may-vouch-for.ts';
-import type { KeyLog } from './public-keys.ts';
 import type { SenderRules } from './sender-binding.ts';
 import { parseWorkloadId, posesAsSpiffeId } from './spiffe-id.ts';
 import type { TrustBundle } from './trust-bundle.ts';
 import { refused, type TokenExpectation, type VerifiedToken } from './verify-token.ts';
 
 export interface TokenKindDeps {
+  readonly keys: KeySources;
   readonly outboundFetch: OutboundFetch;
   readonly clock: Clock;
-  readonly log: KeyLog;
 }
 
 /** One kind of token: what it must be, whom it may name, and whom it makes of the caller. */
@@ -88,7 +87,7 @@ export function svidKind(domain: TrustDomainConfig, audience: Config['identity']
 }
 
 /** Tokens of the operators' issuer: people, so never a SPIFFE ID. */
-export function operatorKind(operators: OperatorsConfig, deps: TokenKindDeps): TokenKind {
+export function operatorKind(operators: OperatorsConfig, deps: Pick<TokenKindDeps, 'keys'>): TokenKind {
   return {
     expectation: oidcExpectation(operators, deps),
     mayName: (subject) => !posesAsSpiffeId(subject),
@@ -102,18 +101,18 @@ export function operatorKind(operators: OperatorsConfig, deps: TokenKindDeps): T
 }
 
 /** Tokens of people for whom agents act. They call nothing here: their tokens are shown by others. */
-export const userExpectation = (users: UsersConfig, deps: TokenKindDeps): TokenExpectation => oidcExpectation(users, deps);
+export const userExpectation = (users: UsersConfig, deps: Pick<TokenKindDeps, 'keys'>): TokenExpectation => oidcExpectation(users, deps);
 
 type OidcRules = Pick<OperatorsConfig, 'issuer' | 'audience' | 'algorithms' | 'max_lifetime_seconds'>;
 
-const oidcExpectation = (rules: OidcRules, { outboundFetch, clock, log }: TokenKindDeps): TokenExpectation => ({
+const oidcExpectation = (rules: OidcRules, { keys }: Pick<TokenKindDeps, 'keys'>): TokenExpectation => ({
   issuer: rules.issuer,
   audience: rules.audience,
   algorithms: rules.algorithms,
   types: OIDC_TYPES,
   requireKid: false,
   maxLifetimeSeconds: rules.max_lifetime_seconds,
-  keyFor: new JwksSource(rules.issuer, { fetch: outboundFetch, clock, log }).keyFor,
+  keyFor: keys.issuerKeys(rules.issuer),
 });
 
 /** The instance that the token names, as its platform does. A key that it is bound to is none until the call proved to hold it. Throws `invalid_token` for what its platform would not issue. */

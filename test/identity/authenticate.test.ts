@@ -6,6 +6,8 @@ import { configSchema } from '../../src/config/config-schema.ts';
 import { toEpochSeconds } from '../../src/core/time.ts';
 import { createAuthenticator } from '../../src/identity/authenticate.ts';
 import type { Caller } from '../../src/identity/caller.ts';
+import { createKeySources } from '../../src/identity/key-sources.ts';
+import type { OutboundFetch } from '../../src/identity/outbound-fetch.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { bearer } from '../support/presented.ts';
 import { jwkOf, pairFor, PAIRS, publishIssuer, signed, STRANGER, type Pair, type PublishedIssuer } from './published-issuer.ts';
@@ -54,18 +56,20 @@ interface TokenAuthenticator {
 /** An authenticator without memory of tokens or keys; with other settings for the issuer or the operators. */
 function fresh({ issuer = {}, operators = {}, trustDomains = ['example.org', 'other.org', 'nowhere.org'] }: { issuer?: object; operators?: object; trustDomains?: readonly string[] } = {}): TokenAuthenticator {
   const { identity, operators: operatorsSchema } = configSchema.shape;
+  const settings = identity.parse({
+    audience: AUDIENCE,
+    issuers: [{ issuer: workloads.issuer, algorithms: ['ES256'], ...issuer }],
+    trust_domains: trustDomains.map((name) => ({ name, bundle_file: join(directory, `${name}.json`) })),
+  });
+  const outboundFetch: OutboundFetch = (url, options) => (url.startsWith(people.issuer) ? people : workloads).fetch(url, options);
   const created = createAuthenticator({
-    identity: identity.parse({
-      audience: AUDIENCE,
-      issuers: [{ issuer: workloads.issuer, algorithms: ['ES256'], ...issuer }],
-      trust_domains: trustDomains.map((name) => ({ name, bundle_file: join(directory, `${name}.json`) })),
-    }),
+    identity: settings,
     operators: operatorsSchema.parse({ issuer: people.issuer, audience: OPERATORS, ...operators }),
-    outboundFetch: (url, options) => (url.startsWith(people.issuer) ? people : workloads).fetch(url, options),
+    keys: createKeySources(settings.trust_domains, { outboundFetch, clock, log: { warn: () => undefined } }),
+    outboundFetch,
     dpop: undefined,
     useOnce: () => Promise.reject(new Error('nothing here is for one use')),
     clock,
-    log: { warn: () => undefined },
   });
   return { authenticate: (token) => created.authenticate(bearer(token)) };
 }

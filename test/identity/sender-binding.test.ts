@@ -7,6 +7,7 @@ import { createAuthenticator } from '../../src/identity/authenticate.ts';
 import type { Authenticator } from '../../src/identity/caller.ts';
 import { createDpopNonces } from '../../src/identity/dpop/dpop-nonces.ts';
 import { createDpopVerifier } from '../../src/identity/dpop/dpop-verifier.ts';
+import { createKeySources } from '../../src/identity/key-sources.ts';
 import { testLedger } from '../support/ledger-fixture.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { bearer } from '../support/presented.ts';
@@ -42,11 +43,11 @@ function replica(settings: object = {}, { publicUrl = 'https://mayfly.example.or
   return createAuthenticator({
     identity: identity.parse({ audience: 'mayfly', issuers: [{ issuer: issuer.issuer, instance_claim: 'run_id', ...settings }] }),
     operators: operators.parse({ issuer: 'https://people.test', audience: 'mayfly-operators' }),
+    keys: createKeySources([], { outboundFetch: issuer.fetch, clock, log: { warn: () => undefined } }),
     outboundFetch: issuer.fetch,
     dpop: publicUrl === null ? undefined : createDpopVerifier({ publicUrl, nonces, useOnce, clock }),
     useOnce,
     clock,
-    log: { warn: () => undefined },
   });
 }
 

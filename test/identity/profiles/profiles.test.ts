@@ -6,6 +6,7 @@ import { configSchema } from '../../../src/config/config-schema.ts';
 import { toEpochSeconds } from '../../../src/core/time.ts';
 import { createAuthenticator } from '../../../src/identity/authenticate.ts';
 import type { Caller } from '../../../src/identity/caller.ts';
+import { createKeySources } from '../../../src/identity/key-sources.ts';
 import { createOutboundFetch } from '../../../src/identity/outbound-fetch.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { bearer } from '../../support/presented.ts';
@@ -37,14 +38,15 @@ beforeEach(() => {
 
 function front(settings: object): { authenticate(token: string): Promise<Caller> } {
   const { identity, operators } = configSchema.shape;
+  const outboundFetch = createOutboundFetch({ environment: 'development', allowHosts: ['127.0.0.1'], allowPrivateAddresses: true });
   const created = createAuthenticator({
     identity: identity.parse({ audience: AUDIENCE, issuers: [{ issuer: issuer.issuer, ...settings }] }),
     operators: operators.parse({ issuer: 'https://people.test', audience: 'operators' }),
-    outboundFetch: createOutboundFetch({ environment: 'development', allowHosts: ['127.0.0.1'], allowPrivateAddresses: true }),
+    keys: createKeySources([], { outboundFetch, clock, log: { warn: () => undefined } }),
+    outboundFetch,
     dpop: undefined,
     useOnce: () => Promise.reject(new Error('nothing here is for one use')),
     clock,
-    log: { warn: () => undefined },
   });
   return { authenticate: (token) => created.authenticate(bearer(token)) };
 }
