@@ -199,7 +199,7 @@ function configOf({ options, deploymentId, openbao, logins, postgres, aws, workl
     agents: registeredAgents(workloads.issuer),
     operators: { issuer: operators.issuer, audience: OPERATOR_AUDIENCE },
     redis: { url_file: secrets.redisUrlFile },
-    policy: { directory: join(REPOSITORY, 'config/policies') },
+    policy: { directory: join(REPOSITORY, 'config/policies'), risk: { write: 'medium', export: 'high' } },
     audit: { file: auditFile, checkpoint_seconds: 5 },
     keys: { ledger_seal_file: secrets.sealKeyFile, checkpoint_key_files: [secrets.checkpointKeyFile], receipt_key_files: [secrets.receiptKeyFile] },
     providers: { ...vault?.providers, ...cloud?.providers, tokens: { type: 'jwt', issuer: ours, signing_key_files: [secrets.signingKeyFile] } },

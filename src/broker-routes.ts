@@ -90,7 +90,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
   return {
     offersDpop: dpop !== undefined,
     tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
-    approvals: { authenticator, ledger, decide: { ledger, clock, claimWindowSeconds: config.limits.claim_window_seconds } },
+    approvals: { authenticator, ledger, decide: { ledger, clock, claimWindowSeconds: config.limits.claim_window_seconds }, risk: config.policy.risk },
     audit: { authenticator, file: auditFile, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
     leases: {
       ...{ authenticator, ledger, clock, nudge, deploymentId: config.deployment_id },

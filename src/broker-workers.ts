@@ -111,6 +111,7 @@ export function startWorkers({ config, clock, ledger, connect, redisTimeMs, prov
     notices: config.notices,
     environment: config.environment,
     publicUrl: config.http.public_url,
+    risk: config.policy.risk,
     clock,
     observe: (observation) => metrics.countNotice(observation),
     log,

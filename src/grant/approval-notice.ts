@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import type { Risk } from '../config/config-words.ts';
 import { toRfc3339, rfc3339OrNull, type EpochMs } from '../core/time.ts';
 import { envelopeDigest } from '../task/approval.ts';
 import type { Task } from '../task/task.ts';
@@ -9,12 +10,18 @@ export interface NoticeMessage {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** What is said about a task besides what it declares: how risky its actions are, and where the broker is. */
+interface Asked {
+  readonly risk: Risk;
+  readonly publicUrl: string | undefined;
+}
+
 /**
  * A notice by Standard Webhooks 1.0: the id is the same at every attempt, so that a recipient can tell a repetition; the signature
  * is over id, time and the exact body. `key`: the bytes of the shared secret.
  */
-export function webhookNotice(task: Task, { key, recipient, nowMs, publicUrl }: { readonly key: Buffer; readonly recipient: string; readonly nowMs: EpochMs; readonly publicUrl: string | undefined }): NoticeMessage {
-  const body = JSON.stringify({ type: 'task.approval_required', timestamp: toRfc3339(task.createdAtMs), data: noticeData(task, publicUrl) });
+export function webhookNotice(task: Task, { key, recipient, nowMs, ...asked }: Asked & { readonly key: Buffer; readonly recipient: string; readonly nowMs: EpochMs }): NoticeMessage {
+  const body = JSON.stringify({ type: 'task.approval_required', timestamp: toRfc3339(task.createdAtMs), data: noticeData(task, asked) });
   const id = `${task.id}.${recipient}`;
   const seconds = String(Math.floor(nowMs / 1000));
   const signature = createHmac('sha256', key).update(`${id}.${seconds}.${body}`).digest('base64');
@@ -22,14 +29,14 @@ export function webhookNotice(task: Task, { key, recipient, nowMs, publicUrl }: 
 }
 
 /** A notice for an incoming webhook of Slack, or of what takes the same: one text, in which nothing of the declarer's is obeyed. */
-export function slackNotice(task: Task, publicUrl: string | undefined): NoticeMessage {
-  const { agent, declarer, purpose, actions, data_classes: dataClasses, credentials, justification, approvals_needed: needed, waits_until: until, decide } = noticeData(task, publicUrl);
+export function slackNotice(task: Task, asked: Asked): NoticeMessage {
+  const { agent, declarer, purpose, actions, risk, data_classes: dataClasses, credentials, justification, approvals_needed: needed, waits_until: until, decide } = noticeData(task, asked);
   const lines = [
     `${needed === 1 ? 'A task waits for approval' : `A task waits for ${needed} approvals`} until ${until ?? ''}`,
     `Agent: ${agent}`,
     ...(declarer === agent ? [] : [`Asked by: ${declarer}`]),
     `Purpose: ${purpose}`,
-    `To do: ${actions.join(', ')}${dataClasses.length === 0 ? '' : ` on ${dataClasses.join(', ')}`}`,
+    `To do: ${actions.join(', ')}${dataClasses.length === 0 ? '' : ` on ${dataClasses.join(', ')}`} (risk: ${risk})`,
     `Credentials: ${credentials.map(({ name, ttl_seconds: ttl }) => `${name} for ${ttl} s`).join(', ')}`,
     `Why, they say: ${justification ?? '-'}`,
     `Decide: ${decide.command}${decide.url === undefined ? '' : ` or ${decide.url}`}`,
@@ -38,7 +45,7 @@ export function slackNotice(task: Task, publicUrl: string | undefined): NoticeMe
 }
 
 /** Who asks for what, why, until when, and how to decide. No secret is near it. */
-function noticeData(task: Task, publicUrl: string | undefined) {
+function noticeData(task: Task, { risk, publicUrl }: Asked) {
   return {
     task: task.id,
     agent: task.agent.subject,
@@ -49,6 +56,7 @@ function noticeData(task: Task, publicUrl: string | undefined) {
     justification: task.justification,
     ticket: task.ticket,
     actions: task.actions,
+    risk,
     data_classes: task.dataClasses,
     credentials: task.credentials.map(({ name, ttlSeconds }) => ({ name, ttl_seconds: ttlSeconds })),
     ttl_seconds: task.ttlSeconds,

@@ -4,7 +4,7 @@ import { decideCredentials, type Ask, type DecisionBasis, type JointDecision, ty
 import { deny, type Denial } from './deny.ts';
 import type { GrantDeps } from './grant-deps.ts';
 import { admitPrincipals } from './known-principals.ts';
-import { riskOf } from './risk-of.ts';
+import { riskLevel } from './risk-of.ts';
 import type { ExternalPolicy } from '../policy/external-policy.ts';
 
 /** What a task, or a change of one, is asked of policy. */
@@ -30,7 +30,7 @@ export interface TaskQuestion {
  */
 export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps, 'policy' | 'shadow' | 'externalPolicy' | 'ledger' | 'environment' | 'risk' | 'observeDecision' | 'agents'>): Promise<JointDecision> {
   const { decisionId, taskId, by, denial, wanted, asks, mayWait = false } = question;
-  const basis: DecisionBasis = { ...question.basis, environment: deps.environment, risk: riskOf(question.basis.actions, deps.risk), factsOf: await admitPrincipals(question, deps) };
+  const basis: DecisionBasis = { ...question.basis, environment: deps.environment, risk: riskLevel(question.basis.actions, deps.risk), factsOf: await admitPrincipals(question, deps) };
   const decided = decideCredentials(deps.policy, decisionId, basis, wanted, asks);
   // The answer of our own policy stands by now: what the shadow says goes on the record beside it.
   const shadow = deps.shadow?.answer(decided.parts.map(({ question: asked }) => asked)) ?? null;

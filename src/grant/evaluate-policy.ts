@@ -12,7 +12,7 @@ import type { CredentialCatalog } from './credential-catalog.ts';
 import { factsOfAll, type AgentsPort } from './known-principals.ts';
 import { decideCredentials, type JointDecision } from './decide-credentials.ts';
 import { draftEngine, draftShape, hasDraft } from './draft-policies.ts';
-import { riskOf } from './risk-of.ts';
+import { riskLevel } from './risk-of.ts';
 
 const evidence = z.enum(['self_declared', 'orchestrator_signed', 'user_consented', 'approved']);
 
@@ -78,7 +78,7 @@ export async function evaluatePolicy(asked: Evaluation, deps: EvaluatePolicyDeps
     chain: asked.delegation_chain.map((subject) => ({ issuer: agent.issuer, subject })),
     tool: asked.tool ?? null,
     touched: asked.touched,
-    risk: riskOf(asked.actions, deps.risk),
+    risk: riskLevel(asked.actions, deps.risk),
     senderBound: asked.sender_bound,
     approvals: asked.approvals,
     ticket: asked.ticket ?? null,

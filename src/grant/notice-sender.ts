@@ -10,6 +10,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { DueNotice } from '../ledger/notice-records.ts';
 import type { Task } from '../task/task.ts';
 import { slackNotice, webhookNotice } from './approval-notice.ts';
+import { riskOf } from './risk-of.ts';
 
 export type NoticeOutcome = 'sent' | 'failed' | 'gone';
 
@@ -18,6 +19,7 @@ export interface NoticeSenderDeps {
   readonly notices: Config['notices'];
   readonly environment: Config['environment'];
   readonly publicUrl: string | undefined;
+  readonly risk: Config['policy']['risk'];
   readonly clock: Clock;
   readonly observe: (observation: { readonly recipient: string; readonly outcome: NoticeOutcome }) => void;
   readonly log: { warn(fields: object, message: string): void; error(fields: object, message: string): void };
@@ -104,8 +106,9 @@ export class NoticeSender {
 
   /** The status of the answer, or null where there was none. */
   async #post({ name, url, key, post }: Recipient, task: Task): Promise<number | null> {
-    const { clock, publicUrl, log } = this.#deps;
-    const { body, headers } = key === undefined ? slackNotice(task, publicUrl) : webhookNotice(task, { key, recipient: name, nowMs: clock.now(), publicUrl });
+    const { clock, publicUrl, risk: rated, log } = this.#deps;
+    const asked = { risk: riskOf(task.actions, rated), publicUrl };
+    const { body, headers } = key === undefined ? slackNotice(task, asked) : webhookNotice(task, { ...asked, key, recipient: name, nowMs: clock.now() });
     try {
       const { status } = await post(url.expose(), { json: new Secret(body), headers, signal: this.#rounds.signal });
       return status;

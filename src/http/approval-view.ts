@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { RISKS, type Risk } from '../config/config-words.ts';
 import { rfc3339OrNull, toRfc3339 } from '../core/time.ts';
+import { riskOf } from '../grant/risk-of.ts';
 import { declaredEnvelope, envelopeDigest } from '../task/approval.ts';
 import type { Task } from '../task/task.ts';
 import { instant, instantOrNull, pageOf, taskIdSchema, type Answer } from './answer-schemas.ts';
@@ -41,6 +43,7 @@ export const approvalSchema = z
     approvals_needed: z.int().min(1),
     approved_by: z.array(z.strictObject({ ...who.shape, at: instant, note: z.string().nullable() })),
     requested_at: instant,
+    risk: z.enum(RISKS).describe('the highest among its actions, as the operator rates them now'),
     waits_until: instantOrNull.describe('until when a human can decide; null once decided'),
     envelope,
     envelope_digest: z.string(),
@@ -61,8 +64,8 @@ export function approvalState(task: Task): ApprovalState | null {
   return task.endReason === 'approval_expired' ? 'expired' : 'withdrawn';
 }
 
-/** A task as those see it who decide about it: the exact envelope, and the digest that their answer is bound to. */
-export function approvalView(task: Task): Answer<typeof approvalSchema> {
+/** A task as those see it who decide about it: the exact envelope, the digest that their answer is bound to, and how risky its actions are `rated`. */
+export function approvalView(task: Task, rated: Readonly<Record<string, Risk>>): Answer<typeof approvalSchema> {
   const state = approvalState(task) ?? 'withdrawn';
   return {
     id: task.id,
@@ -71,6 +74,7 @@ export function approvalView(task: Task): Answer<typeof approvalSchema> {
     approvals_needed: task.approval?.needed ?? 1,
     approved_by: (task.approval?.given ?? []).map(({ by, atMs, note }) => ({ issuer: by.issuer, subject: by.subject, at: toRfc3339(atMs), note })),
     requested_at: toRfc3339(task.createdAtMs),
+    risk: riskOf(task.actions, rated),
     waits_until: state === 'waiting' ? rfc3339OrNull(task.waitsUntilMs) : null,
     envelope: declaredEnvelope(task),
     envelope_digest: envelopeDigest(task),

@@ -76,7 +76,7 @@ function senderFor(...notices: readonly Notice[]): NoticeSender {
   ({ ledger } = testLedger(redis, clock, { noticesTo: notices.map(({ name }) => name) }));
   const inFolder = notices.map((one) => ({ ...one, url_file: join(folder, one.url_file), ...(one.secret_file === undefined ? {} : { secret_file: join(folder, one.secret_file) }) }));
   const log = (fields: object, message: string): void => void said.push(`${JSON.stringify(fields)} ${message}`);
-  return new NoticeSender({ ledger, notices: inFolder, environment: 'development', publicUrl: 'https://mayfly.example', clock, observe: ({ outcome }) => outcomes.push(outcome), log: { warn: log, error: log } });
+  return new NoticeSender({ ledger, notices: inFolder, environment: 'development', publicUrl: 'https://mayfly.example', risk: { read: 'medium' }, clock, observe: ({ outcome }) => outcomes.push(outcome), log: { warn: log, error: log } });
 }
 
 function waiting(): Promise<Task> {
@@ -97,7 +97,7 @@ describe('a task that begins to wait', () => {
     expect(sent).toMatchObject({
       type: 'task.approval_required',
       data: {
-        ...{ task: task.id, agent: 'agent:refunds', declarer: 'agent:refunds', purpose: 'refund-investigation', actions: ['read'], justification: JUSTIFICATION, approvals_needed: 2 },
+        ...{ task: task.id, agent: 'agent:refunds', declarer: 'agent:refunds', purpose: 'refund-investigation', actions: ['read'], risk: 'medium', justification: JUSTIFICATION, approvals_needed: 2 },
         ...{ credentials: [{ name: 'orders-db', ttl_seconds: 60 }], envelope_digest: envelopeDigest(task), waits_until: expect.stringMatching(/Z$/) },
         decide: { call: `POST /v1/tasks/${task.id}/approval`, command: `mayfly approvals get ${task.id}`, url: 'https://mayfly.example' },
       },
@@ -118,6 +118,7 @@ describe('a task that begins to wait', () => {
     expect(text).not.toMatch(/[<>]|@[a-z]/);
     expect(text).toContain('&lt;!channel&gt;');
     expect(text).toContain(`mayfly approvals get ${task.id}`);
+    expect(text).toContain('To do: read (risk: medium)\n');
     expect(text).toMatch(/^A task waits for 2 approvals until /);
   });
 

@@ -46,7 +46,7 @@ beforeAll(async () => {
   const notice = { name: 'on-call', kind: 'webhook', url_file: join(folder, 'hook-url'), secret_file: join(folder, 'hook-secret'), allow_private_addresses: true };
   await writeFile(notice.url_file, `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`, { mode: 0o600 });
   await writeFile(notice.secret_file, `whsec_${Buffer.alloc(32, 7).toString('base64')}`, { mode: 0o600 });
-  broker = await RunningBroker.start({ notices: [notice], policy: { directory: folder }, limits: { approval_window_seconds: 15, waiting_approvals_per_agent: 4 } });
+  broker = await RunningBroker.start({ notices: [notice], policy: { directory: folder, risk: { read: 'low', export: 'high' } }, limits: { approval_window_seconds: 15, waiting_approvals_per_agent: 4 } });
   [agent, orchestrator, olga, oskar] = await Promise.all([broker.agentToken(), broker.agentToken('orchestrator:support-desk'), broker.operatorToken(), person('oskar')]);
 }, 60_000);
 
@@ -104,8 +104,8 @@ describe('a task that needs a human', () => {
     expect(await claim(declared.id)).toMatchObject({ status: 409, body: { code: 'not_claimable' } });
 
     const [waiting] = (await listed()).filter(({ id }) => id === declared.id);
-    expect(waiting).toMatchObject({ state: 'waiting', approvals: 0, approvals_needed: 1, envelope: { purpose: 'data-export', justification: 'quarterly <b>report</b>', credentials: [{ name: 'orders-db', ttl_seconds: 120, params: {} }] } });
-    await until(() => told.some((body) => body.includes(declared.id) && body.includes('task.approval_required')));
+    expect(waiting).toMatchObject({ state: 'waiting', risk: 'high', approvals: 0, approvals_needed: 1, envelope: { purpose: 'data-export', justification: 'quarterly <b>report</b>', credentials: [{ name: 'orders-db', ttl_seconds: 120, params: {} }] } });
+    await until(() => told.some((body) => body.includes(declared.id) && body.includes('task.approval_required') && body.includes('"risk":"high"')));
     // Whoever approves can recompute what the answer is bound to.
     expect(digestOf(waiting?.envelope)).toBe(waiting?.envelope_digest);
 
@@ -256,9 +256,10 @@ describe('whoever waits for a decision', () => {
     };
     const granted = runMayfly(broker, asAgent, [...request, '--format', 'env']);
     const { id, envelope_digest: digest } = await one();
-    expect((await runMayfly(broker, asOlga, ['approvals', 'ls'])).stdout).toMatch(new RegExp(`${id} +agent:refunds +data-export +task-token +0 of 1`));
+    expect((await runMayfly(broker, asOlga, ['approvals', 'ls'])).stdout).toMatch(new RegExp(`${id} +agent:refunds +data-export +high +task-token +0 of 1`));
     const shown = (await runMayfly(broker, asOlga, ['approvals', 'get', id])).stdout;
     expect(shown).toMatch(/why, they say +a report/);
+    expect(shown).toMatch(/^risk +high$/m);
     expect(shown).toContain(digest);
     expect((await runMayfly(broker, asOlga, ['approvals', 'approve', id, '--digest', digest, '--note', 'fine'])).stdout).toBe(`task ${id} is approved\n`);
     expect((await granted).stdout).toMatch(/^export TASK_TOKEN_TOKEN='ey/m);

@@ -8,6 +8,7 @@ interface ApprovalAnswer {
   readonly approvals: number;
   readonly approvals_needed: number;
   readonly approved_by: readonly { readonly subject: string; readonly at: string; readonly note: string | null }[];
+  readonly risk: string;
   readonly waits_until: string | null;
   readonly envelope_digest: string;
   readonly envelope: {
@@ -48,8 +49,8 @@ export function addApprovalCommands(program: Command, connection: (command: Comm
         printJson(body);
         return;
       }
-      const rows = (body['items'] as ApprovalAnswer[]).map((one) => [one.id, one.envelope.agent.subject, one.envelope.purpose, one.envelope.credentials.map(({ name }) => name).join(' '), `${one.approvals} of ${one.approvals_needed}`, countdown(one.waits_until, Date.now())]);
-      print(table(['TASK', 'AGENT', 'PURPOSE', 'CREDENTIALS', 'APPROVED', 'ENDS IN'], rows, flags.state === 'waiting' ? 'nothing waits' : 'none'));
+      const rows = (body['items'] as ApprovalAnswer[]).map((one) => [one.id, one.envelope.agent.subject, one.envelope.purpose, one.risk, one.envelope.credentials.map(({ name }) => name).join(' '), `${one.approvals} of ${one.approvals_needed}`, countdown(one.waits_until, Date.now())]);
+      print(table(['TASK', 'AGENT', 'PURPOSE', 'RISK', 'CREDENTIALS', 'APPROVED', 'ENDS IN'], rows, flags.state === 'waiting' ? 'nothing waits' : 'none'));
     });
 
   connection(approvals.command('get'))
@@ -100,6 +101,7 @@ function inFull({ envelope, ...approval }: ApprovalAnswer): string {
     ['why, they say', envelope.justification ?? '-'],
     ['ticket', envelope.ticket ?? '-'],
     ['actions', envelope.actions.join(' ')],
+    ['risk', approval.risk],
     ['data classes', envelope.data_classes.join(' ') || '-'],
     ['context', pairs(envelope.context)],
     ['for', `${envelope.ttl_seconds} s`],

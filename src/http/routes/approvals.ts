@@ -1,5 +1,6 @@
 import { Router, type Request } from 'express';
 import { z } from 'zod';
+import type { Risk } from '../../config/config-words.ts';
 import { isTaskId } from '../../core/ids.ts';
 import { Problem } from '../../core/problem.ts';
 import { decideApproval, parseApprovalRequest, type DecideApprovalDeps } from '../../grant/decide-approval.ts';
@@ -16,6 +17,8 @@ export interface ApprovalRoutesDeps {
   readonly authenticator: Authenticator;
   readonly ledger: Pick<Ledger, 'getTask' | 'listApprovals' | 'leasesOfTask'>;
   readonly decide: DecideApprovalDeps;
+  /** How much harm each action can do, as the operator rates it. */
+  readonly risk: Readonly<Record<string, Risk>>;
 }
 
 /** What `GET /v1/approvals` can be asked. */
@@ -24,17 +27,18 @@ export const approvalListQuery = { ...pageQuery, state: z.enum(APPROVAL_STATES).
 /** `/v1/approvals`: what waits for a human, and the human's answer. */
 export function approvalRoutes(deps: ApprovalRoutesDeps): Router {
   const router = Router();
+  const view = (task: Task) => approvalView(task, deps.risk);
 
   router.get('/v1/approvals', async (request, response) => {
     await authenticateOperator(request, deps.authenticator, 'viewer');
     const { state, cursor, limit } = parseQuery(request, approvalListQuery);
     const page = await deps.ledger.listApprovals({ waiting: state === 'waiting', matches: (task) => approvalState(task) === state, limit, ...given({ cursor }) });
-    response.json({ items: page.items.map(approvalView), next_cursor: page.nextCursor });
+    response.json({ items: page.items.map(view), next_cursor: page.nextCursor });
   });
 
   router.get('/v1/tasks/:id/approval', async (request, response) => {
     await authenticateOperator(request, deps.authenticator, 'viewer');
-    response.json({ approval: approvalView(await askedTask(request, deps.ledger)) });
+    response.json({ approval: view(await askedTask(request, deps.ledger)) });
   });
 
   router.post('/v1/tasks/:id/approval', async (request, response) => {
@@ -43,7 +47,7 @@ export function approvalRoutes(deps: ApprovalRoutesDeps): Router {
     const wanted = parseApprovalRequest(jsonBody(request));
     const task = await decideApproval(asked, wanted, { issuer, subject }, deps.decide);
     const leases = await deps.ledger.leasesOfTask(task.id);
-    response.json({ task: taskView(task), credentials: leases.map(credentialView), approval: approvalView(task) });
+    response.json({ task: taskView(task), credentials: leases.map(credentialView), approval: view(task) });
   });
 
   return router;
