@@ -44,7 +44,9 @@ export function taskTransition(task: Task, change: TaskChange): Task {
       if (task.approval === null) throw new RangeError('no human was asked about this task');
       const approval = { ...task.approval, given: [...task.approval.given, change.approval] };
       if (approval.given.length < approval.needed) return { ...next, approval };
-      return { ...next, approval, state: 'pending_claim', waitsUntilMs: change.claimUntilMs, expiresAtMs: addSeconds(change.claimUntilMs, task.ttlSeconds) };
+      // Approved before its window ended, it ends no later than was said; a child never after its parent.
+      const expiresAtMs = Math.min(addSeconds(change.claimUntilMs, task.ttlSeconds), task.expiresAtMs) as EpochMs;
+      return { ...next, approval, state: 'pending_claim', waitsUntilMs: change.claimUntilMs, expiresAtMs };
     }
     case 'claimed':
       return {

@@ -221,6 +221,27 @@ describe('a delegated task', () => {
   });
 });
 
+describe('a disabled agent', () => {
+  it('takes what it handed on along: the open session of the other agent is cut, and its child cannot go on', async () => {
+    const admin = await broker.operatorToken('admin');
+    const parent = await grant('refunds', ['orders-db']);
+    const child = await delegated('refunds', 'payouts', parent.id);
+    const waiting = taskOf(await delegate(parent.id, 'refunds', 'payouts'));
+    const session = broker.psql(at(child.credentials, 0));
+    await session.connect();
+    const cut = new Promise((resolve) => session.once('end', resolve));
+    const { items } = (await broker.call('GET', '/v1/agents', admin)).body as { items: { id: string; subject: string }[] };
+    const { id = '' } = items.find(({ subject }) => subject === 'agent:refunds') ?? {};
+    expect((await broker.call('POST', `/v1/agents/${id}/disable`, admin, { reason: 'a test' })).status).toBeLessThan(300);
+    await cut;
+    expect((await get(child.id, 'payouts')).state).not.toBe('active');
+    expect((await claim(waiting.id, 'payouts')).status).not.toBe(201);
+    expect((await broker.call('POST', `/v1/agents/${id}/enable`, admin, {})).status).toBeLessThan(300);
+    const again = await grant('refunds', ['orders-db']);
+    await broker.complete({ id: again.id, token: token('refunds') });
+  });
+});
+
 describe('policy over what happened', () => {
   it('lets no external tool be called once personal data was read in the same tree, by one rule', async () => {
     const tool = { name: 'task-reference', tool_call: { id: 'call-1', tool: 'external.mail' } };
