@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { newDecisionId, shardOf } from '../core/ids.ts';
 import { Problem } from '../core/problem.ts';
 import { addSeconds, type EpochMs } from '../core/time.ts';
-import type { Workload, WorkloadId } from '../identity/caller.ts';
+import type { Workload } from '../identity/caller.ts';
 import type { HeldSlot } from '../ledger/idempotency.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { approvedBasis, isAsApproved } from '../task/approval.ts';
@@ -46,7 +46,7 @@ export async function claimTask(task: Task, ticket: string | undefined, caller: 
     const intents = mintable.map(({ intent }) => intent);
     return withReservedRoom({ agent, purpose: task.purpose }, intents, deps, async (counters) => {
       const basis = { ...task, ...approvedBasis(task), agent, ...counters, touched: tree.touched, senderBound: caller.senderBound, nowMs };
-      const decision = await decideOrDeny({ decisionId, taskId: task.id, by: agent, denial: 'credential.denied', basis, wanted, asks: asksOf(task) }, deps);
+      const decision = await decideOrDeny({ decisionId, taskId: task.id, by: agent, caller, denial: 'credential.denied', basis, wanted, asks: asksOf(task) }, deps);
       const claim = { expiresAtMs, instance: caller.instance, decision: decision.summary, tree };
       const claimed = await deps.ledger.claimTask(task, claim, intents, agent, { ...approvedBasis(task), ...callerFacts(caller), ...decisionFacts(decision) }, slot);
       if (claimed === null) throw await refused(task, caller, taken(), deps.ledger);
@@ -73,14 +73,14 @@ function asksOf({ chain, agent }: Task): readonly Ask[] {
 const taken = (): Problem => new Problem('already_claimed', 'the task was claimed already');
 
 /** Puts a claim that came to nothing on the record, with who tried, and answers its problem. */
-export async function refused(task: Task, by: WorkloadId & { readonly instance: string | null }, problem: Problem, ledger: Pick<Ledger, 'recordEvent'>): Promise<Problem> {
+export async function refused(task: Task, by: Workload, problem: Problem, ledger: Pick<Ledger, 'recordEvent'>): Promise<Problem> {
   await ledger.recordEvent({
     shard: shardOf(task.id),
     type: 'task.claim_refused',
     task: task.id,
     agent: task.agent,
     by: { issuer: by.issuer, subject: by.subject },
-    facts: { purpose: task.purpose, state: task.state, instance: by.instance, reason: problem.message },
+    facts: { ...callerFacts(by), purpose: task.purpose, state: task.state, instance: by.instance, reason: problem.message },
   });
   return problem;
 }

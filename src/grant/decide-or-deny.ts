@@ -1,5 +1,5 @@
 import type { DecisionId, TaskId } from '../core/ids.ts';
-import { sameWorkload, type WorkloadId } from '../identity/caller.ts';
+import { sameWorkload, type Workload, type WorkloadId } from '../identity/caller.ts';
 import { decideCredentials, type Ask, type DecisionBasis, type JointDecision, type WantedCredential } from './decide-credentials.ts';
 import { deny, type Denial } from './deny.ts';
 import type { GrantDeps } from './grant-deps.ts';
@@ -14,6 +14,8 @@ export interface TaskQuestion {
   readonly taskId: TaskId;
   /** Who asked, for the record. */
   readonly by: WorkloadId;
+  /** Whose token or certificate it was, with what that says besides. */
+  readonly caller: Workload;
   /** What a denial is called on the record. */
   readonly denial: Denial['type'];
   readonly basis: Omit<DecisionBasis, 'environment' | 'risk' | 'factsOf'>;
@@ -29,7 +31,7 @@ export interface TaskQuestion {
  * recorded and thrown: `policy_denied`, `agent_disabled` or `agent_unregistered`, or `policy_unavailable` where the other one could not be asked.
  */
 export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps, 'policy' | 'shadow' | 'externalPolicy' | 'ledger' | 'environment' | 'risk' | 'observeDecision' | 'agents'>): Promise<JointDecision> {
-  const { decisionId, taskId, by, denial, wanted, asks, mayWait = false } = question;
+  const { decisionId, taskId, by, caller, denial, wanted, asks, mayWait = false } = question;
   const basis: DecisionBasis = { ...question.basis, environment: deps.environment, risk: riskLevel(question.basis.actions, deps.risk), factsOf: await admitPrincipals(question, deps) };
   const decided = decideCredentials(deps.policy, decisionId, basis, wanted, asks);
   // The answer of our own policy stands by now: what the shadow says goes on the record beside it.
@@ -42,7 +44,7 @@ export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps,
     if (basis.denialsInARow > 0 && sameWorkload(by, basis.agent)) await deps.ledger.forgetDenials(by);
     return decision;
   }
-  return deny({ type: denial, taskId, by, basis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
+  return deny({ type: denial, taskId, by, caller, basis, decision, vocabulary: deps.policy.vocabulary }, deps.ledger);
 }
 
 /** The decision, with what another decision point says of a permit. That can only make a denial of it; without an answer it is one. */

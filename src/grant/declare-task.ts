@@ -93,7 +93,7 @@ export async function declareTask(declaration: Declaration, caller: Workload, de
   const decide = (counters: AgentCounters): Promise<JointDecision> => {
     // A new task is a tree of its own, that touched nothing yet.
     const basis = { ...declared, ...counters, touched: [], senderBound: caller.senderBound, nowMs };
-    return decideOrDeny({ decisionId, taskId, by: declarer, denial: 'task.denied', basis, wanted, asks, mayWait }, deps);
+    return decideOrDeny({ decisionId, taskId, by: declarer, caller, denial: 'task.denied', basis, wanted, asks, mayWait }, deps);
   };
 
   if (!forItself || declaration.start === 'claim') {

@@ -7,6 +7,7 @@ import type { DelegationRequest } from '../task/declaration.ts';
 import { excessOver } from '../task/narrower.ts';
 import type { DelegationLink, Task, TaskEnvelope } from '../task/task.ts';
 import type { TaskTree } from '../task/task-tree.ts';
+import { callerFacts } from './caller-facts.ts';
 import { checkDeclaration, declaredAgent } from './check-request.ts';
 import { decideOrDeny } from './decide-or-deny.ts';
 import type { DeclaredTask } from './declare-task.ts';
@@ -44,7 +45,7 @@ async function delegateFrom({ parent, tree }: { readonly parent: Task; readonly 
   };
   const agent = declaredAgent(declaration, caller, deps.issuers);
   const chain: DelegationLink[] = [...parent.chain, { task: parent.id, ...parent.agent }];
-  await checkChain(parent, chain, agent, tree, deps);
+  await checkChain({ parent, tree }, chain, agent, caller, deps);
   const wanted = checkDeclaration(declaration, declaration.ttl_seconds, deps.limits, deps.catalog);
   const credentials = wanted.map(({ entry, ttlSeconds, params }) => ({ name: entry.name, ttlSeconds, params }));
   const child = {
@@ -57,7 +58,7 @@ async function delegateFrom({ parent, tree }: { readonly parent: Task; readonly 
     credentials,
   };
   const excess = excessOver({ ...parent, secondsLeft, credentials: handedOn(parent, await deps.ledger.leasesOfTask(parent.id)) }, child);
-  if (excess.length > 0) throw await refuseWider(parent, parent.agent, excess, deps.ledger);
+  if (excess.length > 0) throw await refuseWider(parent, caller, excess, deps.ledger);
 
   const id = newTaskIdIn(shardOf(parent.id));
   const envelope: Omit<TaskEnvelope, 'decision'> = {
@@ -83,8 +84,8 @@ async function delegateFrom({ parent, tree }: { readonly parent: Task; readonly 
   const counters = await deps.ledger.reserve(agent, child.purpose, [], Number.MAX_SAFE_INTEGER);
   const basis = { ...envelope, ...counters, touched: tree.touched, senderBound: caller.senderBound, nowMs };
   const asks = [{ action: 'delegate', principal: parent.agent, forAgent: agent.subject }, { action: 'mint' }] as const;
-  const decision = await decideOrDeny({ decisionId: newDecisionId(), taskId: id, by: parent.agent, denial: 'task.denied', basis, wanted, asks, mayWait: true }, deps);
-  return parkTask(envelope, decision, { withTicket: request.claim_ticket, under: { parent, tree } }, deps, slot);
+  const decision = await decideOrDeny({ decisionId: newDecisionId(), taskId: id, by: parent.agent, caller, denial: 'task.denied', basis, wanted, asks, mayWait: true }, deps);
+  return parkTask(envelope, decision, { withTicket: request.claim_ticket, under: { parent, tree }, facts: callerFacts(caller) }, deps, slot);
 }
 
 async function activeParent(id: Task['id'], { ledger, clock }: Pick<GrantDeps, 'ledger' | 'clock'>): Promise<Task> {
@@ -95,8 +96,8 @@ async function activeParent(id: Task['id'], { ledger, clock }: Pick<GrantDeps, '
 }
 
 /** Throws where the chain would be too long, go round in a circle, or the tree would be too large. */
-async function checkChain(parent: Task, chain: readonly DelegationLink[], agent: WorkloadId, { nodes }: TaskTree, { limits, ledger }: Pick<GrantDeps, 'limits' | 'ledger'>): Promise<void> {
-  const refuse = (fault: FieldFault): Promise<Problem> => refuseWider(parent, parent.agent, [fault], ledger);
+async function checkChain({ parent, tree: { nodes } }: { readonly parent: Task; readonly tree: TaskTree }, chain: readonly DelegationLink[], agent: WorkloadId, caller: Workload, { limits, ledger }: Pick<GrantDeps, 'limits' | 'ledger'>): Promise<void> {
+  const refuse = (fault: FieldFault): Promise<Problem> => refuseWider(parent, caller, [fault], ledger);
   if (chain.length > limits.delegation_depth) {
     throw await refuse({ pointer: '', detail: `this task is ${chain.length - 1} delegations deep, and ${limits.delegation_depth} is the most: it cannot be handed on` });
   }

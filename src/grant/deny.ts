@@ -1,10 +1,11 @@
 import { shardOf, type TaskId } from '../core/ids.ts';
 import { Problem, type FieldFault } from '../core/problem.ts';
-import type { WorkloadId } from '../identity/caller.ts';
+import type { Workload, WorkloadId } from '../identity/caller.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Vocabulary } from '../policy/decision.ts';
 import { recordQuestions } from '../policy/recorded-question.ts';
 import { shadowFacts } from '../policy/shadow-policies.ts';
+import { callerFacts } from './caller-facts.ts';
 import type { DecisionBasis, JointDecision } from './decide-credentials.ts';
 
 export interface Denial {
@@ -13,6 +14,7 @@ export interface Denial {
   readonly taskId: TaskId;
   /** Who asked. */
   readonly by: WorkloadId;
+  readonly caller: Workload;
   readonly basis: DecisionBasis;
   readonly decision: JointDecision;
   readonly vocabulary: Vocabulary;
@@ -22,7 +24,7 @@ export interface Denial {
 const OUTSIDE_RETRY_SECONDS = 5;
 
 /** Records a denial, then throws it. The caller learns the decision id and the reasons an author published, nothing else. */
-export async function deny({ type, taskId, by, basis, decision, vocabulary }: Denial, ledger: Pick<Ledger, 'recordEvent' | 'countDenial'>): Promise<never> {
+export async function deny({ type, taskId, by, caller, basis, decision, vocabulary }: Denial, ledger: Pick<Ledger, 'recordEvent' | 'countDenial'>): Promise<never> {
   await ledger.recordEvent({
     shard: shardOf(taskId),
     type,
@@ -30,6 +32,7 @@ export async function deny({ type, taskId, by, basis, decision, vocabulary }: De
     agent: basis.agent,
     by,
     facts: {
+      ...callerFacts(caller),
       purpose: basis.purpose,
       actions: basis.actions,
       data_classes: basis.dataClasses,

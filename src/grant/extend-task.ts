@@ -8,6 +8,7 @@ import { treeOf } from '../ledger/tree-steps.ts';
 import { ProviderError } from '../providers/credential-provider.ts';
 import { invalidRequest } from '../task/declaration.ts';
 import type { Task } from '../task/task.ts';
+import { callerFacts } from './caller-facts.ts';
 import type { WantedCredential } from './decide-credentials.ts';
 import { decideOrDeny } from './decide-or-deny.ts';
 import { decisionFacts } from './deny.ts';
@@ -54,7 +55,7 @@ export async function extendTask(task: Task, ttlSeconds: number, caller: Workloa
   const asked = await Promise.all(intended.map((lease, index) => renewAtTarget(lease, renewable[index]?.dueAtMs ?? lease.dueAtMs, deps)));
   const renewals = asked.filter((renewal) => renewal !== null);
 
-  const extended = await record(task, endsAtMs, renewals, decisionFacts(decision), deps);
+  const extended = await record(task, endsAtMs, renewals, { ...callerFacts(caller), ...decisionFacts(decision) }, deps);
   const renewed = new Map(extended.leases.map((lease) => [lease.id, lease]));
   // Room that is given back too early is no more than a limit that holds a little less.
   await deps.ledger.prolong(task.agent, extended.leases).catch(() => undefined);
@@ -78,7 +79,7 @@ function checkTotal(task: Task, ttlSeconds: number, endsAtMs: EpochMs, nowMs: Ep
   if (endsAtMs <= task.expiresAtMs) throw fault(`must be more than ${Math.floor((task.expiresAtMs - nowMs) / 1000)}, what the task has left`);
 }
 
-async function decide(task: Task, ttlSeconds: number, leases: readonly Lease[], { senderBound }: Workload, nowMs: EpochMs, deps: GrantDeps) {
+async function decide(task: Task, ttlSeconds: number, leases: readonly Lease[], caller: Workload, nowMs: EpochMs, deps: GrantDeps) {
   const held = leases.length > 0 ? leases.map(({ credential, params }) => ({ name: credential, params })) : task.credentials;
   const wanted = held.flatMap(({ name, params }): WantedCredential[] => {
     const entry = deps.catalog.get(name);
@@ -86,8 +87,8 @@ async function decide(task: Task, ttlSeconds: number, leases: readonly Lease[], 
   });
   const counters = await deps.ledger.reserve(task.agent, task.purpose, [], Number.MAX_SAFE_INTEGER);
   const { touched } = treeOf(task, await deps.ledger.getTree(task.root));
-  const basis = { ...task, ...counters, touched, senderBound, nowMs };
-  return decideOrDeny({ decisionId: newDecisionId(), taskId: task.id, by: task.agent, denial: 'extension.denied', basis, wanted, asks: [{ action: 'extend' }] }, deps);
+  const basis = { ...task, ...counters, touched, senderBound: caller.senderBound, nowMs };
+  return decideOrDeny({ decisionId: newDecisionId(), taskId: task.id, by: task.agent, caller, denial: 'extension.denied', basis, wanted, asks: [{ action: 'extend' }] }, deps);
 }
 
 /** How long a lease may live on: with its task, within the ceiling of its credential, and no longer than its parent task may have it. */

@@ -8,6 +8,7 @@ import { approvedBasisFor } from '../task/approval.ts';
 import { invalidRequest, type CredentialRequest } from '../task/declaration.ts';
 import { credentialExcess } from '../task/narrower.ts';
 import type { Task } from '../task/task.ts';
+import { callerFacts } from './caller-facts.ts';
 import { checkCredential } from './check-request.ts';
 import type { WantedCredential } from './decide-credentials.ts';
 import { decideOrDeny } from './decide-or-deny.ts';
@@ -79,13 +80,13 @@ function grant(task: Task, wanted: WantedCredential, { caller, toolCall, replace
     return withReservedRoom(task, [mintable.intent], deps, async (counters) => {
       const seen = approvedBasisFor(task, { name: wanted.entry.name, ttlSeconds: wanted.ttlSeconds, params: wanted.params });
       const basis = { ...task, ...seen, ...counters, tool: toolCall?.tool ?? null, touched: tree.touched, senderBound: caller.senderBound, nowMs };
-      const decision = await decideOrDeny({ decisionId, taskId: task.id, by: agent, denial: 'credential.denied', basis, wanted: [wanted] }, deps);
+      const decision = await decideOrDeny({ decisionId, taskId: task.id, by: agent, caller, denial: 'credential.denied', basis, wanted: [wanted] }, deps);
       if (replaces !== undefined) {
         // A refusal must not cost the agent what it has.
         await deps.ledger.refuseWhereLocked({ task, credentials: [mintable.intent] }, agent);
         await endFirst(replaces, task, deps);
       }
-      const next = await deps.ledger.intendCredential(task, tree, mintable.intent, agent, decisionFacts(decision), slot);
+      const next = await deps.ledger.intendCredential(task, tree, mintable.intent, agent, { ...callerFacts(caller), ...decisionFacts(decision) }, slot);
       const granted = await mintLeases(task.id, [mintable], { by: agent, endsTask: false }, deps);
       return { task: next, granted };
     });

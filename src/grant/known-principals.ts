@@ -4,6 +4,7 @@ import { Problem } from '../core/problem.ts';
 import { sameWorkload, type WorkloadId } from '../identity/caller.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { UNREGISTERED } from '../policy/decision.ts';
+import { callerFacts } from './caller-facts.ts';
 import type { FactsOf } from './decide-credentials.ts';
 import type { TaskQuestion } from './decide-or-deny.ts';
 
@@ -40,14 +41,14 @@ export async function admitPrincipals(question: TaskQuestion, deps: { readonly a
   return factsOf(found);
 }
 
-async function refused({ taskId, by, denial, basis }: TaskQuestion, who: WorkloadId, problem: Problem, ledger: Pick<Ledger, 'recordEvent'>): Promise<Problem> {
+async function refused({ taskId, by, caller, denial, basis }: TaskQuestion, who: WorkloadId, problem: Problem, ledger: Pick<Ledger, 'recordEvent'>): Promise<Problem> {
   await ledger.recordEvent({
     shard: shardOf(taskId),
     type: denial,
     task: denial === 'task.denied' ? null : taskId,
     agent: basis.agent,
     by,
-    facts: { purpose: basis.purpose, actions: basis.actions, data_classes: basis.dataClasses, refused: problem.code, refused_agent: who },
+    facts: { ...callerFacts(caller), purpose: basis.purpose, actions: basis.actions, data_classes: basis.dataClasses, refused: problem.code, refused_agent: who },
   });
   return problem;
 }

@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { newDecisionId, newTaskId } from '../../src/core/ids.ts';
+import type { Workload } from '../../src/identity/caller.ts';
 import type { CatalogEntry } from '../../src/grant/credential-catalog.ts';
 import type { JointDecision } from '../../src/grant/decide-credentials.ts';
 import { decideOrDeny } from '../../src/grant/decide-or-deny.ts';
 import type { GrantDeps } from '../../src/grant/grant-deps.ts';
 import { createCedarEngine } from '../../src/policy/cedar-engine.ts';
+import { UNREGISTERED } from '../../src/policy/decision.ts';
 import type { PolicyChange } from '../../src/policy/live-policies.ts';
 import { loadPolicies } from '../../src/policy/load-policies.ts';
 import { ShadowPolicies } from '../../src/policy/shadow-policies.ts';
@@ -131,10 +133,11 @@ describe('a grant beside shadow policies', () => {
       shadow,
       environment: 'test',
       risk: {},
+      agents: { standingOf: () => Promise.resolve({ facts: UNREGISTERED, disabled: false }), refuseUnregistered: false },
       observeDecision: (decision: JointDecision) => void (observed = decision),
       ledger: { recordEvent: (event: unknown) => Promise.resolve(void recorded.push(event)), countDenial: () => Promise.resolve() },
     };
-    const denied = await decideOrDeny({ decisionId: newDecisionId(), taskId: newTaskId(), by: QUESTION.principal, denial: 'task.denied', basis: { ...basis, ...fields }, wanted: [{ entry, ttlSeconds: 60, params: {} }] }, deps as never).then(
+    const denied = await decideOrDeny({ decisionId: newDecisionId(), taskId: newTaskId(), by: QUESTION.principal, caller: QUESTION.principal as Workload, denial: 'task.denied', basis: { ...basis, ...fields }, wanted: [{ entry, ttlSeconds: 60, params: {} }] }, deps as never).then(
       () => false,
       () => true,
     );
