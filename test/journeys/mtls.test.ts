@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -11,13 +13,25 @@ import { RunningBroker } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
 
 let running: RunningBroker;
+let policies: string;
 let stranger: IssuedCertificate;
 
 beforeAll(async () => {
-  running = await RunningBroker.start();
+  policies = await mkdtemp(join(tmpdir(), 'mayfly-policies-'));
+  await cp(join(import.meta.dirname, '../../config/policies'), policies, { recursive: true });
+  await writeFile(join(policies, 'bound-only.cedar'), BOUND_ONLY);
+  running = await RunningBroker.start({ policy: { directory: policies } });
   stranger = makeAuthority({ commonName: 'stranger' }).issue({ uris: [AGENT_ID] });
 });
-afterAll(() => running.stop());
+afterAll(async () => {
+  await running.stop();
+  await rm(policies, { recursive: true, force: true });
+});
+
+/** For one credential, so that all others stay as the example has them. */
+const BOUND_ONLY = `@id("bound-only") @deny_reason("prove possession of a key")
+forbid (principal, action, resource == Mayfly::Credential::"task-reference") unless { context.sender_bound };`;
+const declarationOf = (name: string) => ({ purpose: 'refund-investigation', actions: ['read'], ttl_seconds: 60, credentials: [{ name }] });
 
 /** What a client shows: PEM. */
 interface Shown {
@@ -34,15 +48,25 @@ interface Answer {
 }
 
 /** Asks over TLS who we are, with a certificate, a token, both or neither. */
-async function whoami(client: Partial<Shown>, token?: string, agent?: Agent): Promise<Answer> {
+const whoami = (client: Partial<Shown>, token?: string, agent?: Agent): Promise<Answer> => call('/v1/whoami', { client, token, agent });
+
+interface Call {
+  readonly client: Partial<Shown>;
+  readonly token?: string | undefined;
+  readonly agent?: Agent | undefined;
+  /** Posted, where there is one. */
+  readonly body?: object;
+}
+async function call(path: string, { client, token, agent, body }: Call): Promise<Answer> {
   const ca = await readFile(running.stack.spiffe.caFile, 'utf8');
   return new Promise((resolve, reject) => {
-    const asked = request(`${running.stack.tlsUrl}/v1/whoami`, { ...client, ca, ...(agent === undefined ? { agent: false } : { agent }), headers: token === undefined ? {} : { authorization: `Bearer ${token}` } }, (response) => {
+    const headers = { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
+    const asked = request(`${running.stack.tlsUrl}${path}`, { ...client, ca, agent: agent ?? false, method: body === undefined ? 'GET' : 'POST', headers }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (part: string) => (text += part));
       response.on('end', () => resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) as Answer['body'] }));
     });
-    asked.on('error', reject).end();
+    asked.on('error', reject).end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 
@@ -56,11 +80,23 @@ describe('over TLS', () => {
       return JSON.parse(stdout) as Record<string, unknown>;
     };
     expect(await curl('/v1/whoami')).toMatchObject({ caller: { kind: 'workload', subject: AGENT_ID, issuer: 'spiffe://example.org' } });
-    const declaration = { purpose: 'refund-investigation', actions: ['read'], ttl_seconds: 60, credentials: [{ name: 'orders-db' }] };
-    const granted = await curl('/v1/tasks', '--json', JSON.stringify(declaration));
+    const granted = await curl('/v1/tasks', '--json', JSON.stringify(declarationOf('orders-db')));
     expect(granted).toMatchObject({ task: { state: 'active', agent: AGENT_ID }, credentials: [{ name: 'orders-db', state: 'active' }] });
     const { id } = granted['task'] as { id: string };
     expect(await curl(`/v1/tasks/${id}/complete`, '--json', '{}')).toMatchObject({ task: { state: expect.stringMatching(/^(ending|ended)$/) } });
+  });
+
+  it('an X.509-SVID is sender-bound for policy; a JWT-SVID of the same agent, over the same connection, is not', async () => {
+    const client = await svid(running.stack.spiffe.agent);
+    const token = await running.stack.spiffe.jwtSvid(AGENT_ID, running.stack.workloads.audience);
+    const body = declarationOf('task-reference');
+    expect(await call('/v1/tasks', { client, body })).toMatchObject({ status: 201, body: { task: { agent: AGENT_ID }, credentials: [{ name: 'task-reference' }] } });
+    const denied = { status: 403, body: { code: 'policy_denied', detail: 'prove possession of a key' } };
+    expect(await call('/v1/tasks', { client: {}, token, body })).toMatchObject(denied);
+    expect(await call('/v1/tasks', { client, token, body })).toMatchObject(denied);
+    expect(await call('/v1/tasks', { client, token, body: declarationOf('task-token') })).toMatchObject({ status: 201 });
+    expect(await whoami(client)).toMatchObject({ body: { caller: { sender_bound: true } } });
+    expect(await whoami(client, token)).toMatchObject({ body: { caller: { sender_bound: false } } });
   });
 
   it('each agent is itself', async () => {
