@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import express from 'express';
+import { duration, readable } from '../../src/http/status-page/words.js';
 import { statusPageRoutes } from '../../src/http/routes/status-page.ts';
 
 const FOLDER = join(import.meta.dirname, '../../src/http/status-page');
@@ -44,6 +45,18 @@ describe('the status page', () => {
       expect(readFileSync(join(FOLDER, file), 'utf8')).not.toMatch(/innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function/);
     }
   });
+
+  it.each([
+    ['a name as it is', 'agent:refunds', 'agent:refunds'],
+    ['markup as it is', '<b>&', '<b>&'],
+    ['letters of any script', 'Zürich 東京 שלום 🦋', 'Zürich 東京 שלום 🦋'],
+    ['what turns the direction of writing', 'pay \u202e001\u202c', 'pay ⟨U+202E⟩001⟨U+202C⟩'],
+    ['what has no width', 'or\u200bders', 'or⟨U+200B⟩ders'],
+    ['what begins a line', 'a\u2028b\nc', 'a⟨U+2028⟩b⟨U+000A⟩c'],
+    ['a tag character beyond the first plane', 'a\u{e0041}', 'a⟨U+E0041⟩'],
+  ])('shows %s', (_what, text, shown) => expect(readable(text)).toBe(shown));
+
+  it.each([[65_400, '1:05'], [7_200_000, '2:00:00'], [0, '0:00']])('shows %i ms as %s', (ms, shown) => expect(duration(ms)).toBe(shown));
 
   it('serves every file that it is made of, and nothing else of that folder', async () => {
     const files = readdirSync(FOLDER).filter((name) => name !== 'index.html');

@@ -3,6 +3,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { at } from '../support/at.ts';
 import { chromiumPath, openPage, startChromium } from '../support/chromium.ts';
 import { RunningBroker } from '../support/running-broker.ts';
+import { AGENT, SECOND_AGENT } from '../../dev/dev-identities.ts';
 import { until } from '../support/until.ts';
 
 /** Without a browser these are skipped, by name. */
@@ -17,7 +18,7 @@ inChromium('the status page in Chromium', () => {
   let urls: string[];
 
   beforeAll(async () => {
-    broker = await RunningBroker.start({ revocation: { stuck_after_seconds: 2, retry_first_ms: 300, retry_max_ms: 1_000 } });
+    broker = await RunningBroker.start({ limits: { waiting_approvals_per_agent: 10 }, revocation: { stuck_after_seconds: 2, retry_first_ms: 300, retry_max_ms: 1_000 } });
     browser = await startChromium();
   }, 90_000);
 
@@ -36,6 +37,17 @@ inChromium('the status page in Chromium', () => {
 
   const row = (lease: string) => page.locator(`tr[data-lease="${lease}"]`);
   const isLive = () => page.locator('#connection[data-state="on"]').waitFor();
+
+  const card = (task: string) => page.locator(`#approvals [data-task="${task}"]`);
+  const taskState = async (id: string): Promise<string> => ((await broker.call('GET', `/v1/tasks/${id}`, await broker.agentToken())).body['task'] as { state: string }).state;
+
+  /** A task that waits for one human. */
+  async function waiting(justification = 'the quarterly report'): Promise<string> {
+    const fields = { purpose: 'data-export', justification, actions: ['export'], data_classes: ['pii'], context: { case: 'c-1' }, ttl_seconds: 600, credentials: [{ name: 'orders-db', ttl_seconds: 300 }] };
+    const { status, body } = await broker.call('POST', '/v1/tasks', await broker.agentToken(), fields);
+    if (status !== 202) throw new Error(`the task does not wait: ${status} ${JSON.stringify(body)}`);
+    return (body['task'] as { id: string }).id;
+  }
 
   async function signIn(role: 'viewer' | 'operator', token?: string): Promise<string> {
     const pasted = token ?? (await broker.operatorToken(role));
@@ -150,6 +162,79 @@ inChromium('the status page in Chromium', () => {
     await broker.complete({ id: task, token });
   });
 
+  it('lets an operator approve what waits, by keyboard alone, as it was looked at, with a note', async () => {
+    await signIn('operator');
+    const id = await waiting();
+    await card(id).getByText('team-refunds').waitFor();
+    const shown = (await card(id).textContent()) ?? '';
+    for (const part of ['the quarterly report', AGENT, broker.stack.workloads.issuer, 'data-export', 'export', 'pii', 'case = "c-1"', 'orders-db for 5:00', 'self_declared', 'nobody: it acts for itself', 'team-refunds', 'risk: high', '0 of 1', 'sha256:']) expect(shown).toContain(part);
+    expect(await card(id).locator('.left').textContent()).toMatch(/^1[45]:\d\d left$/);
+    const sent = page.waitForRequest((request) => request.method() === 'POST');
+    await card(id).getByRole('button', { name: 'Approve: data-export' }).focus();
+    await page.keyboard.press('Enter');
+    await page.locator('#approval-dialog[open]').waitFor();
+    // The same key once more sends nothing.
+    await page.keyboard.press('Enter');
+    expect(await taskState(id)).toBe('pending_approval');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type('seen with the customer');
+    await page.keyboard.press('Enter');
+    await card(id).waitFor({ state: 'detached' });
+    expect(await taskState(id)).toBe('pending_claim');
+    const { approval } = (await broker.call('GET', `/v1/tasks/${id}/approval`, await broker.operatorToken('viewer'))).body as { approval: { envelope_digest: string } };
+    expect(approval).toMatchObject({ state: 'approved', approved_by: [{ subject: 'olga', note: 'seen with the customer' }] });
+    expect((await sent).postDataJSON()).toMatchObject({ decision: 'approve', digest: approval.envelope_digest });
+    await page.getByText('its agent can claim it now').waitFor();
+    await broker.complete({ id, token: await broker.agentToken() });
+    expect(faults).toEqual([]);
+  });
+
+  it('lets an operator deny, and asks once more before it does', async () => {
+    await signIn('operator');
+    const id = await waiting();
+    await card(id).getByRole('button', { name: /^Deny/ }).click();
+    await page.getByText('One no ends the task').waitFor();
+    await page.locator('#approval-cancel').click();
+    expect(await taskState(id)).toBe('pending_approval');
+    await card(id).getByRole('button', { name: /^Deny/ }).click();
+    await page.getByRole('button', { name: 'Deny now' }).click();
+    await card(id).waitFor({ state: 'detached' });
+    expect(await taskState(id)).toBe('ended');
+  });
+
+  it('shows a viewer what waits, as text and without a button, and what others decided is gone', async () => {
+    await signIn('viewer');
+    const id = await waiting('<img src=x onerror=alert(1)> for \u202eeno yna');
+    await card(id).getByText('<img src=x onerror=alert(1)> for ⟨U+202E⟩eno yna').waitFor();
+    expect(await card(id).locator('img').count()).toBe(0);
+    expect(await page.getByRole('button', { name: /approve|deny/i }).count()).toBe(0);
+    await page.getByText('To decide takes the role operator').waitFor();
+    await broker.call('POST', `/v1/tasks/${id}/approval`, await broker.operatorToken(), { decision: 'deny' });
+    await card(id).waitFor({ state: 'detached' });
+    await page.locator('#waiting').waitFor({ state: 'hidden' });
+    expect(faults).toEqual([]);
+  });
+
+  it('shows why whoever asks cannot approve, and why what has changed cannot be', async () => {
+    await signIn('operator', await broker.stack.operators.sign({ subject: AGENT, claims: { roles: ['mayfly-operator'] } }));
+    const id = await waiting();
+    await card(id).getByRole('button', { name: /^Approve/ }).click();
+    await page.getByRole('button', { name: 'Approve now' }).click();
+    await page.locator('#approval-problem').getByText('the caller is its declarer').waitFor();
+    expect(await taskState(id)).toBe('pending_approval');
+    await page.locator('#approval-cancel').click();
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await signIn('operator');
+    // Another digest than the task's: as if it had been another task when it was looked at.
+    await page.route('**/approval', (route) => route.continue({ postData: JSON.stringify({ decision: 'approve', digest: `sha256:${'0'.repeat(64)}` }) }));
+    await card(id).getByRole('button', { name: /^Approve/ }).click();
+    await page.getByRole('button', { name: 'Approve now' }).click();
+    await page.locator('#approval-problem').getByText('not that of what this task declares').waitFor();
+    expect(await taskState(id)).toBe('pending_approval');
+    await broker.complete({ id, token: await broker.agentToken() });
+    await page.getByText('It no longer waits').waitFor();
+  });
+
   it('goes on after a reload where it was, with what happened meanwhile', async () => {
     await signIn('operator');
     const kept = await lease();
@@ -232,16 +317,17 @@ inChromium('the status page in Chromium', () => {
     await page.setViewportSize({ width, height: 740 });
     await signIn('operator');
     const { id, task, token } = await lease();
-    await row(id).waitFor();
+    const asked = await waiting('x'.repeat(400));
+    await Promise.all([row(id).waitFor(), card(asked).waitFor()]);
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
     const [ground, text] = await page.evaluate<[string, string]>('[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]');
     const lightness = (color: string): number => (color.match(/\d+/g) ?? []).slice(0, 3).map(Number).reduce((a, b) => a + b, 0);
     expect(lightness(ground) > lightness(text)).toBe(colorScheme === 'light');
     expect(await row(id).getByRole('button').isVisible()).toBe(true);
-    await broker.complete({ id: task, token });
+    await Promise.all([task, asked].map((one) => broker.complete({ id: one, token })));
   });
 
-  // The last one: it takes the database away.
+  // The last ones: this takes the database away, and the next its agents.
   it('shows what is stuck before all else, and lets an operator try again', async () => {
     await signIn('operator');
     const early = await lease(30);
@@ -260,4 +346,20 @@ inChromium('the status page in Chromium', () => {
     expect(await page.title()).toMatch(/^\(!\)/);
     expect(faults).toEqual([]);
   }, 60_000);
+
+  it('names who answers for an agent, and marks an overdue review and an agent that nobody registered', async () => {
+    await signIn('viewer');
+    const [first, second] = [await lease(), at((await broker.grant(['vault-token'], { token: await broker.agentToken(SECOND_AGENT) })).credentials, 0).lease_id];
+    await row(first.id).getByText('team-refunds').waitFor();
+    await row(second).getByText('team-payouts').waitFor();
+    expect(await page.locator('.mark:not(:empty)').count()).toBe(0);
+    await broker.reconfigure((config) => {
+      config.agents = config.agents.filter(({ subject }) => subject !== SECOND_AGENT).map((agent) => ({ ...agent, review_by: '2020-01-31' }));
+    });
+    await page.reload();
+    await row(first.id).getByText('review overdue').waitFor();
+    await row(second).getByText('unregistered').waitFor();
+    expect(await row(first.id).getByText('team-refunds').count()).toBe(1);
+    expect(faults).toEqual([]);
+  }, 90_000);
 });

@@ -36,6 +36,7 @@ interface BrokerConfig {
   readonly introspection: { readonly resource_servers: object[] };
   readonly http: { public_url?: string };
   oauth?: object;
+  agents: { subject: string; review_by: string }[];
 }
 
 /** The whole real stack with a broker in a process of its own, as a user has it. */

@@ -5,9 +5,16 @@ const FILES = {
   '/': ['index.html', 'text/html; charset=utf-8'],
   '/status-page/page.css': ['page.css', 'text/css; charset=utf-8'],
   '/status-page/page.js': ['page.js', 'text/javascript; charset=utf-8'],
+  '/status-page/approval-dialog.js': ['approval-dialog.js', 'text/javascript; charset=utf-8'],
+  '/status-page/approval-list.js': ['approval-list.js', 'text/javascript; charset=utf-8'],
   '/status-page/broker.js': ['broker.js', 'text/javascript; charset=utf-8'],
   '/status-page/event-source.js': ['event-source.js', 'text/javascript; charset=utf-8'],
   '/status-page/lease-table.js': ['lease-table.js', 'text/javascript; charset=utf-8'],
+  '/status-page/recent-events.js': ['recent-events.js', 'text/javascript; charset=utf-8'],
+  '/status-page/registered-agents.js': ['registered-agents.js', 'text/javascript; charset=utf-8'],
+  '/status-page/revoke-dialog.js': ['revoke-dialog.js', 'text/javascript; charset=utf-8'],
+  '/status-page/tab-storage.js': ['tab-storage.js', 'text/javascript; charset=utf-8'],
+  '/status-page/words.js': ['words.js', 'text/javascript; charset=utf-8'],
   '/status-page/icon.svg': ['icon.svg', 'image/svg+xml'],
 } as const;
 
@@ -33,7 +40,7 @@ const HEADERS = {
   'Cross-Origin-Resource-Policy': 'same-origin',
 };
 
-/** `/`: a page that shows live leases. It holds no data: it asks the interface, with the token its reader gives it. */
+/** `/`: a page that shows what waits for approval, and live leases. It holds no data: it asks the interface, with the token its reader gives it. */
 export function statusPageRoutes(): Router {
   const router = Router();
   for (const [path, [file, type]] of Object.entries(FILES)) {

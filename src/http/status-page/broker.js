@@ -3,6 +3,8 @@
 /** A page of this many leases is one answer; more pages follow up to the most a person can look at. */
 const PAGE = 500;
 export const MOST = 2_000;
+/** More than these that wait are no list to decide from. */
+export const MOST_WAITING = 200;
 
 /** What the broker said when it said no. */
 export class Refused extends Error {
@@ -58,6 +60,20 @@ export function connectBroker(token) {
         throw error;
       }
     },
+
+    /** What waits for a human, oldest first, at most `MOST_WAITING`. */
+    async waiting() {
+      const { items, next_cursor: next } = await ask('GET', `/v1/approvals?limit=${MOST_WAITING}`);
+      return { approvals: items, isAll: next === null };
+    },
+
+    /** One human's yes or no, to what the digest is of. */
+    decide: (id, answer) => ask('POST', `/v1/tasks/${encodeURIComponent(id)}/approval`, answer),
+
+    /** Registered agents of this name, whichever issuer vouches for it. */
+    agentsCalled: async (subject) => (await ask('GET', `/v1/agents?${new URLSearchParams({ subject, limit: String(PAGE) })}`)).items,
+
+    isRegisterUsed: async () => (await ask('GET', '/v1/agents?limit=1')).items.length > 0,
 
     retry: (id) => ask('POST', `/v1/leases/${encodeURIComponent(id)}/retry`, {}),
 

@@ -1,4 +1,5 @@
 // The table of live leases: one row for each, kept in order, its countdown ticking by the broker's clock.
+import { clockTime, duration, short } from './words.js';
 
 const FINAL = new Set(['revoked', 'lapsed', 'abandoned', 'disclosed']);
 const SOON_SECONDS = 300;
@@ -21,8 +22,15 @@ const REVOCABILITY = {
 /** When a lease must be dead: its due time, or when somebody asked for the end. */
 const deadline = (lease) => Date.parse(lease.revocation_due_at ?? lease.expires_at);
 
-/** @param {{ body: HTMLElement, onRevoke: (lease: object) => void, onRetry: (lease: object) => void }} options */
-export function createLeaseTable({ body, onRevoke, onRetry }) {
+/**
+ * @param {{
+ *   body: HTMLElement,
+ *   agentOf: (issuer: string, subject: string) => { owner: string, mark: string } | null,
+ *   onRevoke: (lease: object) => void,
+ *   onRetry: (lease: object) => void,
+ * }} options
+ */
+export function createLeaseTable({ body, agentOf, onRevoke, onRetry }) {
   const rows = new Map();
   let mayRevoke = false;
 
@@ -46,7 +54,7 @@ export function createLeaseTable({ body, onRevoke, onRetry }) {
     row.element.remove();
     rows.delete(id);
     // Who works with the keyboard must not be thrown back to the top of the page.
-    if (hadFocus) (next?.querySelector('button') ?? body.closest('section')).focus();
+    if (hadFocus) (next?.querySelector('button') ?? body.closest('[tabindex]')).focus();
   }
 
   /** Builds the row once; only its texts change. */
@@ -62,14 +70,14 @@ export function createLeaseTable({ body, onRevoke, onRetry }) {
       return element;
     };
     const span = (className) => Object.assign(document.createElement('span'), { className });
-    const [left, bar, state, failure, agent, task, purpose, credential, kind, provider, revocability] = [
-      span('left'), document.createElement('progress'), span('state'), span('small'), span('main'), span('small mono'),
+    const [left, bar, state, failure, agent, owner, mark, task, purpose, credential, kind, provider, revocability] = [
+      span('left'), document.createElement('progress'), span('state'), span('small'), span('main'), span('small owner'), span('mark'), span('small mono'),
       span('main'), span('main'), span('small'), span('main'), span('main'),
     ];
     bar.setAttribute('aria-hidden', 'true');
     cell('Due in', left, bar).classList.add('due');
     cell('State', state, failure);
-    cell('Agent', agent, task);
+    cell('Agent', agent, owner, mark, task);
     cell('Purpose', purpose);
     cell('Credential', credential, kind);
     cell('Provider', provider);
@@ -87,6 +95,7 @@ export function createLeaseTable({ body, onRevoke, onRetry }) {
       failure.textContent = lease.last_failure ?? '';
       agent.textContent = lease.agent;
       agent.title = `vouched for by ${lease.agent_issuer}`;
+      row.showAgent();
       task.textContent = short(lease.task_id);
       task.title = lease.task_id;
       purpose.textContent = lease.purpose;
@@ -98,6 +107,12 @@ export function createLeaseTable({ body, onRevoke, onRetry }) {
       button.textContent = lease.state === 'stuck' ? 'Try again' : 'Revoke';
       button.setAttribute('aria-label', `${button.textContent}: ${lease.credential} of ${lease.agent}`);
       row.showAction();
+    };
+    row.showAgent = () => {
+      const registered = agentOf(row.lease.agent_issuer, row.lease.agent);
+      owner.textContent = registered?.owner ?? '';
+      owner.title = 'answers for this agent';
+      mark.textContent = registered?.mark ?? '';
     };
     row.showAction = () => {
       action.hidden = !mayRevoke;
@@ -127,6 +142,11 @@ export function createLeaseTable({ body, onRevoke, onRetry }) {
       for (const lease of leases) set(lease);
     },
     remove,
+    agents: () => [...rows.values()].map(({ lease }) => lease.agent),
+    /** The register has been looked at. */
+    showAgents() {
+      for (const row of rows.values()) row.showAgent();
+    },
     allowRevoking(allowed) {
       mayRevoke = allowed;
       for (const row of rows.values()) row.showAction();
@@ -155,18 +175,3 @@ export function createLeaseTable({ body, onRevoke, onRetry }) {
     },
   };
 }
-
-/** Enough of an id to tell it from its neighbours; the whole of it is in the title. */
-export const short = (id) => id.slice(0, 12);
-
-/** `1:05`, `2:00:00`. Whole seconds, as a clock shows them. */
-export function duration(ms) {
-  const seconds = Math.floor(ms / 1000);
-  const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-  const shown = parts[0] === 0 ? parts.slice(1) : parts;
-  return shown.map((part, index) => (index === 0 ? String(part) : String(part).padStart(2, '0'))).join(':');
-}
-
-const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
-/** A time of day. @param {number} atMs */
-export const clockTime = (atMs) => CLOCK.format(atMs);

@@ -1,9 +1,16 @@
-// The status page: signs in with a pasted token, shows live leases, follows the events, revokes.
+// The status page: signs in with a pasted token, shows what waits and what lives, follows the events, decides and revokes.
+import { createApprovalDialog } from './approval-dialog.js';
+import { createApprovalList } from './approval-list.js';
 import { connectBroker, MOST, Refused } from './broker.js';
 import { followEvents } from './event-source.js';
-import { clockTime, createLeaseTable, short } from './lease-table.js';
+import { createLeaseTable } from './lease-table.js';
+import { createRecentEvents } from './recent-events.js';
+import { createRegisteredAgents } from './registered-agents.js';
+import { createRevokeDialog } from './revoke-dialog.js';
+import { tabStorage } from './tab-storage.js';
+import { clockTime } from './words.js';
 
-/** Both in sessionStorage: this tab alone has them, and they go with it. */
+/** What this tab keeps. */
 const TOKEN = 'mayfly.token';
 const LAST_EVENT = 'mayfly.last-event';
 /** Events of many leases within this time are one look at the broker. */
@@ -12,29 +19,32 @@ const GATHER_MS = 150;
 const ONE_BY_ONE = 20;
 /** Should events ever stop coming, the table is still not older than this. */
 const LOOK_EVERY_MS = 30_000;
-const RECENT = 30;
 const RETRY_MS = 3_000;
 
 const $ = (id) => document.getElementById(id);
-const storage = {
-  get: (key) => {
-    try {
-      return sessionStorage.getItem(key);
-    } catch {
-      return null;
-    }
-  },
-  set: (key, value) => {
-    try {
-      if (value === null) sessionStorage.removeItem(key);
-      else sessionStorage.setItem(key, value);
-    } catch {
-      // Storage is switched off: the token lives in memory alone, and a reload asks for it again.
-    }
-  },
-};
 
-const table = createLeaseTable({ body: $('leases'), onRevoke: askToRevoke, onRetry: (lease) => void retryStuck(lease) });
+/** The register as far as it is known in this session; nothing of it while signed out. */
+const agentOf = (issuer, subject) => session?.agents.of(issuer, subject) ?? null;
+const revokeDialog = createRevokeDialog({
+  revoke: (selector, reason) => session.broker.revoke(selector, reason),
+  onRequested({ progress, results }) {
+    $('said').textContent = `Revocation requested: ${progress.total} ${progress.total === 1 ? 'lease' : 'leases'}.`;
+    for (const { lease_id: id } of results) session?.dirty.add(id);
+    if (session !== undefined) gather(session);
+  },
+});
+const approvalDialog = createApprovalDialog({
+  decide: (id, answer) => session.broker.decide(id, answer),
+  onDecided(said) {
+    $('said').textContent = said;
+    if (session === undefined) return;
+    session.waiting = true;
+    gather(session);
+  },
+});
+const table = createLeaseTable({ body: $('leases'), agentOf, onRevoke: (lease) => revokeDialog.ask(lease), onRetry: (lease) => void retryStuck(lease) });
+const approvals = createApprovalList({ list: $('approvals'), agentOf, onDecide: (approval, decision) => approvalDialog.ask(approval, decision) });
+const recent = createRecentEvents({ list: $('events'), none: $('no-events') });
 /** Everything that belongs to one sign-in; undefined while signed out. */
 let session;
 /** While the broker cannot be reached at signing in. */
@@ -47,11 +57,6 @@ $('sign-in').addEventListener('submit', (event) => {
   if (token !== '') void signIn(token);
 });
 $('sign-out').addEventListener('click', () => signOut('Signed out.'));
-$('revoke-form').addEventListener('submit', (event) => {
-  event.preventDefault();
-  void revoke();
-});
-$('revoke-cancel').addEventListener('click', () => $('revoke-dialog').close());
 for (const button of document.querySelectorAll('[data-copy]')) {
   button.addEventListener('click', () => {
     void navigator.clipboard?.writeText($(button.dataset.copy).textContent).then(() => {
@@ -60,40 +65,41 @@ for (const button of document.querySelectorAll('[data-copy]')) {
   });
 }
 
-const kept = storage.get(TOKEN);
+const kept = tabStorage.get(TOKEN);
 if (kept === null) showSignedOut('');
 else void signIn(kept);
 
 async function signIn(token) {
   const ended = new AbortController();
-  const mine = { token, broker: connectBroker(token), ended, dirty: new Set(), all: true, now: () => Date.now() };
+  const broker = connectBroker(token);
+  const mine = { token, broker, agents: createRegisteredAgents(broker), ended, dirty: new Set(), all: true, waiting: true, now: () => Date.now() };
   clearTimeout(retry);
   try {
     await learnWho(mine);
   } catch (error) {
     const isFinal = error instanceof Refused && error.status < 500;
-    if (isFinal) storage.set(TOKEN, null);
+    if (isFinal) tabStorage.set(TOKEN, null);
     else retry = setTimeout(() => void signIn(token), RETRY_MS);
     showSignedOut(isFinal ? error.message : `${error instanceof Refused ? error.message : 'The broker cannot be reached.'} Trying again.`);
     return;
   }
   if (mine.caller.kind !== 'operator') {
-    storage.set(TOKEN, null);
+    tabStorage.set(TOKEN, null);
     showSignedOut('That is a workload’s token. This page is for operators.');
     return;
   }
   session?.ended.abort();
   session = mine;
-  storage.set(TOKEN, token);
+  tabStorage.set(TOKEN, token);
   showSignedIn(mine);
   await look(mine);
   const every = setInterval(() => void lookAgain(mine), LOOK_EVERY_MS);
   ended.signal.addEventListener('abort', () => clearInterval(every));
   void followEvents({
     token,
-    lastEventId: storage.get(LAST_EVENT),
+    lastEventId: tabStorage.get(LAST_EVENT),
     signal: ended.signal,
-    onState: showConnection,
+    onState: (state, waitMs) => showConnection(mine, state, waitMs),
     onEvent: (event) => take(mine, event),
     onRefused: (_status, problem) => signOut(problem.detail ?? 'The token is no longer accepted.'),
   });
@@ -108,11 +114,14 @@ async function learnWho(mine) {
 function signOut(why) {
   session?.ended.abort();
   session = undefined;
-  storage.set(TOKEN, null);
-  storage.set(LAST_EVENT, null);
-  if ($('revoke-dialog').open) $('revoke-dialog').close();
+  tabStorage.set(TOKEN, null);
+  tabStorage.set(LAST_EVENT, null);
+  revokeDialog.close();
+  approvalDialog.close();
   table.clear();
-  $('events').replaceChildren();
+  approvals.clear();
+  recent.clear();
+  $('said').textContent = '';
   showSignedOut(why);
 }
 
@@ -120,18 +129,26 @@ function signOut(why) {
 
 function take(mine, { id, type, data }) {
   if (session !== mine) return;
-  if (id !== null) storage.set(LAST_EVENT, id);
+  if (id !== null) tabStorage.set(LAST_EVENT, id);
   if (type === 'position') {
     // A fresh stream begins here: what happened between our last look and this is not in it.
     mine.all = true;
     gather(mine);
     return;
   }
-  note(type, data);
+  recent.add(type, data, mine.now());
   if (type === 'resync') mine.all = true;
+  if (type === 'resync' || type.startsWith('agent.')) mine.agents.expire();
+  if (changesWaiting(type, data)) mine.waiting = true;
   for (const lease of data.leases ?? []) mine.dirty.add(lease);
   gather(mine);
 }
+
+/** Whether something has begun or ceased to wait for a human, or was approved by one of several. */
+const changesWaiting = (type, data) =>
+  type === 'task.declared' ? data.facts?.state === 'pending_approval'
+  : type === 'task.ended' ? approvals.has(data.task)
+  : type === 'task.approved' || type === 'task.approval_denied';
 
 function gather(mine) {
   mine.gathering ??= setTimeout(() => {
@@ -155,8 +172,10 @@ async function look(mine) {
   mine.looking = true;
   const ids = [...mine.dirty];
   const all = mine.all || ids.length > ONE_BY_ONE;
+  const waiting = mine.all || mine.waiting;
   mine.dirty.clear();
   mine.all = false;
+  mine.waiting = false;
   try {
     if (all) {
       const { leases, isAll } = await mine.broker.liveLeases();
@@ -168,16 +187,24 @@ async function look(mine) {
       if (session !== mine) return;
       leases.forEach((lease, index) => (lease === null ? table.remove(ids[index]) : table.take([lease], false)));
     }
+    if (waiting) {
+      const asked = await mine.broker.waiting();
+      if (session !== mine) return;
+      approvals.take(asked.approvals);
+      approvalDialog.keepOnly(approvals.has);
+      $('more-waiting').hidden = asked.isAll;
+    }
     $('problem').textContent = '';
     mine.looked = true;
     tick();
+    void showAgents(mine);
   } catch (error) {
     if (session !== mine) return;
     if (error instanceof Refused && error.status === 401) {
       signOut(error.message);
       return;
     }
-    $('problem').textContent = error instanceof Refused ? `The leases cannot be read: ${error.message}` : 'The broker cannot be reached; what is shown may be old.';
+    $('problem').textContent = error instanceof Refused ? `The broker does not say what there is: ${error.message}` : 'The broker cannot be reached; what is shown may be old.';
     mine.all = true;
     setTimeout(() => session === mine && gather(mine), 3_000);
   } finally {
@@ -185,76 +212,12 @@ async function look(mine) {
   }
 }
 
-const WHAT = {
-  'task.declared': 'task declared', 'task.denied': 'task denied', 'task.activated': 'task began', 'task.ending': 'task ending', 'task.ended': 'task ended',
-  'credential.denied': 'credential denied', 'lease.intended': 'lease intended', 'lease.activated': 'lease active', 'lease.abandoned': 'mint failed',
-  'lease.revoking': 'revoking', 'lease.revoked': 'revoked', 'lease.lapsing': 'left to lapse', 'lease.lapsed': 'lapsed', 'lease.revocation_failed': 'revocation failed', 'lease.stuck': 'stuck', 'lease.acknowledged': 'acknowledged',
-  'revocation.requested': 'revocation requested', 'revocation.completed': 'revocation done', 'revocation.cancelled': 'revocation cancelled',
-  'lock.created': 'locked', 'lock.lifted': 'lock lifted', 'lock.expired': 'lock expired', 'grant.locked': 'refused by a lock', resync: 'looked afresh: events were missed',
-};
-
-function note(type, data) {
-  const item = document.createElement('li');
-  item.dataset.type = type;
-  const time = document.createElement('time');
-  const at = data.at === undefined ? new Date(session.now()) : new Date(data.at);
-  time.dateTime = at.toISOString();
-  time.textContent = clockTime(at);
-  const what = document.createElement('strong');
-  what.textContent = WHAT[type] ?? type;
-  const { facts = {} } = data;
-  const subject = facts.credential ?? facts.credentials?.map((one) => one.credential).join(', ') ?? '';
-  const about = document.createElement('span');
-  about.textContent = [subject, data.agent?.subject, facts.reason, data.leases?.length === 1 ? short(data.leases[0]) : '', facts.failure]
-    .filter((part) => typeof part === 'string' && part !== '')
-    .join(' · ');
-  item.append(time, what, about);
-  $('events').prepend(item);
-  while ($('events').children.length > RECENT) $('events').lastElementChild.remove();
-  $('no-events').hidden = true;
-}
-
-// --- revoking ---
-
-let wanted;
-
-function askToRevoke(lease) {
-  wanted = lease;
-  $('revoke-what').textContent = `${lease.credential} (${lease.kind}) of ${lease.agent}, for ${lease.purpose}`;
-  $('revoke-lease').textContent = lease.id;
-  $('revoke-limit').textContent =
-    lease.revocability === 'none' ? 'Its target knows no early end: it stays usable until it expires.'
-    : lease.revocability === 'eventual' ? 'Its target needs some time to end it.'
-    : '';
-  $('revoke-problem').textContent = '';
-  $('revoke-form').reset();
-  $('revoke-confirm').disabled = false;
-  $('revoke-dialog').showModal();
-  $('revoke-reason').focus();
-}
-
-async function revoke() {
-  const mine = session;
-  const reason = $('revoke-reason').value.trim();
-  if (mine === undefined || wanted === undefined) return;
-  if (reason === '') {
-    $('revoke-problem').textContent = 'Say why: it goes on the record.';
-    $('revoke-reason').focus();
-    return;
-  }
-  $('revoke-confirm').disabled = true;
-  $('revoke-problem').textContent = '';
-  try {
-    const whole = $('revoke-form').elements.namedItem('scope').value === 'task';
-    const { revocation } = await mine.broker.revoke(whole ? { task: wanted.task_id } : { lease: wanted.id }, reason);
-    $('revoke-dialog').close();
-    $('said').textContent = `Revocation requested: ${revocation.progress.total} ${revocation.progress.total === 1 ? 'lease' : 'leases'}.`;
-    for (const { lease_id: id } of revocation.results) mine.dirty.add(id);
-    gather(mine);
-  } catch (error) {
-    $('revoke-problem').textContent = error instanceof Refused ? error.message : 'The broker cannot be reached. Nothing is known to have been revoked.';
-    $('revoke-confirm').disabled = false;
-  }
+/** Beside what is there already: nobody waits for the register to see a lease. */
+async function showAgents(mine) {
+  const learned = await mine.agents.learn([...table.agents(), ...approvals.agents()]).catch(() => mine.agents.expire());
+  if (learned !== true || session !== mine) return;
+  table.showAgents();
+  approvals.refill();
 }
 
 async function retryStuck(lease) {
@@ -293,17 +256,22 @@ function showWho(mine) {
   const { subject, role, token_expires_at: until } = mine.caller;
   $('who').textContent = `${subject} · ${role}`;
   $('who').title = `The token is good until ${clockTime(Date.parse(until))}`;
-  const mayRevoke = role === 'operator' || role === 'admin';
-  table.allowRevoking(mayRevoke);
-  $('action-heading').hidden = !mayRevoke;
-  $('viewer-note').hidden = mayRevoke;
+  const mayAct = role === 'operator' || role === 'admin';
+  table.allowRevoking(mayAct);
+  $('action-heading').hidden = !mayAct;
+  $('viewer-note').hidden = mayAct;
+  approvals.allowDeciding(mayAct);
+  $('decide-note').hidden = mayAct;
 }
 
-function showConnection(state, waitMs = 0) {
+function showConnection(mine, state, waitMs = 0) {
   if (state === 'open') {
     setConnection('on', 'Live');
     // What happened while we were away is told by the events themselves, or by a resync.
     $('problem').textContent = '';
+    // A broker that was started again may know other agents.
+    mine.agents.expire();
+    gather(mine);
   } else if (state === 'waiting') setConnection('waiting', `Cut off; trying again in ${Math.ceil(waitMs / 1000)} s`);
   else setConnection('waiting', 'Connecting');
 }
@@ -322,7 +290,15 @@ function tick() {
   }
   $('empty').hidden = counts.live > 0 || !session.looked;
   $('table').hidden = counts.live === 0;
-  document.title = `${counts.overdue + counts.stuck > 0 ? '(!) ' : ''}${counts.live} live · Mayfly`;
+  const waiting = approvals.tick(session.now());
+  $('waiting').hidden = waiting === 0;
+  sayOnce($('waiting-said'), waiting === 0 ? '' : `${waiting} ${waiting === 1 ? 'task waits' : 'tasks wait'} for approval`);
+  document.title = `${counts.overdue + counts.stuck > 0 ? '(!) ' : ''}${waiting > 0 ? `${waiting} waiting, ` : ''}${counts.live} live · Mayfly`;
+}
+
+/** A status that is written again is read out again. */
+function sayOnce(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 $('most').textContent = String(MOST);
