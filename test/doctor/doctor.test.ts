@@ -41,7 +41,7 @@ describe('a healthy stack', () => {
   it('has no failure, and every area was looked at (control)', async () => {
     const findings = await examined();
     expect(findings.filter(({ standing }) => standing === 'failure')).toEqual([]);
-    expect([...new Set(findings.map(({ check }) => check.split('.')[0]))].sort()).toEqual(['audit', 'aws', 'issuer', 'keys', 'policy', 'ports', 'redis', 'tls', 'trust_domain', 'vault']);
+    expect([...new Set(findings.map(({ check }) => check.split('.')[0]))].sort()).toEqual(['agents', 'audit', 'aws', 'issuer', 'keys', 'policy', 'ports', 'redis', 'tls', 'trust_domain', 'vault']);
     expect(named(findings, 'trust_domain').found).toBe('example.org: 1 JWT and 1 X.509 authorities');
     expect(named(findings, 'tls.certificate')).toMatchObject({ standing: 'ok', found: expect.stringContaining('valid until') });
     expect(findings.filter(({ check, standing }) => check === 'vault.token_role' && standing === 'ok')).toHaveLength(3);

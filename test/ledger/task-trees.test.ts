@@ -1,15 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { Redis } from 'ioredis';
-import { newTaskIdIn, shardOf, type TaskId } from '../../src/core/ids.ts';
-import { addSeconds } from '../../src/core/time.ts';
+import { shardOf, type TaskId } from '../../src/core/ids.ts';
 import { treeKey } from '../../src/ledger/redis-keys.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { TamperedRecord } from '../../src/ledger/record-seal.ts';
 import { TreeChanged, treeOf as treeOfTask } from '../../src/ledger/tree-steps.ts';
 import { emptyTree } from '../../src/task/task-tree.ts';
 import type { Task } from '../../src/task/task.ts';
-import { AGENT, draftIntent, draftTask, mintedLease, testLedger } from '../support/ledger-fixture.ts';
+import { activeChild, AGENT, delegatedTask, draftIntent, draftTask, mintedLease, testLedger } from '../support/ledger-fixture.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { useRedis } from '../support/use-redis.ts';
 
@@ -38,23 +37,8 @@ async function rootTask(dataClasses: readonly string[] = []): Promise<Task> {
   return taskOf(envelope.id);
 }
 
-/** Delegates below `parent`, and claims at once. */
-async function childOf(parent: Task, name: string, dataClasses: readonly string[] = []): Promise<Task> {
-  const waiting = await delegated(parent, name, dataClasses);
-  const intent = { ...draftIntent(waiting.id, waiting.agent, 'orders-db', clock, 60), chain: waiting.chain, touches: dataClasses };
-  await ledger.claimTask(waiting, { expiresAtMs: parent.expiresAtMs, instance: null, decision: waiting.decision, tree: await treeOf(parent.root) }, [intent], waiting.agent, {});
-  await ledger.activate(waiting.id, [mintedLease(intent)], waiting.agent);
-  return taskOf(waiting.id);
-}
-
-async function delegated(parent: Task, name: string, dataClasses: readonly string[] = []): Promise<Task> {
-  const agent = { issuer: AGENT.issuer, subject: `agent:${name}` };
-  const { envelope } = draftTask(clock, { agent });
-  const id = newTaskIdIn(shardOf(parent.id));
-  const chain = [...parent.chain, { task: parent.id, ...parent.agent }];
-  const child = { ...envelope, id, parent: parent.id, root: parent.root, chain, declarer: parent.agent, dataClasses, waitsUntilMs: addSeconds(clock.now(), 60) };
-  return ledger.parkTask(child, 'pending_claim', parent.agent, {}, undefined, { parent, tree: await treeOf(parent.root) });
-}
+const childOf = (parent: Task, name: string, dataClasses: readonly string[] = []): Promise<Task> => activeChild(ledger, clock, parent, name, dataClasses);
+const delegated = (parent: Task, name: string, dataClasses: readonly string[] = []): Promise<Task> => delegatedTask(ledger, clock, parent, name, dataClasses);
 
 const stateOf = async (id: TaskId): Promise<readonly [string, string | null]> => {
   const { state, endReason } = await taskOf(id);

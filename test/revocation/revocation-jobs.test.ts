@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { Redis } from 'ioredis';
 import { eventsKey } from '../../src/audit/event-stream-keys.ts';
-import { newTaskIdIn, SHARDS, shardOf, type LeaseId, type TaskId } from '../../src/core/ids.ts';
+import { SHARDS, shardOf, type LeaseId, type TaskId } from '../../src/core/ids.ts';
 import { addMs, toRfc3339 } from '../../src/core/time.ts';
 import type { LeaseState } from '../../src/ledger/lease.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
@@ -12,7 +12,8 @@ import { countLive, requestRevocation } from '../../src/revocation/request-revoc
 import { RevocationJobs, type RevocationJobsDeps } from '../../src/revocation/revocation-jobs.ts';
 import { revocationProgress } from '../../src/revocation/revocation-progress.ts';
 import type { Selector } from '../../src/revocation/selector.ts';
-import { AGENT, draftIntent, draftTask, mintedLease, testLedger } from '../support/ledger-fixture.ts';
+import type { Task } from '../../src/task/task.ts';
+import { activeChild, AGENT, draftIntent, draftTask, mintedLease, testLedger } from '../support/ledger-fixture.ts';
 import { at } from '../support/at.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { until } from '../support/until.ts';
@@ -151,10 +152,13 @@ describe('what a selector ends', () => {
 
   it('subtree: the task and all below it, however deep, and not what is above', async () => {
     const top = await activeTask();
-    const below = async (parent: typeof top.id) => activeTask({ envelope: { id: newTaskIdIn(shardOf(top.id)), parent, root: top.id } });
-    const child = await below(top.id);
-    const grandchild = await below(child.id);
-    const sibling = await below(top.id);
+    const below = async (parent: TaskId, name: string) => {
+      const { id } = await activeChild(ledger, clock, (await ledger.getTask(parent)) as Task, name);
+      return { id, leases: (await ledger.leasesOfTask(id)).map((lease) => lease.id) };
+    };
+    const child = await below(top.id, 'child');
+    const grandchild = await below(child.id, 'grandchild');
+    const sibling = await below(top.id, 'sibling');
     await request({ subtree: child.id });
     expect(await revoking([...child.leases, ...grandchild.leases])).toBe(2);
     expect(await revoking([...top.leases, ...sibling.leases])).toBe(0);

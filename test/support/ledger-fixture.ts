@@ -1,14 +1,16 @@
 import type { Redis } from 'ioredis';
 import { createEventSealer } from '../../src/audit/seal-event.ts';
 import type { Clock } from '../../src/core/clock.ts';
-import { newDecisionId, newLeaseIdIn, newTaskId, shardOf, type TaskId } from '../../src/core/ids.ts';
+import { newDecisionId, newLeaseIdIn, newTaskId, newTaskIdIn, shardOf, type TaskId } from '../../src/core/ids.ts';
 import { addSeconds } from '../../src/core/time.ts';
 import type { WorkloadId } from '../../src/identity/caller.ts';
 import type { LeaseIntent } from '../../src/ledger/lease.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
 import type { TamperedRecord } from '../../src/ledger/record-seal.ts';
 import type { RedisLedgerDeps } from '../../src/ledger/ledger-steps.ts';
 import { createRedisLedger } from '../../src/ledger/redis-ledger.ts';
-import type { TaskEnvelope } from '../../src/task/task.ts';
+import type { Task, TaskEnvelope } from '../../src/task/task.ts';
+import { emptyTree } from '../../src/task/task-tree.ts';
 
 export const AGENT: WorkloadId = { issuer: 'https://issuer.test', subject: 'agent:refunds' };
 export const RECORD_KEY = Buffer.alloc(32, 1);
@@ -103,3 +105,24 @@ export const mintedLease = (intent: LeaseIntent) => ({
   targetExpiresAtMs: addSeconds(intent.dueAtMs, 5),
   lapsesAtMs: addSeconds(intent.dueAtMs, 5),
 });
+
+/** Delegates a part of a task to an agent of this name; it waits for its claim. */
+export async function delegatedTask(ledger: Ledger, clock: Clock, parent: Task, name: string, dataClasses: readonly string[] = []): Promise<Task> {
+  const { envelope } = draftTask(clock, { agent: { issuer: AGENT.issuer, subject: `agent:${name}` } });
+  const id = newTaskIdIn(shardOf(parent.id));
+  const chain = [...parent.chain, { task: parent.id, ...parent.agent }];
+  const child = { ...envelope, id, parent: parent.id, root: parent.root, chain, declarer: parent.agent, dataClasses, waitsUntilMs: addSeconds(clock.now(), 60) };
+  return ledger.parkTask(child, 'pending_claim', parent.agent, {}, undefined, { parent, tree: (await ledger.getTree(parent.root)) ?? emptyTree(parent.root) });
+}
+
+/** The same, claimed at once, with one credential that reaches its data classes. */
+export async function activeChild(ledger: Ledger, clock: Clock, parent: Task, name: string, dataClasses: readonly string[] = []): Promise<Task> {
+  const waiting = await delegatedTask(ledger, clock, parent, name, dataClasses);
+  const intent = { ...draftIntent(waiting.id, waiting.agent, 'orders-db', clock, 60), chain: waiting.chain, touches: dataClasses };
+  const tree = (await ledger.getTree(parent.root)) ?? emptyTree(parent.root);
+  await ledger.claimTask(waiting, { expiresAtMs: parent.expiresAtMs, instance: null, decision: waiting.decision, tree }, [intent], waiting.agent, {});
+  await ledger.activate(waiting.id, [mintedLease(intent)], waiting.agent);
+  const child = await ledger.getTask(waiting.id);
+  if (child === null) throw new Error('the child is gone');
+  return child;
+}

@@ -1,30 +1,6 @@
-import { createPrivateKey, createPublicKey, randomUUID, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { calculateJwkThumbprint, exportJWK, SignJWT } from 'jose';
-import type { WorkloadId } from '../../identity/caller.ts';
-import { DECLARATION_LIFETIME_SECONDS, DECLARATION_TYPE } from '../../identity/evidence-verifier.ts';
-import { Problem } from '../../core/problem.ts';
-import { parseDeclaration, type Declaration } from '../../task/declaration.ts';
-import { declarationDigest, unsaidLifetimes } from '../../task/vouched-declaration.ts';
-import { CliError, EXIT } from '../exit-codes.ts';
 import { print } from '../output.ts';
-import { wholeNumber } from '../whole-number.ts';
-
-interface AgentFlags {
-  readonly file: string;
-  readonly agent?: string;
-  readonly agentIssuer: string;
-}
-
-interface SignFlags extends AgentFlags {
-  readonly keyFile: string;
-  readonly kid?: string;
-  readonly issuer: string;
-  readonly subject: string;
-  readonly audience: string;
-  readonly lifetime: string;
-}
+import type { AgentFlags, SignFlags } from '../sign-declaration.ts';
 
 /** Commands of an orchestrator that vouches for declarations: declaration digest, declaration sign. They ask no broker. */
 export function addDeclarationCommands(program: Command): void {
@@ -37,7 +13,7 @@ export function addDeclarationCommands(program: Command): void {
 
   about(declaration.command('digest'))
     .description('print the digest that stands for the declaration')
-    .action((flags: AgentFlags) => print(declarationDigest(...vouchedFor(flags))));
+    .action(async (flags: AgentFlags) => print((await import('../sign-declaration.ts')).digestDeclaration(flags)));
 
   about(declaration.command('sign'))
     .description('print a signed declaration, good for one use within minutes')
@@ -46,54 +22,7 @@ export function addDeclarationCommands(program: Command): void {
     .requiredOption('--issuer <issuer>', 'who signs, as the broker knows it')
     .requiredOption('--subject <subject>', 'the orchestrator that vouches')
     .requiredOption('--audience <audience>', 'what tokens of that issuer carry to call the broker')
-    .option('--lifetime <seconds>', `at most ${DECLARATION_LIFETIME_SECONDS}`, '120')
+    .option('--lifetime <seconds>', 'at most 300', '120')
     .addHelpText('before', 'Example:\n  mayfly declaration sign --file declaration.json --agent-issuer https://issuer.example --key-file key.pem \\\n    --issuer https://desk.example --subject orchestrator:desk --audience mayfly > signed.jwt\n  mayfly request --file declaration.json --signed-declaration signed.jwt\n')
-    .action(async (flags: SignFlags) => print(await signDeclaration(flags)));
-}
-
-async function signDeclaration(flags: SignFlags): Promise<string> {
-  const seconds = wholeNumber('--lifetime', flags.lifetime);
-  if (seconds < 1 || seconds > DECLARATION_LIFETIME_SECONDS) throw new CliError(EXIT.usage, `--lifetime takes 1 to ${DECLARATION_LIFETIME_SECONDS} seconds`);
-  const key = readKey(flags.keyFile);
-  return new SignJWT({ declaration_digest: declarationDigest(...vouchedFor(flags)) })
-    .setProtectedHeader({ alg: algorithmOf(key), kid: flags.kid ?? (await calculateJwkThumbprint(await exportJWK(createPublicKey(key)))), typ: DECLARATION_TYPE })
-    .setIssuer(flags.issuer)
-    .setSubject(flags.subject)
-    .setAudience(flags.audience)
-    .setIssuedAt()
-    .setExpirationTime(`${seconds}s`)
-    .setJti(randomUUID())
-    .sign(key);
-}
-
-/** The declaration as the broker will read it, and its agent. Throws a usage error where the broker would refuse it. */
-function vouchedFor({ file, agent, agentIssuer }: AgentFlags): [Declaration, WorkloadId] {
-  let declaration: Declaration;
-  try {
-    declaration = parseDeclaration(JSON.parse(readFileSync(file === '-' ? 0 : file, 'utf8')));
-  } catch (error) {
-    const why = error instanceof Problem ? error.errors.map(({ pointer, detail }) => `${pointer || '/'} ${detail}`).join('; ') : error instanceof SyntaxError ? 'is not JSON' : 'cannot be read';
-    throw new CliError(EXIT.usage, `--file ${file}: ${why}`);
-  }
-  const [unsaid] = unsaidLifetimes(declaration);
-  if (unsaid !== undefined) throw new CliError(EXIT.usage, `--file ${file}: ${unsaid.pointer} ${unsaid.detail}`);
-  const subject = declaration.agent ?? agent;
-  if (subject === undefined || (agent !== undefined && agent !== subject)) throw new CliError(EXIT.usage, 'say who will act, once: in the declaration, or by --agent');
-  return [declaration, { issuer: declaration.agent_issuer ?? agentIssuer, subject }];
-}
-
-function readKey(file: string): KeyObject {
-  try {
-    return createPrivateKey(readFileSync(file, 'utf8'));
-  } catch {
-    throw new CliError(EXIT.usage, `--key-file ${file}: is no private key in PEM that can be read`);
-  }
-}
-
-const ALGORITHMS: Readonly<Record<string, string>> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512', ed25519: 'EdDSA', rsa: 'RS256' };
-
-function algorithmOf(key: KeyObject): string {
-  const algorithm = ALGORITHMS[key.asymmetricKeyDetails?.namedCurve ?? key.asymmetricKeyType ?? ''];
-  if (algorithm === undefined) throw new CliError(EXIT.usage, '--key-file takes a key on P-256, P-384, P-521 or Ed25519, or an RSA key');
-  return algorithm;
+    .action(async (flags: SignFlags) => print(await (await import('../sign-declaration.ts')).signDeclaration(flags)));
 }

@@ -74,6 +74,7 @@ export const AGENT_OPERATIONS: OperationArea = {
       caller: 'admin',
       params,
       body: z.strictObject({}),
+      bodyOptional: true,
       answers: { 200: { description: 'enabled', schema: agentAnswer } },
     },
   ],

@@ -80,6 +80,7 @@ export const POLICY_OPERATIONS: OperationArea = {
       summary: 'Ask a set of policies again what is on the record',
       caller: 'viewer',
       body: replayRequest,
+      bodyOptional: true,
       examples: { week: { since: '2026-01-05T00:00:00Z', purpose: 'refund-investigation' } },
       answers: { 200: { description: 'where the answers differ; nothing was minted or recorded', schema: replayAnswer } },
       problems: ['audit_elsewhere', 'limit_exceeded'],
