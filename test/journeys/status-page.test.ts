@@ -43,7 +43,7 @@ inChromium('the status page in Chromium', () => {
 
   /** A task that waits for one human. */
   async function waiting(justification = 'the quarterly report'): Promise<string> {
-    const fields = { purpose: 'data-export', justification, actions: ['export'], data_classes: ['pii'], context: { case: 'c-1' }, ttl_seconds: 600, credentials: [{ name: 'orders-db', ttl_seconds: 300 }] };
+    const fields = { purpose: 'data-export', justification, actions: ['export'], data_classes: ['pii'], context: { case: 'c-1' }, ttl_seconds: 600, heartbeat_seconds: 60, credentials: [{ name: 'orders-db', ttl_seconds: 300 }] };
     const { status, body } = await broker.call('POST', '/v1/tasks', await broker.agentToken(), fields);
     if (status !== 202) throw new Error(`the task does not wait: ${status} ${JSON.stringify(body)}`);
     return (body['task'] as { id: string }).id;
@@ -167,7 +167,7 @@ inChromium('the status page in Chromium', () => {
     const id = await waiting();
     await card(id).getByText('team-refunds').waitFor();
     const shown = (await card(id).textContent()) ?? '';
-    for (const part of ['the quarterly report', AGENT, broker.stack.workloads.issuer, 'data-export', 'export', 'pii', 'case = "c-1"', 'orders-db for 5:00', 'self_declared', 'nobody: it acts for itself', 'team-refunds', 'risk: high', '0 of 1', 'sha256:']) expect(shown).toContain(part);
+    for (const part of ['the quarterly report', AGENT, broker.stack.workloads.issuer, 'data-export', 'export', 'pii', 'case = "c-1"', 'orders-db for 5:00', 'every 1:00', 'self_declared', 'nobody: it acts for itself', 'team-refunds', 'risk: high', '0 of 1', 'sha256:']) expect(shown).toContain(part);
     expect(await card(id).locator('.left').textContent()).toMatch(/^1[45]:\d\d left$/);
     const sent = page.waitForRequest((request) => request.method() === 'POST');
     await card(id).getByRole('button', { name: 'Approve: data-export' }).focus();

@@ -118,6 +118,8 @@ function factsOf({ id, envelope, task, envelope_digest: digest, approvals, appro
     fact('Context', ...pairs(envelope.context)),
     fact('Credentials', ...envelope.credentials.map(({ name, ttl_seconds: ttl, params }) => [`${name} for ${duration(ttl * 1000)}`, ...pairs(params)].join(', '))),
     fact('Task lives for', duration(envelope.ttl_seconds * 1000)),
+    fact('Heartbeat', envelope.heartbeat_seconds === null ? '' : `every ${duration(envelope.heartbeat_seconds * 1000)}`),
+    fact('Part of', envelope.parent === null ? '' : element('span', 'mono', envelope.parent)),
     fact('Ticket', envelope.ticket ?? ''),
     fact('Approved', `${approvals} of ${needed}`, ...approvedBy.map(({ subject, at, note }) => `${subject} at ${clockTime(Date.parse(at))}${note === null ? '' : `: ${note}`}`)),
     fact('Task', element('span', 'mono', id)),
