@@ -1,6 +1,7 @@
 import type { AgentRegister } from './agents/agent-register.ts';
 import type { AuditSealerDeps } from './audit/audit-sealer.ts';
 import type { FeedReader } from './audit/feed-reader.ts';
+import { authzenUrlOf } from './config/authzen-url.ts';
 import type { Config } from './config/config-schema.ts';
 import { systemClock } from './core/clock.ts';
 import { createCredentialCatalog } from './grant/credential-catalog.ts';
@@ -97,7 +98,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
       receiptKeys: config.keys.receipt_key_files === undefined ? undefined : loadSigningKeys(config.keys.receipt_key_files),
     },
     policy: { authenticator, evaluate: { ...grant, policy, clock }, replay: new PolicyReplay({ policy }), auditFile },
-    authzen: { authenticator, evaluate: { ...grant, policy, clock }, authzen: config.authzen },
+    authzen: { authenticator, evaluate: { ...grant, policy, clock }, authzen: { callers: config.authzen.callers, url: authzenUrlOf(config) } },
     revocations: { authenticator, ledger, revocation },
     agents: { authenticator, ledger, clock, agents: { ledger, register, revocation, issuers, policy, most: config.limits.registered_agents } },
     locks: { authenticator, ledger, locks: { ledger, clock, revocation } },

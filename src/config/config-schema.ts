@@ -205,7 +205,7 @@ export const configSchema = z
       .describe('who is told when a task begins to wait for a human'),
     authzen: z
       .strictObject({
-        url: httpUrl.optional().describe('where enforcement points find this broker, without a path; its discovery document is there only where this is said'),
+        url: httpUrl.optional().describe('where enforcement points find this broker, without a path; `http.public_url` when absent, if that has none. Without either there is no discovery document'),
         callers: z
           .array(z.strictObject({ issuer: z.string().min(1).describe('of the enforcement point, as its own token says'), subject: z.string().min(1).describe('of the enforcement point') }))
           .default([])

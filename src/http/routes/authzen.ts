@@ -11,7 +11,7 @@ import { jsonBody } from '../read-json.ts';
 export interface AuthzenRoutesDeps {
   readonly authenticator: Authenticator;
   readonly evaluate: EvaluatePolicyDeps;
-  readonly authzen: Config['authzen'];
+  readonly authzen: { readonly callers: Config['authzen']['callers']; readonly url: string | undefined };
 }
 
 const EVALUATION = '/access/v1/evaluation';
@@ -38,7 +38,7 @@ export function authzenRoutes({ authenticator, evaluate, authzen }: AuthzenRoute
 
   router.get('/.well-known/authzen-configuration', (_request, response) => {
     const { url } = authzen;
-    if (url === undefined) throw new Problem('not_found', 'this broker has no authzen.url, so it is not known as a policy decision point');
+    if (url === undefined) throw new Problem('not_found', 'this broker has no authzen.url and no http.public_url that is one, so it is not known as a policy decision point');
     response.set('Cache-Control', 'public, max-age=300').json({
       policy_decision_point: url,
       access_evaluation_endpoint: `${url}${EVALUATION}`,
@@ -50,7 +50,7 @@ export function authzenRoutes({ authenticator, evaluate, authzen }: AuthzenRoute
 }
 
 /** Who asks, and so how much of an answer it is shown. Throws `forbidden` for a workload that is no enforcement point. */
-async function optionsOf(request: Request, authenticator: Authenticator, { callers }: Config['authzen']): Promise<AnswerOptions> {
+async function optionsOf(request: Request, authenticator: Authenticator, { callers }: AuthzenRoutesDeps['authzen']): Promise<AnswerOptions> {
   const caller = await authenticate(request, authenticator);
   if (caller.kind === 'operator') return { shows: 'policies' };
   if (callers.some((known) => sameWorkload(known, caller))) return { shows: 'reasons' };
