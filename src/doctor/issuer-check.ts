@@ -4,6 +4,7 @@ import { systemClock } from '../core/clock.ts';
 import { usableJwks, type PublicJwk } from '../identity/public-keys.ts';
 import type { OutboundFetch } from '../identity/outbound-fetch.ts';
 import { failure, ok, warning, type Check, type Finding } from './check.ts';
+import { profileChecks } from './profile-check.ts';
 import { trustDomainChecks } from './spiffe-check.ts';
 
 const discovery = z.object({ issuer: z.string(), jwks_uri: z.string() });
@@ -47,8 +48,9 @@ function clock(check: string, date: string | string[] | undefined): Finding[] {
 }
 
 /** All issuers of a configuration. */
-export const identityChecks = ({ identity, operators, workload_api }: Config, outboundFetch: OutboundFetch): Check[] => [
+export const identityChecks = ({ identity, operators, workload_api, http }: Config, outboundFetch: OutboundFetch): Check[] => [
   ...identity.issuers.map((issuer) => issuerCheck('workloads', issuer, outboundFetch)),
   issuerCheck('operators', operators, outboundFetch),
+  ...profileChecks({ identity, http }, outboundFetch),
   ...trustDomainChecks({ identity, workload_api }, outboundFetch),
 ];

@@ -15,6 +15,8 @@ export interface TokenReviewDeps {
   readonly clock: Clock;
 }
 
+type TokenReviewConfig = NonNullable<OidcIssuerConfig['token_review']>;
+
 const PATH = '/apis/authentication.k8s.io/v1/tokenreviews';
 const CACHE_TOKENS = 10_000;
 const review = z.object({
@@ -25,20 +27,28 @@ const review = z.object({
   }),
 });
 
+/** What the API server says of a token. */
+export type Reviewed = z.infer<typeof review>['status'];
+
+/** Puts one token to the API server, with the broker's own. Throws where that is not taken, or the answer is no review. */
+export async function askTokenReview({ url, token_file: file }: TokenReviewConfig, { token, audience }: { readonly token: string; readonly audience: string }, outboundFetch: OutboundFetch, signal?: AbortSignal): Promise<Reviewed> {
+  const json = new Secret(JSON.stringify({ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token, audiences: [audience] } }));
+  const bearer = new Secret(readFileSync(file, 'utf8').trim());
+  const { status, body } = await outboundFetch(`${url.replace(/\/$/, '')}${PATH}`, { json, bearer, ...(signal === undefined ? {} : { signal }) });
+  if (status !== 201 && status !== 200) throw new TypeError(`the API server answered ${status}`);
+  return review.parse(JSON.parse(body)).status;
+}
+
 /**
  * Asks the API server whether a token still is good: a signature does not tell that its pod or service account was deleted. Throws
  * `invalid_token` where it is not, and `identity_unavailable` where the API server cannot be asked. Its yes is kept for `cache_seconds`.
  */
-export function createTokenReview(config: NonNullable<OidcIssuerConfig['token_review']>, audience: string, { outboundFetch, clock }: TokenReviewDeps): (token: string, verified: VerifiedToken) => Promise<void> {
+export function createTokenReview(config: TokenReviewConfig, audience: string, { outboundFetch, clock }: TokenReviewDeps): (token: string, verified: VerifiedToken) => Promise<void> {
   const good = new LRUCache<string, number>({ max: CACHE_TOKENS });
-  const url = `${config.url.replace(/\/$/, '')}${PATH}`;
 
-  async function ask(token: string): Promise<z.infer<typeof review>['status']> {
+  async function ask(token: string): Promise<Reviewed> {
     try {
-      const json = new Secret(JSON.stringify({ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token, audiences: [audience] } }));
-      const { status, body } = await outboundFetch(url, { json, bearer: new Secret(readFileSync(config.token_file, 'utf8').trim()) });
-      if (status !== 201 && status !== 200) throw new TypeError(`the API server answered ${status}`);
-      return review.parse(JSON.parse(body)).status;
+      return await askTokenReview(config, { token, audience }, outboundFetch);
     } catch (cause) {
       throw new Problem('identity_unavailable', 'the API server of its cluster cannot be asked about the token', { cause, retryAfterSeconds: 5 });
     }
