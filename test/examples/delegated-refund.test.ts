@@ -1,9 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { devJson } from '../../dev/dev-json.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 
 const run = promisify(execFile);
@@ -13,8 +11,7 @@ let stack: string;
 
 beforeAll(async () => {
   broker = await RunningBroker.start();
-  stack = join(broker.stack.directory, 'dev.json');
-  await writeFile(stack, JSON.stringify(devJson(broker.stack, { url: broker.url, metricsUrl: broker.metricsUrl, pid: 0, logFile: broker.logFile })));
+  stack = await broker.writeDevJson();
 }, 60_000);
 
 afterAll(() => broker.stop(), 30_000);

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { parse, stringify } from 'yaml';
 import { startBrokerProcess, type BrokerProcess } from '../../dev/broker-process.ts';
 import { AGENT } from '../../dev/dev-identities.ts';
+import { devJson } from '../../dev/dev-json.ts';
 import { freePort } from '../../dev/run-server.ts';
 import { rootClient, type RootClient } from '../../dev/seed-openbao.ts';
 import { startStack, type Stack } from '../../dev/stack.ts';
@@ -203,6 +204,13 @@ export class RunningBroker {
       const { mayfly_lease: lease, mayfly_deployment: deployment } = (meta ?? {}) as Record<string, string>;
       return lease !== undefined && deployment === this.stack.deploymentId ? [lease] : [];
     });
+  }
+
+  /** Writes what `npm start` would write of this stack; answers the file. */
+  async writeDevJson(): Promise<string> {
+    const file = join(this.stack.directory, 'dev.json');
+    await writeFile(file, JSON.stringify(devJson(this.stack, { url: this.url, metricsUrl: this.metricsUrl, pid: 0, logFile: this.logFile })));
+    return file;
   }
 
   log(): Promise<string> {
