@@ -1,6 +1,6 @@
 import { newDecisionId, newTaskIdIn, shardOf } from '../core/ids.ts';
 import { Problem, type FieldFault } from '../core/problem.ts';
-import { addSeconds } from '../core/time.ts';
+import { addSeconds, type EpochMs } from '../core/time.ts';
 import { sameWorkload, type Workload, type WorkloadId } from '../identity/caller.ts';
 import type { HeldSlot } from '../ledger/idempotency.ts';
 import type { DelegationRequest } from '../task/declaration.ts';
@@ -17,24 +17,43 @@ import { inTree } from './in-tree.ts';
 import { parkTask } from './park-task.ts';
 import { refuseWider } from './refuse-wider.ts';
 
+/** How a delegation came, where that makes a difference. */
+export interface DelegateOptions {
+  readonly slot?: HeldSlot | undefined;
+  /** False where nobody could come back for a task that waits for a human: it is then denied. */
+  readonly mayWait?: boolean;
+  /** The child must be over by then, where that is before its parent's end. */
+  readonly endsAtMs?: EpochMs;
+  /** More for the record. */
+  readonly facts?: Readonly<Record<string, unknown>>;
+}
+
 /**
  * Hands a part of an active task to another agent, as a child task that waits for that agent's claim. Judged from the
  * broker's own records alone: narrower than the parent in everything, not deeper than allowed, no agent twice in one chain.
  * The parent's agent must be permitted to `delegate`, and the child's to `mint`. Throws `invalid_request`,
  * `task_not_active`, `policy_denied`, `limit_exceeded`.
+ *
+ * @param caller who asks: the parent's agent, or whoever shows a token of the parent
  */
-export async function delegateTask(parentId: Task['id'], request: DelegationRequest, caller: Workload, deps: GrantDeps, slot?: HeldSlot): Promise<DeclaredTask> {
+export async function delegateTask(parentId: Task['id'], request: DelegationRequest, caller: Workload, deps: GrantDeps, options: DelegateOptions = {}): Promise<DeclaredTask> {
   const first = await activeParent(parentId, deps);
   return inTree(first, deps.ledger, async (tree) => {
     // Read after the tree: what is written below names both as they were read.
     const parent = await activeParent(parentId, deps);
-    return delegateFrom({ parent, tree }, request, caller, deps, slot);
+    return delegateFrom({ parent, tree }, request, caller, deps, options);
   });
 }
 
-async function delegateFrom({ parent, tree }: { readonly parent: Task; readonly tree: TaskTree }, request: DelegationRequest, caller: Workload, deps: GrantDeps, slot: HeldSlot | undefined): Promise<DeclaredTask> {
+async function delegateFrom(
+  { parent, tree }: { readonly parent: Task; readonly tree: TaskTree },
+  request: DelegationRequest,
+  caller: Workload,
+  deps: GrantDeps,
+  { slot, mayWait = true, endsAtMs = parent.expiresAtMs, facts = {} }: DelegateOptions,
+): Promise<DeclaredTask> {
   const nowMs = deps.clock.now();
-  const secondsLeft = Math.floor((parent.expiresAtMs - nowMs) / 1000);
+  const secondsLeft = Math.floor((Math.min(parent.expiresAtMs, endsAtMs) - nowMs) / 1000);
   const declaration = {
     ...request,
     purpose: request.purpose ?? parent.purpose,
@@ -84,8 +103,8 @@ async function delegateFrom({ parent, tree }: { readonly parent: Task; readonly 
   const counters = await deps.ledger.reserve(agent, child.purpose, [], Number.MAX_SAFE_INTEGER);
   const basis = { ...envelope, ...counters, touched: tree.touched, senderBound: caller.senderBound, nowMs };
   const asks = [{ action: 'delegate', principal: parent.agent, forAgent: agent.subject }, { action: 'mint' }] as const;
-  const decision = await decideOrDeny({ decisionId: newDecisionId(), taskId: id, by: parent.agent, caller, denial: 'task.denied', basis, wanted, asks, mayWait: true }, deps);
-  return parkTask(envelope, decision, { withTicket: request.claim_ticket, under: { parent, tree }, facts: callerFacts(caller) }, deps, slot);
+  const decision = await decideOrDeny({ decisionId: newDecisionId(), taskId: id, by: { issuer: caller.issuer, subject: caller.subject }, caller, denial: 'task.denied', basis, wanted, asks, mayWait }, deps);
+  return parkTask(envelope, decision, { withTicket: request.claim_ticket, under: { parent, tree }, facts: { ...facts, ...callerFacts(caller) } }, deps, slot);
 }
 
 async function activeParent(id: Task['id'], { ledger, clock }: Pick<GrantDeps, 'ledger' | 'clock'>): Promise<Task> {

@@ -23,7 +23,7 @@ export interface GrantDeps extends MintLeasesDeps {
       Ledger,
       | 'reserve' | 'release' | 'prolong' | 'reserveDue' | 'releaseDue' | 'reserveWaiting' | 'releaseWaiting'
       | 'declareTask' | 'parkTask' | 'claimTask' | 'intendCredential' | 'intendRenewal' | 'extendTask'
-      | 'getTask' | 'getTree' | 'leasesOfTask' | 'endLease' | 'recordEvent' | 'refuseWhereLocked' | 'countDenial' | 'forgetDenials' | 'useOnce'
+      | 'getTask' | 'getTree' | 'leasesOfTask' | 'endLease' | 'endTask' | 'recordEvent' | 'refuseWhereLocked' | 'countDenial' | 'forgetDenials' | 'useOnce'
     >;
   readonly policy: PolicyEngine;
   /** Asked the same questions, and never decides. */

@@ -5,7 +5,7 @@ import { decodeJwt } from 'jose';
 import { AGENT, SECOND_AGENT } from '../../dev/dev-identities.ts';
 import { startBrokerProcess, type BrokerProcess } from '../../dev/broker-process.ts';
 import { freePort } from '../../dev/run-server.ts';
-import { RequirementTitles } from '../support/oauth-requirements.ts';
+import { OAUTH_REQUIREMENTS, RequirementTitles } from '../support/oauth-requirements.ts';
 import {
   ACCESS_TOKEN, CLIENT_ID, EXCHANGE, JWT, JWT_BEARER, JWT_SPIFFE, LEDGER, newClientKey, OTHER_CLIENT_ID, PAYMENTS, SPIFFE_AGENT, startOAuthStack, TASK_TYPE, taskDetails, type OAuthStack,
 } from '../support/oauth-stack.ts';
@@ -74,7 +74,7 @@ const liveTasks = async (): Promise<number> => {
   return (body['items'] as unknown[]).length;
 };
 
-const must = new RequirementTitles();
+const must = new RequirementTitles(OAUTH_REQUIREMENTS);
 
 describe('RFC 6749, the requests and answers', () => {
   it(must.of('6749-2.3-a'), async () => {

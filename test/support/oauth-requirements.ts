@@ -55,19 +55,44 @@ export const OAUTH_REQUIREMENTS = {
   'OA-30': 'the metadata name this issuer exactly, and every endpoint in it answers',
   'OA-32': 'the token is for exactly the resource that was asked for, and for one only',
 } as const;
-export type OAuthRequirement = keyof typeof OAUTH_REQUIREMENTS;
+
+/** What they demand of one that lets agents act on the authority of others. */
+export const ACTOR_REQUIREMENTS = {
+  'OA-5-a': 'act names whoever acts, those before it nested inside; sub is the agent that it began with',
+  'OA-5-b': 'the chain is that of our own records, whatever a token or a parameter says of one',
+  'OA-5-c': 'introspection tells the same act as the token',
+  'OA-6-a': 'who acts for a person has a token with the person as sub and itself as act',
+  'OA-6-b': 'where may_act names another actor, the exchange is refused',
+  'OA-6-c': 'where the person agreed to this agent nowhere, and where the token is not of a person, the exchange is refused',
+  'OA-6-d': 'policy sees that the person agreed, and who it is',
+  'OA-7-a': 'a child is no wider than its parent, in nothing',
+  'OA-7-b': 'a child is over no later than the token it came by',
+  'OA-7-c': 'no chain is longer than allowed, and none goes round in a circle',
+  'OA-7-d': 'tokens of different delegations are not spliced: the actor is who it proves to be, and no token of a task proves that',
+  'OA-7-e': 'with the parent ends what came of it',
+  'OA-7-f': 'the token of a task that ended, or that somebody changed, hands nothing on',
+  'OA-7-g': "the parent's agent must be permitted to delegate, and the actor to mint",
+  'OA-7-h': 'a token that is bound to a key hands nothing on without that key',
+  'OA-7-i': 'a delegation that cannot be claimed leaves no task that waits',
+  'OA-7-j': 'the record says by which token the task was handed on',
+} as const;
 
 /** Names tests by what they prove, and knows what nobody proved. */
-export class RequirementTitles {
+export class RequirementTitles<Id extends string> {
+  readonly #requirements: Readonly<Record<Id, string>>;
   readonly #named = new Set<string>();
 
+  constructor(requirements: Readonly<Record<Id, string>>) {
+    this.#requirements = requirements;
+  }
+
   /** The title of a test. */
-  of(id: OAuthRequirement): string {
+  of(id: Id): string {
     this.#named.add(id);
-    return `${id}: ${OAUTH_REQUIREMENTS[id]}`;
+    return `${id}: ${this.#requirements[id]}`;
   }
 
   missing(): string[] {
-    return Object.keys(OAUTH_REQUIREMENTS).filter((id) => !this.#named.has(id));
+    return Object.keys(this.#requirements).filter((id) => !this.#named.has(id));
   }
 }

@@ -40,9 +40,10 @@ export async function newClientKey(kid: string): Promise<ClientKey> {
   return { kid, privateKey, publicJwk: { ...(await exportJWK(publicKey)), kid, alg: 'ES256', use: 'sig' } };
 }
 
-export async function startOAuthStack(): Promise<OAuthStack> {
+/** @param override more configuration; @param users the issuer of persons, where there are any */
+export async function startOAuthStack(override: Readonly<Record<string, unknown>> = {}, users?: { readonly issuer: string; readonly audience: string }): Promise<OAuthStack> {
   const [key, otherKey, authority] = await Promise.all([newClientKey('refunds-1'), newClientKey('payouts-1'), newClientKey('authority-1')]);
-  const broker = await RunningBroker.start();
+  const broker = await RunningBroker.start(override);
   const bundleFile = join(broker.stack.directory, 'bundle.json');
   await writeFile(bundleFile, JSON.stringify({ keys: [{ ...authority.publicJwk, use: 'jwt-svid' }] }));
   const jwksFile = join(broker.stack.directory, 'payouts.jwks.json');
@@ -50,6 +51,7 @@ export async function startOAuthStack(): Promise<OAuthStack> {
   const issuer = broker.stack.workloads.issuer;
   await broker.reconfigure((config) => {
     config.http.public_url = broker.url;
+    if (users !== undefined) config.identity.users = { issuer: users.issuer, audience: users.audience };
     config.identity.trust_domains = [{ name: 'example.test', bundle_file: bundleFile }];
     config.oauth = {
       clients: [

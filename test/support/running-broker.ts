@@ -33,7 +33,7 @@ export interface GrantedCredential {
 interface BrokerConfig {
   readonly providers: Record<string, object>;
   readonly credentials: Record<string, object>;
-  readonly identity: { readonly issuers: readonly { readonly issuer: string }[]; trust_domains?: readonly object[] };
+  readonly identity: { readonly issuers: readonly { readonly issuer: string }[]; trust_domains?: readonly object[]; users?: object };
   readonly introspection: { readonly resource_servers: object[] };
   readonly http: { public_url?: string };
   oauth?: object;

@@ -1,21 +1,20 @@
 import type { Request, Response } from 'express';
-import { Problem } from '../../core/problem.ts';
-import { declareTask } from '../../grant/declare-task.ts';
 import type { GrantDeps } from '../../grant/grant-deps.ts';
 import type { Granted } from '../../grant/mint-leases.ts';
 import type { Confirmation } from '../../ledger/lease.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { JwtProvider } from '../../providers/jwt/jwt-provider.ts';
-import { declarationOf, parseTaskDetails, TASK_DETAILS_TYPE, type TaskDetails } from '../../task/authorization-details.ts';
+import { parseTaskDetails, TASK_DETAILS_TYPE, type TaskDetails } from '../../task/authorization-details.ts';
 import type { Task } from '../../task/task.ts';
 import type { OAuthClient } from './authenticate-client.ts';
 import { chooseToken, type ChosenToken } from './choose-token.ts';
+import { declarationFault, grantUnder, type Authority } from './grant-under.ts';
 import { OAuthError } from './oauth-error.ts';
 import type { OAuthForm } from './oauth-form.ts';
 
 export interface GrantTokenDeps {
   readonly grant: GrantDeps;
-  readonly ledger: Pick<Ledger, 'endTask'>;
+  readonly ledger: Pick<Ledger, 'endTask' | 'getLease'>;
   readonly jwtProviders: readonly JwtProvider[];
   /** The issuer of this authorization server; null where no provider signs tokens. */
   readonly issuer: string | null;
@@ -45,15 +44,13 @@ export function readTokenRequest(form: OAuthForm, deps: GrantTokenDeps): TokenRe
   return { details, token: chooseToken({ details, resources: form.all('resource'), targets }, deps) };
 }
 
-/** Declares the task of a token request, for the client itself. Throws what declaring throws. */
-export async function grantToken({ details, token }: TokenRequest, client: OAuthClient, cnf: Confirmation | undefined, deps: GrantTokenDeps): Promise<GrantedToken> {
-  const declaration = declarationOf(details, token.credential, token.ttlSeconds);
+/** Grants the task of a token request, on the authority that the client showed. Throws what declaring or delegating throws. */
+export async function grantToken(wanted: TokenRequest, authority: Authority, client: OAuthClient, cnf: Confirmation | undefined, deps: GrantTokenDeps): Promise<GrantedToken> {
   const terms = { clientId: client.clientId, ...(cnf === undefined ? {} : { cnf }) };
-  // A client that is told no has nothing to come back for: the task must not wait for a human behind its back.
-  const { task, granted } = await asDetailsFault(declareTask(declaration, client.workload, deps.grant, { mayWait: false, token: terms }));
-  const [first] = granted;
-  if (first === undefined) throw new TypeError('a task that was granted at once has no credential');
-  return { details, token, task, granted: first, cnf };
+  const { declared, ttlSeconds } = await grantUnder(authority, wanted, client, terms, deps.grant);
+  const [granted] = declared.granted;
+  if (granted === undefined) throw new TypeError('a task that was granted at once has no credential');
+  return { details: wanted.details, token: { ...wanted.token, ttlSeconds }, task: declared.task, granted, cnf };
 }
 
 /** Hands the token over, once (RFC 6749 section 5.1, RFC 9396 section 7). Who hung up meanwhile will never have it: its task ends. */
@@ -97,18 +94,9 @@ function readDetails(text: string): TaskDetails {
   try {
     return parseTaskDetails(details);
   } catch (error) {
-    throw detailsFault(error);
+    throw declarationFault(error);
   }
 }
-
-const asDetailsFault = <T>(granting: Promise<T>): Promise<T> =>
-  granting.catch((error: unknown) => {
-    throw detailsFault(error);
-  });
-
-/** A fault of the declaration is one of the authorization details, and of nothing else in the request. */
-const detailsFault = (error: unknown): unknown =>
-  error instanceof Problem && error.code === 'invalid_request' ? new OAuthError('invalid_authorization_details', error.message.replace('the request is', 'authorization_details are')) : error;
 
 /** What a call of the token endpoint is answered by. */
 export type Grant = (request: Request, response: Response, form: OAuthForm) => Promise<void>;

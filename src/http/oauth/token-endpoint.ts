@@ -41,18 +41,18 @@ const clientCredentials =
     const client = await authenticateClient(request, form, deps);
     if (client === null) throw new OAuthError('invalid_client', 'authenticate by client_assertion');
     const wanted = readTokenRequest(form, deps);
-    const granted = await grantToken(wanted, client, await confirmationOf(request, deps), deps);
+    const granted = await grantToken(wanted, { kind: 'own' }, client, await confirmationOf(request, deps), deps);
     await sendToken(response, granted, {}, deps);
   };
 
-/** RFC 8693: a workload shows its own token. */
+/** RFC 8693: a workload shows its own token, and where it acts for others, theirs. */
 const tokenExchange =
   (deps: TokenEndpointDeps): Grant =>
   async (request, response, form) => {
-    const { client, issuedTokenType } = await readExchange(request, form, deps);
+    const { client, authority, issuedTokenType } = await readExchange(request, form, deps);
     const wanted = readTokenRequest(form, deps);
     if (issuedTokenType === JWT_TYPE && !wanted.token.selfContained) throw new OAuthError('invalid_request', 'the token for this resource is a reference; ask for an access_token');
-    const granted = await grantToken(wanted, client, await confirmationOf(request, deps), deps);
+    const granted = await grantToken(wanted, authority, client, await confirmationOf(request, deps), deps);
     await sendToken(response, granted, { issued_token_type: issuedTokenType }, deps);
   };
 

@@ -3,45 +3,58 @@ import { Problem } from '../../core/problem.ts';
 import { sameWorkload, type Workload } from '../../identity/caller.ts';
 import { presentedBy } from '../presented.ts';
 import { authenticateClient, requireClientId, type AuthenticateClientDeps, type OAuthClient } from './authenticate-client.ts';
+import { authorityOf, type ExchangeAuthorityDeps } from './exchange-authority.ts';
+import type { Authority } from './grant-under.ts';
 import { OAuthError } from './oauth-error.ts';
 import type { OAuthForm } from './oauth-form.ts';
 
 const TYPE = 'urn:ietf:params:oauth:token-type:';
 export const ACCESS_TOKEN_TYPE = `${TYPE}access_token`;
 export const JWT_TYPE = `${TYPE}jwt`;
-/** Forms in which issuers hand out workload tokens. A refresh token is none: it is not an identity, and nothing here renews itself. */
-const WORKLOAD_TOKEN_TYPES = [ACCESS_TOKEN_TYPE, JWT_TYPE, `${TYPE}id_token`];
+/** Forms in which issuers hand out tokens of workloads and persons, and we those of tasks. A refresh token is none: it is not an identity, and nothing here renews itself. */
+const TOKEN_TYPES = [ACCESS_TOKEN_TYPE, JWT_TYPE, `${TYPE}id_token`];
 
 /** What an exchange asks for, as far as the tokens in it say. */
 export interface Exchange {
-  /** In whose name the task is declared: the workload of the subject token, and nobody else. */
+  /** Whose the task will be: the actor, where there is one, else the workload of the subject token. */
   readonly client: OAuthClient;
+  readonly authority: Authority;
   readonly issuedTokenType: string;
 }
 
 /**
- * Reads a token exchange (RFC 8693 section 2.1): a workload's own token as the subject token, for a task of its own. Throws
- * `invalid_request` for tokens that are not accepted (section 2.2.2), and where the client is another than the subject:
- * nobody acts in another's name.
+ * Reads a token exchange (RFC 8693 section 2.1): a workload's own token as the subject token, for a task of its own, or
+ * that of a task or of a person, together with the workload's own as the actor token. Throws `invalid_request` for tokens that are
+ * not accepted (section 2.2.2), and where the client is another than the subject or the actor: nobody acts in another's name.
  */
-export async function readExchange(request: Request, form: OAuthForm, deps: AuthenticateClientDeps): Promise<Exchange> {
+export async function readExchange(request: Request, form: OAuthForm, deps: AuthenticateClientDeps & ExchangeAuthorityDeps): Promise<Exchange> {
   const issuedTokenType = form.get('requested_token_type') ?? ACCESS_TOKEN_TYPE;
   if (issuedTokenType !== ACCESS_TOKEN_TYPE && issuedTokenType !== JWT_TYPE) throw new OAuthError('invalid_request', 'this requested_token_type is not issued here');
   const subjectToken = form.need('subject_token');
-  if (!WORKLOAD_TOKEN_TYPES.includes(form.need('subject_token_type'))) throw new OAuthError('invalid_request', 'this subject_token_type is not accepted here');
-  if ((form.get('actor_token') === undefined) !== (form.get('actor_token_type') === undefined)) {
-    throw new OAuthError('invalid_request', 'actor_token and actor_token_type belong together');
-  }
-  if (form.get('actor_token') !== undefined) throw new OAuthError('invalid_request', 'no actor can act for this subject');
+  if (!TOKEN_TYPES.includes(form.need('subject_token_type'))) throw new OAuthError('invalid_request', 'this subject_token_type is not accepted here');
+  const actorToken = form.get('actor_token');
+  const actorTokenType = form.get('actor_token_type');
+  if ((actorToken === undefined) !== (actorTokenType === undefined)) throw new OAuthError('invalid_request', 'actor_token and actor_token_type belong together');
+  if (actorTokenType !== undefined && !TOKEN_TYPES.includes(actorTokenType)) throw new OAuthError('invalid_request', 'this actor_token_type is not accepted here');
   const client = await authenticateClient(request, form, deps);
-  const subject = await workloadOf(request, subjectToken, 'subject_token', deps);
-  if (client === null) {
-    const itself = { clientId: subject.subject, workload: subject };
-    requireClientId(form, itself);
-    return { client: itself, issuedTokenType };
+  if (actorToken === undefined) {
+    const subject = await workloadOf(request, subjectToken, 'subject_token', deps);
+    return { client: theSame(client, subject, 'subject_token', form), authority: { kind: 'own' }, issuedTokenType };
   }
-  if (!sameWorkload(client.workload, subject)) throw new OAuthError('invalid_request', 'the subject_token is of another workload than the client; nobody acts in its name');
-  return { client: { clientId: client.clientId, workload: subject }, issuedTokenType };
+  // The actor first: nobody else learns anything of the subject token.
+  const actor = theSame(client, await workloadOf(request, actorToken, 'actor_token', deps), 'actor_token', form);
+  return { client: actor, authority: await authorityOf(subjectToken, deps), issuedTokenType };
+}
+
+/** The client, as the workload that a token in the request proves. It may prove itself by nothing but that token. */
+function theSame(client: OAuthClient | null, workload: Workload, parameter: string, form: OAuthForm): OAuthClient {
+  if (client === null) {
+    const itself = { clientId: workload.subject, workload };
+    requireClientId(form, itself);
+    return itself;
+  }
+  if (!sameWorkload(client.workload, workload)) throw new OAuthError('invalid_request', `the ${parameter} is of another workload than the client; nobody acts in its name`);
+  return { clientId: client.clientId, workload };
 }
 
 /** The workload that a token in the request proves, by the rules that it would be judged by as a bearer token. */

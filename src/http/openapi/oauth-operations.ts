@@ -71,8 +71,10 @@ const tokenRequest = z
     authorization_details: z.string().describe('a JSON array of one task declaration, of the schema at `/oauth2/schemas/task-v1.json`'),
     resource: z.string().optional().describe('who the token is for (RFC 8707)'),
     ...assertion,
-    subject_token: z.string().optional().describe('of an exchange: a workload token of the client'),
+    subject_token: z.string().optional().describe('of an exchange: a workload token of the client; or, where an actor acts, the token of a task or of a person'),
     subject_token_type: z.string().optional(),
+    actor_token: z.string().optional().describe('of an exchange: the workload token of whoever is to act for the subject; it is the client'),
+    actor_token_type: z.string().optional(),
     requested_token_type: z.string().optional(),
   })
   .meta({ id: 'TokenRequest', description: 'RFC 6749 section 4.4.2, RFC 8693 section 2.1' });

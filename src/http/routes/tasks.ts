@@ -84,7 +84,7 @@ export function taskRoutes(deps: TaskRoutesDeps): Router {
     const body = jsonBody(request);
     const { claim_ticket: ticket } = parseClaim(body);
     await once(request, response, { caller, call: `claim of ${task.id}`, body, shard: shardOf(task.id) }, deps.ledger, async (slot) => {
-      const claimed = await claimTask(task, ticket, caller, deps.grant, slot);
+      const claimed = await claimTask(task, ticket, caller, deps.grant, { slot });
       await handOver(claimed, response, () => deps.ledger.endTask(task.id, 'mint_interrupted', caller));
     });
   });
@@ -94,7 +94,7 @@ export function taskRoutes(deps: TaskRoutesDeps): Router {
     const body = jsonBody(request);
     const delegation = parseDelegation(body);
     await once(request, response, { caller, call: `delegation of ${task.id}`, body, shard: shardOf(task.id) }, deps.ledger, async (slot) => {
-      const delegated = await delegateTask(task.id, delegation, caller, deps.grant, slot);
+      const delegated = await delegateTask(task.id, delegation, caller, deps.grant, { slot });
       await handOver(delegated, response, () => deps.ledger.endTask(delegated.task.id, 'revoked', caller));
     });
   });
