@@ -104,7 +104,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
     locks: { authenticator, ledger, locks: { ledger, clock, revocation } },
     hold: { authenticator, ledger, reconciliation },
     reconciliations: { authenticator, ledger, reconciliation },
-    oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers, grant, nudge, dpop, ...oauthFace({ config, ledger, jwtProviders, log }) },
+    oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers, publicUrl, takesCertificates: config.tls !== undefined, grant, nudge, dpop, ...oauthFace({ config, ledger, jwtProviders, log }) },
     events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },
   };
 }

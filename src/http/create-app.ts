@@ -74,7 +74,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(statusPageRoutes());
   app.use(methodNotAllowed(), notFound);
   app.use(OAUTH_ENDPOINTS, oauthErrorResponse(deps.log, deps.onTampered));
-  app.use(problemResponse(deps.log, deps.onTampered, deps.offersDpop));
+  app.use(problemResponse(deps.log, deps.onTampered, { offersDpop: deps.offersDpop, resource: deps.oauth.publicUrl }));
   return app;
 }
 

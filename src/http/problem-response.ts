@@ -2,7 +2,16 @@ import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { Problem, PROBLEMS, type ProblemCode } from '../core/problem.ts';
 import { DPOP_ALGORITHMS } from '../identity/dpop/dpop-proof.ts';
 import { TamperedRecord } from '../ledger/record-seal.ts';
+import { resourceMetadataUrl } from './oauth/resource-metadata.ts';
 import { requestIdOf } from './request-id.ts';
+
+/** What is offered to whoever did not authenticate. */
+export interface Offered {
+  /** Whether tokens that are bound to a key can be used here. */
+  readonly offersDpop: boolean;
+  /** Where clients reach this interface, where that is known: a document tells them more of it (RFC 9728). */
+  readonly resource: string | undefined;
+}
 
 export interface ErrorLog {
   warn(fields: object, message: string): void;
@@ -10,7 +19,7 @@ export interface ErrorLog {
 }
 
 /** Ends every failed request with a problem document (RFC 9457). Nothing internal leaves: the cause goes to the log. */
-export function problemResponse(log: ErrorLog, onTampered: (error: TamperedRecord) => void, offersDpop: boolean): ErrorRequestHandler {
+export function problemResponse(log: ErrorLog, onTampered: (error: TamperedRecord) => void, offered: Offered): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
     if (response.headersSent) {
       next(error);
@@ -18,7 +27,7 @@ export function problemResponse(log: ErrorLog, onTampered: (error: TamperedRecor
     }
     const problem = toProblem(error);
     reportFailure(error, problem, response, log, onTampered);
-    if (problem.status === 401) response.set('WWW-Authenticate', challenge(problem.code, request.get('authorization') ?? '', offersDpop));
+    if (problem.status === 401) response.set('WWW-Authenticate', challenge(problem.code, request.get('authorization') ?? '', offered));
     sendProblem(response, problem, request.originalUrl.split('?')[0] ?? '/');
   };
 }
@@ -57,12 +66,13 @@ function sendProblem(response: Response, problem: Problem, instance: string): vo
     });
 }
 
-/** How to authenticate instead (RFC 6750 section 3, RFC 9449 section 7.1). */
-function challenge(code: ProblemCode, authorization: string, offersDpop: boolean): string {
+/** How to authenticate instead (RFC 6750 section 3, RFC 9449 section 7.1, RFC 9728 section 5.1). */
+function challenge(code: ProblemCode, authorization: string, { offersDpop, resource }: Offered): string {
   const algorithms = `algs="${DPOP_ALGORITHMS.join(' ')}"`;
-  if (code !== 'invalid_token') return `DPoP error="${code}", ${algorithms}`;
-  if (/^DPoP /i.test(authorization)) return `DPoP error="invalid_token", ${algorithms}`;
-  return `Bearer error="invalid_token"${offersDpop ? `, DPoP ${algorithms}` : ''}`;
+  const more = resource === undefined ? '' : `, resource_metadata="${resourceMetadataUrl(resource)}"`;
+  if (code !== 'invalid_token') return `DPoP error="${code}", ${algorithms}${more}`;
+  if (/^DPoP /i.test(authorization)) return `DPoP error="invalid_token", ${algorithms}${more}`;
+  return `Bearer error="invalid_token"${more}${offersDpop ? `, DPoP ${algorithms}` : ''}`;
 }
 
 /** The problem that an error is; one that nobody foresaw is `internal`. */

@@ -210,7 +210,7 @@ describe('real answers are as described', () => {
   }, 30_000);
 
   it('for those who look after the broker', async () => {
-    for (const path of ['/livez', '/readyz', '/healthz', '/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/openapi.json']) await call('GET', path, null);
+    for (const path of ['/livez', '/readyz', '/healthz', '/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/.well-known/oauth-protected-resource', '/openapi.json']) await call('GET', path, null);
     for (const path of ['/docs', '/oauth2/schemas/task-v1.json']) expect(await ask('GET', path)).toBe(200);
   });
 

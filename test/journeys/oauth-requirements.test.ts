@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { calculateThumbprint, generateKeyPair as generateProofKey, generateProof } from 'dpop';
 import { decodeJwt } from 'jose';
+import * as oauth from 'oauth4webapi';
 import { AGENT, SECOND_AGENT } from '../../dev/dev-identities.ts';
 import { startBrokerProcess, type BrokerProcess } from '../../dev/broker-process.ts';
 import { freePort } from '../../dev/run-server.ts';
@@ -427,6 +428,19 @@ describe('RFC 8414 and 8707', () => {
     }
     expect((await fetch(String(metadata['jwks_uri']))).status).toBe(200);
     expect((await fetch(`${stack.broker.url}/.well-known/oauth-authorization-server/elsewhere`)).status).toBe(404);
+  });
+
+  it(must.of('OA-31'), async () => {
+    const unproved = await stack.broker.call('GET', '/v1/whoami', null);
+    const [, where = ''] = /resource_metadata="([^"]+)"/.exec(unproved.headers.get('www-authenticate') ?? '') ?? [];
+    expect(where).toBe(`${stack.broker.url}/.well-known/oauth-protected-resource`);
+    const resource = new URL(stack.broker.url);
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so that it stands out; the stack is on loopback
+    const found = await oauth.resourceDiscoveryRequest(resource, { [oauth.allowInsecureRequests]: true });
+    const told = (await found.clone().json()) as Record<string, unknown>;
+    expect(told).toMatchObject({ resource: stack.broker.url, bearer_methods_supported: ['header'], tls_client_certificate_bound_access_tokens: true });
+    expect((await stack.broker.call('GET', '/.well-known/oauth-protected-resource', null)).body).toEqual(told);
+    expect((await fetch(`${where}/elsewhere`)).status).toBe(404);
   });
 
   it(must.of('OA-32'), async () => {

@@ -66,7 +66,7 @@ describe('an agent whose token is bound to its key, by the client dpop,', () => 
     const token = await tokenFor(pair);
     const asBearer = await broker.call('GET', '/v1/whoami', token);
     expect(asBearer).toMatchObject({ status: 401, body: { code: 'invalid_token' } });
-    expect(asBearer.headers.get('www-authenticate')).toBe('Bearer error="invalid_token", DPoP algs="ES256 ES384 EdDSA Ed25519 PS256 RS256"');
+    expect(asBearer.headers.get('www-authenticate')).toMatch(/^Bearer error="invalid_token", resource_metadata="[^"]+\/\.well-known\/oauth-protected-resource", DPoP algs="ES256 ES384 EdDSA Ed25519 PS256 RS256"$/);
     const asOther = await call('GET', '/v1/whoami', token, await generateKeyPair('ES256'));
     expect(asOther).toMatchObject({ status: 401, body: { code: 'invalid_dpop_proof' } });
     expect(asOther.headers.get('www-authenticate')).toMatch(/^DPoP error="invalid_dpop_proof", algs="ES256 /);

@@ -53,6 +53,7 @@ export const OAUTH_REQUIREMENTS = {
   '9449-6.2-a': 'introspection tells the key that a token is bound to',
   // RFC 8414, 8707
   'OA-30': 'the metadata name this issuer exactly, and every endpoint in it answers',
+  'OA-31': 'a document tells of this interface, by exactly the address that clients know, and who does not authenticate is told where it is',
   'OA-32': 'the token is for exactly the resource that was asked for, and for one only',
 } as const;
 

@@ -59,6 +59,14 @@ const metadata = z
   })
   .meta({ id: 'AuthorizationServerMetadata', description: 'RFC 8414' });
 
+const resource = z
+  .strictObject({
+    ...Object.fromEntries(['resource', 'resource_name', 'resource_documentation'].map((name) => [name, z.string()])),
+    ...Object.fromEntries(['bearer_methods_supported', 'dpop_signing_alg_values_supported'].map((name) => [name, z.array(z.string())])),
+    tls_client_certificate_bound_access_tokens: z.boolean(),
+  })
+  .meta({ id: 'ProtectedResourceMetadata', description: 'RFC 9728' });
+
 const assertion = {
   client_id: z.string().optional(),
   client_assertion_type: z.string().optional().describe('`urn:ietf:params:oauth:client-assertion-type:jwt-bearer`, or `...:jwt-spiffe`'),
@@ -110,6 +118,15 @@ export const OAUTH_OPERATIONS: OperationArea = {
       summary: 'What an OAuth client can know beforehand',
       caller: 'anyone',
       answers: { 200: { description: 'RFC 8414', schema: metadata } },
+      problems: ['not_found'],
+    },
+    {
+      method: 'get',
+      path: '/.well-known/oauth-protected-resource',
+      id: 'getProtectedResourceMetadata',
+      summary: 'What a client can know of this interface beforehand',
+      caller: 'anyone',
+      answers: { 200: { description: 'RFC 9728', schema: resource } },
       problems: ['not_found'],
     },
     {
