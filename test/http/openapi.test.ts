@@ -63,6 +63,23 @@ describe('the description of the interface', () => {
     expect(faults).toEqual([]);
   });
 
+  it('says by what one proves who one is: a token, a certificate where a workload may call, a token with a proof', () => {
+    const schemes = document.components.securitySchemes;
+    expect(schemes).toMatchObject({
+      workloadToken: { type: 'http', scheme: 'bearer' },
+      operatorToken: { type: 'http', scheme: 'bearer' },
+      workloadCertificate: { type: 'mutualTLS' },
+      boundToken: { type: 'http', scheme: 'DPoP' },
+    });
+    const waysOf = (method: string, path: string): string[] => ((document.paths[path]?.[method] as { security: object[] }).security).flatMap((way) => Object.keys(way));
+    expect(waysOf('post', '/v1/tasks')).toEqual(['workloadToken', 'workloadCertificate', 'boundToken']);
+    expect(waysOf('get', '/v1/whoami')).toEqual(['workloadToken', 'workloadCertificate', 'operatorToken', 'boundToken']);
+    expect(waysOf('post', '/v1/revocations')).toEqual(['operatorToken', 'boundToken']);
+    expect(waysOf('get', '/livez')).toEqual([]);
+    const undefinedSchemes = OPERATIONS.flatMap(({ method, path }) => waysOf(method, path)).filter((name) => !(name in schemes));
+    expect(undefinedSchemes).toEqual([]);
+  });
+
   it('gives each path parameter a schema', () => {
     const missing = OPERATIONS.flatMap(({ id, path, params = {} }) => [...path.matchAll(/\{(\w+)\}/g)].filter(([, name = '']) => !(name in params)).map(() => id));
     expect(missing).toEqual([]);

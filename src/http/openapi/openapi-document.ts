@@ -15,8 +15,10 @@ export interface OpenApiDocument extends Json {
 }
 
 const SECURITY_SCHEMES = {
-  workloadToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'a JWT-SVID or an OpenID Connect token of a workload, for the audience of the broker; with the scheme DPoP and a proof where it is bound to a key (RFC 9449)' },
+  workloadToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'a JWT-SVID or an OpenID Connect token of a workload, for the audience of the broker' },
+  workloadCertificate: { type: 'mutualTLS', description: 'the X.509-SVID of a workload, without a token, at the TLS listener; beside a token it only shows that the certificate is there to which the token is bound (RFC 8705)' },
   operatorToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: "a token of the operators' issuer" },
+  boundToken: { type: 'http', scheme: 'DPoP', description: 'either token, where it is bound to a key, with a proof for this very request in the header DPoP (RFC 9449)' },
 };
 
 /** Describes the areas as OpenAPI 3.1, whose schemas are JSON Schema 2020-12. Throws `TypeError` when an operation id is taken. */
@@ -77,14 +79,16 @@ const CALLERS: Readonly<Record<CallerKind, string>> = {
   admin: 'operators with the role admin',
 };
 
+const WORKLOAD = [{ workloadToken: [] }, { workloadCertificate: [] }];
 const OPERATOR = [{ operatorToken: [] }];
+const BOUND = [{ boundToken: [] }];
 const SECURITY: Readonly<Record<CallerKind, readonly Json[]>> = {
   anyone: [],
-  workload: [{ workloadToken: [] }],
-  workload_or_operator: [{ workloadToken: [] }, { operatorToken: [] }],
-  viewer: OPERATOR,
-  operator: OPERATOR,
-  admin: OPERATOR,
+  workload: [...WORKLOAD, ...BOUND],
+  workload_or_operator: [...WORKLOAD, ...OPERATOR, ...BOUND],
+  viewer: [...OPERATOR, ...BOUND],
+  operator: [...OPERATOR, ...BOUND],
+  admin: [...OPERATOR, ...BOUND],
 };
 
 function parametersOf({ path, params = {}, query = {}, headers = {} }: Operation, referTo: ReferTo): Json[] {
