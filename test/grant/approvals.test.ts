@@ -71,6 +71,8 @@ async function waiting(fields: Partial<TaskEnvelope> = {}): Promise<Task> {
     ...envelope,
     credentials: [{ name: 'orders-db', ttlSeconds: 60, params: {} }],
     waitsUntilMs: addSeconds(clock.now(), 900),
+    // The latest it can end: approved at the last moment, claimed at the last moment, and then its own time.
+    expiresAtMs: addSeconds(clock.now(), 900 + 60 + envelope.ttlSeconds),
     decision: { ...envelope.decision, result: 'approval_required', approvalsNeeded: 1 },
     ...fields,
   };
@@ -194,6 +196,11 @@ describe('a decision', () => {
     expect(approved.expiresAtMs).toBe(addSeconds(clock.now(), 60 + task.ttlSeconds));
     clock.advance(61_000);
     await expect(claimTask(approved, undefined, CALLER, deps)).rejects.toMatchObject({ code: 'not_claimable' });
+  });
+
+  it('never says a later end than was said: a child has that of its parent', async () => {
+    const endsAtMs = addSeconds(clock.now(), 120);
+    expect((await decide(await waiting({ expiresAtMs: endsAtMs }))).expiresAtMs).toBe(endsAtMs);
   });
 });
 
