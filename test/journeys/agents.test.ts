@@ -73,6 +73,8 @@ describe('agents with owners', () => {
     const disabled = await broker.call('POST', `/v1/agents/${id}/disable`, operator, { reason: 'token seen in a log' });
     expect(disabled).toMatchObject({ status: 200, body: { agent: { state: 'disabled', disabled: { reason: 'token seen in a log', by: 'olga' } }, revocation: { progress: { total: 1 } } } });
     await cut;
+    // The database ends the session a moment before the target has confirmed it, and the ledger noted it.
+    await until(async () => ((await broker.call('GET', `/v1/agents/${id}`, operator)).body['agent'] as { live_leases: number }).live_leases === 0);
     expect(await declare(agent)).toMatchObject({ status: 403, body: { code: 'agent_disabled' } });
     const orchestrator = await broker.agentToken('orchestrator:support-desk');
     expect(await declare(orchestrator, { agent: 'agent:refunds' })).toMatchObject({ status: 403, body: { code: 'agent_disabled' } });
