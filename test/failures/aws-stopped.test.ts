@@ -35,8 +35,10 @@ describe('AWS that hangs', () => {
     const exposures = (await Promise.all(idsOf(tokens).map(leaseOf))).map(({ exposure_seconds: seconds }) => seconds ?? Infinity);
     expect(Math.max(...exposures)).toBeLessThan(5);
     await until(async () => (await Promise.all(idsOf(sessions).map(leaseOf))).every(({ state }) => state === 'stuck'), { timeoutMs: 40_000, everyMs: 500, what: 'sessions of AWS are told as stuck' });
-    const [stuck] = await Promise.all(idsOf(sessions).map(leaseOf));
-    expect(stuck).toMatchObject({ last_failure: expect.stringContaining('AWS gave no answer'), exposure_seconds: null });
+    // One of a batch asks AWS; the others are told what became of that.
+    for (const stuck of await Promise.all(idsOf(sessions).map(leaseOf))) {
+      expect(stuck).toMatchObject({ last_failure: expect.stringMatching(/AWS gave no answer|the target is away/), exposure_seconds: null });
+    }
     expect(await broker.metrics()).toMatch(/^mayfly_leases_stuck 10$/m);
     thaw(broker.stack.aws?.pid);
     await until(async () => (await Promise.all(idsOf(sessions).map(leaseOf))).every(({ state }) => state === 'revoked'), { timeoutMs: 40_000, everyMs: 500, what: 'sessions of AWS are denied' });
