@@ -81,7 +81,6 @@ async function main(directory: string): Promise<number> {
     await sleep(IN_FORCE_AFTER_MS);
     let set = 0;
     let setAtMs = performance.now();
-    let before = 0;
 
     const call = async (path: string, token: string, body: object) => {
       const { statusCode, body: answer } = await pool.request({ method: 'POST', path, headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` }, body: JSON.stringify(body) });
@@ -92,12 +91,13 @@ async function main(directory: string): Promise<number> {
       const token = number % 2 === 0 ? await stack.workloads.sign({ subject: AGENT }) : await svid(svidKey, stack.workloads.audience);
       const purpose = number % 4 < 2 ? 'refund-investigation' : 'support-triage';
       const sentMs = performance.now();
+      // Long after a change only that set may decide, or one that came while this was under way.
+      const settled = sentMs - setAtMs > IN_FORCE_AFTER_MS ? set : undefined;
       const { status, answer } = await call('/v1/tasks', token, { purpose, actions: ['read'], ttl_seconds: 60, credentials: [{ name: 'task-reference' }] });
       latenciesMs.push(performance.now() - sentMs);
       const version = answer.task?.decision.policy_version ?? answer.decision?.policy_version;
       const inForce = versions.indexOf(version ?? '');
-      // Long after a change only the new set may have decided.
-      const stale = inForce !== -1 && sentMs - setAtMs > IN_FORCE_AFTER_MS && inForce !== set;
+      const stale = inForce !== -1 && settled !== undefined && inForce !== settled && inForce !== set;
       const mayBe = !(purpose === 'support-triage' && inForce === CLOSED);
       if (status === 201 && answer.task !== undefined) {
         if (!mayBe || stale) {
@@ -139,10 +139,9 @@ async function main(directory: string): Promise<number> {
     const rotating = [
       until(
         every(POLICIES_EVERY_MS, async () => {
-          before = set;
-          set = (before + 1) % SETS.length;
-          await put(set);
+          set = (set + 1) % SETS.length;
           setAtMs = performance.now();
+          await put(set);
           rotations.policies += 1;
         }),
       ),
