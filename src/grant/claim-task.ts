@@ -9,13 +9,13 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { approvedBasis, isAsApproved } from '../task/approval.ts';
 import type { RequestedCredential, Task } from '../task/task.ts';
 import type { CredentialCatalog } from './credential-catalog.ts';
-import type { Ask, WantedCredential } from './decide-credentials.ts';
+import type { WantedCredential } from './decide-credentials.ts';
 import { decideOrDeny } from './decide-or-deny.ts';
 import type { DeclaredTask } from './declare-task.ts';
 import { callerFacts } from './caller-facts.ts';
 import { decisionFacts } from './deny.ts';
 import { intendLease, withReservedRoom, type GrantDeps } from './grant-deps.ts';
-import { parentBounds } from './handed-on.ts';
+import { asksOf, parentBounds } from './handed-on.ts';
 import { inTree } from './in-tree.ts';
 import { mintLeases } from './mint-leases.ts';
 import { ticketDigest } from './park-task.ts';
@@ -72,12 +72,6 @@ async function endOf(task: Task, nowMs: EpochMs, { ledger }: Pick<GrantDeps, 'le
   const ownMs = addSeconds(nowMs, task.ttlSeconds);
   const bounds = await parentBounds(task, ledger);
   return Math.min(ownMs, bounds?.endsAtMs ?? ownMs) as EpochMs;
-}
-
-/** What is delegated needs the leave of whoever handed it on at this moment, too. */
-function asksOf({ chain, agent }: Task): readonly Ask[] {
-  const from = chain.at(-1);
-  return from === undefined ? [{ action: 'mint' }] : [{ action: 'delegate', principal: { issuer: from.issuer, subject: from.subject }, forAgent: agent.subject }, { action: 'mint' }];
 }
 
 const taken = (): Problem => new Problem('already_claimed', 'the task was claimed already');

@@ -1,7 +1,7 @@
 import { newDecisionId, newTaskIdIn, shardOf } from '../core/ids.ts';
 import { Problem, type FieldFault } from '../core/problem.ts';
 import { addSeconds, type EpochMs } from '../core/time.ts';
-import { sameWorkload, type Workload, type WorkloadId } from '../identity/caller.ts';
+import type { Workload, WorkloadId } from '../identity/caller.ts';
 import type { HeldSlot } from '../ledger/idempotency.ts';
 import type { DelegationRequest } from '../task/declaration.ts';
 import { excessOver } from '../task/narrower.ts';
@@ -12,7 +12,7 @@ import { checkDeclaration, declaredAgent } from './check-request.ts';
 import { decideOrDeny } from './decide-or-deny.ts';
 import type { DeclaredTask } from './declare-task.ts';
 import type { GrantDeps } from './grant-deps.ts';
-import { handedOn } from './handed-on.ts';
+import { asksOf, handedOn } from './handed-on.ts';
 import { inTree } from './in-tree.ts';
 import { parkTask } from './park-task.ts';
 import { refuseWider } from './refuse-wider.ts';
@@ -102,8 +102,7 @@ async function delegateFrom(
   // No room is taken before the claim: these counters are only for policy to look at.
   const counters = await deps.ledger.reserve(agent, child.purpose, [], Number.MAX_SAFE_INTEGER);
   const basis = { ...envelope, ...counters, touched: tree.touched, senderBound: caller.senderBound, nowMs };
-  const asks = [{ action: 'delegate', principal: parent.agent, forAgent: agent.subject }, { action: 'mint' }] as const;
-  const decision = await decideOrDeny({ decisionId: newDecisionId(), taskId: id, by: { issuer: caller.issuer, subject: caller.subject }, caller, denial: 'task.denied', basis, wanted, asks, mayWait }, deps);
+  const decision = await decideOrDeny({ decisionId: newDecisionId(), taskId: id, by: { issuer: caller.issuer, subject: caller.subject }, caller, denial: 'task.denied', basis, wanted, asks: asksOf(envelope), mayWait }, deps);
   return parkTask(envelope, decision, { withTicket: request.claim_ticket, under: { parent, tree }, facts: { ...facts, ...callerFacts(caller) } }, deps, slot);
 }
 
@@ -121,7 +120,7 @@ async function checkChain({ parent, tree: { nodes } }: { readonly parent: Task; 
     throw await refuse({ pointer: '', detail: `this task is ${chain.length - 1} delegations deep, and ${limits.delegation_depth} is the most: it cannot be handed on` });
   }
   // By name alone: whoever reads the chain tells agents apart by it.
-  if (chain.some((link) => sameWorkload(link, agent) || link.subject === agent.subject)) {
+  if (chain.some(({ subject }) => subject === agent.subject)) {
     throw await refuse({ pointer: '/agent', detail: 'is in the chain of this task already: a task is not handed back' });
   }
   if (nodes.length >= limits.delegations_per_tree) {

@@ -3,6 +3,7 @@ import type { EpochMs } from '../core/time.ts';
 import { isFinal, type Lease } from '../ledger/lease.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { RequestedCredential, Task } from '../task/task.ts';
+import type { Ask } from './decide-credentials.ts';
 
 /** What a task may hand on: what it declared, and what it was granted besides and still holds. */
 export const handedOn = (task: Task, leases: readonly Lease[]): RequestedCredential[] => [
@@ -23,4 +24,10 @@ export async function parentBounds(task: Pick<Task, 'parent'>, ledger: Pick<Ledg
   const parent = await ledger.getTask(task.parent);
   if (parent?.state !== 'active') throw new Problem('task_not_active', `the parent task is ${parent?.state ?? 'gone'}`);
   return { parent, endsAtMs: parent.expiresAtMs, credentials: handedOn(parent, await ledger.leasesOfTask(parent.id)) };
+}
+
+/** What is delegated needs the leave of whoever handed it on at this moment, too. */
+export function asksOf({ chain, agent }: Pick<Task, 'chain' | 'agent'>): readonly Ask[] {
+  const from = chain.at(-1);
+  return from === undefined ? [{ action: 'mint' }] : [{ action: 'delegate', principal: { issuer: from.issuer, subject: from.subject }, forAgent: agent.subject }, { action: 'mint' }];
 }
