@@ -24,6 +24,7 @@ import type { LivePolicies } from './policy/live-policies.ts';
 import type { ShadowPolicies } from './policy/shadow-policies.ts';
 import type { CredentialProvider } from './providers/credential-provider.ts';
 import type { JwtProvider } from './providers/jwt/jwt-provider.ts';
+import type { BrokerSnapshot } from './revocation/broker-snapshot.ts';
 import type { RevocationJobs } from './revocation/revocation-jobs.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { Metrics } from './telemetry/metrics.ts';
@@ -43,12 +44,14 @@ export interface RouteParts {
   readonly checkpoints: AuditSealerDeps['checkpoints'];
   readonly feed: FeedReader;
   readonly register: AgentRegister;
+  readonly snapshot: () => Promise<BrokerSnapshot>;
+  readonly version: string;
   /** 32 bytes, derived for the nonces of DPoP alone. */
   readonly dpopNonceKey: Buffer;
 }
 
 /** What each group of routes needs. */
-export function routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, dpopNonceKey }: RouteParts) {
+export function routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, snapshot, version, dpopNonceKey }: RouteParts) {
   const clock = systemClock;
   const outboundFetch = createIssuerFetch(config);
   const useOnce: Ledger['useOnce'] = (what, untilMs) => ledger.useOnce(what, untilMs);
@@ -99,6 +102,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
     },
     policy: { authenticator, evaluate: { ...grant, policy, clock }, replay: new PolicyReplay({ policy }), auditFile },
     authzen: { authenticator, evaluate: { ...grant, policy, clock }, authzen: { callers: config.authzen.callers, url: authzenUrlOf(config) } },
+    overview: { authenticator, snapshot, version, deploymentId: config.deployment_id },
     revocations: { authenticator, ledger, revocation },
     agents: { authenticator, ledger, clock, agents: { ledger, register, revocation, issuers, policy, most: config.limits.registered_agents } },
     locks: { authenticator, ledger, locks: { ledger, clock, revocation } },

@@ -39,7 +39,6 @@ export interface WorkerParts {
 }
 
 export interface Workers {
-  readonly queues: RevocationQueues;
   /** Tells the sweep that there is something to end now. */
   readonly nudge: () => void;
   /** Ends the work, but for the sealing of what is recorded meanwhile. */
@@ -124,7 +123,6 @@ export function startWorkers({ config, clock, ledger, connect, redisTimeMs, prov
   sealer.start();
 
   return {
-    queues,
     nudge: () => sweep.nudge(),
     async stop(graceMs) {
       await Promise.all([sweep.stop(), reconciler.stop(), jobs.stop(), notices.stop()]);

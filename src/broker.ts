@@ -28,6 +28,7 @@ import { certificateFiles, type CertificateSource } from './identity/x509/certif
 import type { HealthRoutesDeps } from './http/routes/health.ts';
 import { openEpochFile } from './ledger/epoch-file.ts';
 import { HoldWatch } from './ledger/hold-watch.ts';
+import type { CountedKind } from './ledger/ledger-counts.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { createRedisLedger } from './ledger/redis-ledger.ts';
 import { createRedisTurns } from './ledger/redis-turns.ts';
@@ -41,10 +42,12 @@ import { guardProvider } from './providers/guarded-provider.ts';
 import { createJwtProvider, type JwtProvider } from './providers/jwt/jwt-provider.ts';
 import { createVaultProvider } from './providers/vault/vault-provider.ts';
 import { ProviderWatch } from './providers/provider-watch.ts';
+import { createBrokerSnapshot, type SeenProvider } from './revocation/broker-snapshot.ts';
+import { metricsSnapshot } from './revocation/metrics-snapshot.ts';
+import { QueueDepths } from './revocation/queue-depths.ts';
 import { RevocationJobs } from './revocation/revocation-jobs.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { createMetrics, serveMetrics, type Metrics } from './telemetry/metrics.ts';
-import { metricsSnapshot } from './revocation/metrics-snapshot.ts';
 
 export type BrokerRole = 'api' | 'worker' | 'all';
 
@@ -165,6 +168,9 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
 
   const feed = serves ? new FeedReader({ redis: connect(false, FOLLOWING), seal: feedSeal, onForged: () => metrics.countTampered(), log }) : undefined;
 
+  const depths = new QueueDepths(connect(false), providers.keys(), log);
+  const snapshot = createBrokerSnapshot({ ledger, held: () => holdWatch.hold !== null, ...seenProviders(config, providers), watch, queues: depths, clock });
+
   let stopping = false;
   const health: HealthRoutesDeps = {
     essential: async () => [await ledgerHealth(ledger, holdWatch)],
@@ -178,7 +184,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       : createApp({
           health,
           version,
-          ...routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, dpopNonceKey: deriveKey(master, 'DPoP nonces') }),
+          ...routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, snapshot, version, dpopNonceKey: deriveKey(master, 'DPoP nonces') }),
           log,
           onTampered: (error) => tampered.report(error, shardOfRecord(error), ledger),
           observeRequest: (observation) => metrics.observeRequest(observation),
@@ -188,8 +194,8 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const closeServer = gracefulClose(server, STOP_GRACE_MS);
   const url = await listen(server, config.http.host, config.http.port);
   const tls = config.tls === undefined || !serves ? undefined : await listenTls(app, config.tls, certificateSource(config.tls, workloadApi, log));
-  const snapshot = metricsSnapshot({ ledger, agents: register, held: () => holdWatch.hold !== null, forecastOf: [...providers.keys()], queues: workers?.queues, providers: watch, redisTimeMs: () => redisTimeMs(ledgerRedis), clock });
-  const metricsServer = await serveMetrics(metrics, { host: config.http.host, port: config.http.metrics_port }, async () => metrics.setSnapshot(await snapshot()));
+  const gauges = metricsSnapshot({ snapshot, agents: register, redisTimeMs: () => redisTimeMs(ledgerRedis), nowMs: () => clock.now() });
+  const metricsServer = await serveMetrics(metrics, { host: config.http.host, port: config.http.metrics_port }, async () => metrics.setSnapshot(await gauges()));
   const closeMetrics = gracefulClose(metricsServer, STOP_GRACE_MS);
   const recordLife = (type: 'broker.started' | 'broker.stopped'): Promise<void> =>
     ledger
@@ -215,6 +221,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       watch.stop();
       await Promise.all([...providers.values()].map((provider) => provider.close()));
       await closeMetrics();
+      await depths.close();
       workloadApi?.close();
       for (const redis of connections) redis.disconnect();
     },
@@ -258,6 +265,15 @@ async function ledgerHealth(ledger: Ledger, { hasLooked }: HoldWatch): Promise<{
   } catch {
     return { name: 'redis', ok: false, detail: 'does not answer; nothing is granted, what is due is revoked when it is back' };
   }
+}
+
+/** The configured providers, and the kinds that each mints, for those who look on. */
+function seenProviders(config: Config, providers: ReadonlyMap<string, CredentialProvider>): { readonly providers: readonly SeenProvider[]; readonly kinds: readonly CountedKind[] } {
+  const seen = Object.entries(config.providers).map(([name, { type }]) => {
+    const minted = Object.entries(config.credentials).flatMap(([credential, { provider }]) => (provider === name ? (providers.get(name)?.capabilities(credential) ?? []) : []));
+    return { name, type, revocability: [...new Set(minted.map(({ revocability }) => revocability))], kinds: [...new Set(minted.map(({ kind }) => kind))] };
+  });
+  return { providers: seen.map(({ name, type, revocability }) => ({ name, type, revocability })), kinds: seen.flatMap(({ name, kinds }) => kinds.map((kind) => ({ provider: name, kind }))) };
 }
 
 async function redisTimeMs(redis: Redis): Promise<number> {

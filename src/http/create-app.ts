@@ -16,6 +16,7 @@ import { holdRoutes, type HoldRoutesDeps } from './routes/hold.ts';
 import { leaseRoutes, type LeaseRoutesDeps } from './routes/leases.ts';
 import { lockRoutes, type LockRoutesDeps } from './routes/locks.ts';
 import { oauthRoutes, type OAuthRoutesDeps } from './routes/oauth.ts';
+import { overviewRoutes, type OverviewRoutesDeps } from './routes/overview.ts';
 import { policyRoutes, type PolicyRoutesDeps } from './routes/policy.ts';
 import { reconciliationRoutes, type ReconciliationRoutesDeps } from './routes/reconciliations.ts';
 import { referenceRoutes } from './routes/reference.ts';
@@ -30,6 +31,7 @@ export interface AppDeps {
   readonly approvals: ApprovalRoutesDeps;
   readonly audit: AuditRoutesDeps;
   readonly leases: LeaseRoutesDeps;
+  readonly overview: OverviewRoutesDeps;
   readonly policy: PolicyRoutesDeps;
   readonly authzen: AuthzenRoutesDeps;
   readonly revocations: RevocationRoutesDeps;
@@ -60,6 +62,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(taskRoutes({ ...deps.tasks, stopping: deps.health.stopping }));
   app.use(approvalRoutes(deps.approvals));
   app.use(leaseRoutes(deps.leases));
+  app.use(overviewRoutes(deps.overview));
   app.use(auditRoutes(deps.audit));
   app.use(revocationRoutes(deps.revocations));
   app.use(lockRoutes(deps.locks));

@@ -164,3 +164,9 @@ export function wakeAt(lease: Lease, mintDeadlineMs: number): EpochMs | null {
 
 /** The instant by which the lease must be dead. */
 export const deadlineOf = (lease: Lease): EpochMs => lease.revocationDueAtMs ?? lease.dueAtMs;
+
+/** Whether nothing ends it any more but its target's clock: it was to end, and the target cannot end it early. */
+export const isLeftToLapse = ({ state, nextTryAtMs, lapsesAtMs }: Lease): boolean => state === 'revoking' && lapsesAtMs !== null && nextTryAtMs === lapsesAtMs;
+
+/** The instant from which a live lease is overdue: when it must be dead, or where it is left to its target's clock, when that must have ended it. */
+export const overdueFrom = (lease: Lease): EpochMs => (isLeftToLapse(lease) && lease.lapsesAtMs !== null ? lease.lapsesAtMs : deadlineOf(lease));

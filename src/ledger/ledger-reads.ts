@@ -1,11 +1,10 @@
 import type { Redis } from 'ioredis';
-import { eventsKey } from '../audit/event-stream-keys.ts';
 import { isLeaseId, isTaskId, SHARDS, shardOf, type LeaseId, type RevocationId, type Shard, type TaskId } from '../core/ids.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { Task } from '../task/task.ts';
 import { emptyTree, tasksBelow as nodesBelow, type TaskTree } from '../task/task-tree.ts';
 import { isFinal, type Lease } from './lease.ts';
-import type { ApprovalFilter, DueItems, LeaseFilter, LedgerSnapshot, LiveIds, LiveIndex, Page, TaskFilter } from './ledger.ts';
+import type { ApprovalFilter, DueItems, LeaseFilter, LiveIds, LiveIndex, Page, TaskFilter } from './ledger.ts';
 import { lockSetId, type LockSet } from './lock.ts';
 import type { RevocationRecord } from './revocation-records.ts';
 import { createRecordReader } from './read-record.ts';
@@ -247,51 +246,9 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
     async getRevocation(id: RevocationId): Promise<RevocationRecord | null> {
       return (await read('revocation', id, revocationKey(id))) as RevocationRecord | null;
     },
-
-    async snapshot(nowMs: EpochMs): Promise<LedgerSnapshot> {
-      const perShard = await Promise.all(
-        SHARDS.map(async (shard) => {
-          const [live, overdue, oldest, ids, oldestEvent, taskIds, disclosed] = await Promise.all([
-            redis.zcard(dueKey(shard)),
-            redis.zcount(dueKey(shard), '-inf', nowMs),
-            redis.zrange(dueKey(shard), '0', '0', 'WITHSCORES'),
-            redis.zrange(dueKey(shard), '0', String(SNAPSHOT_SAMPLE - 1)),
-            redis.xrange(eventsKey(shard), '-', '+', 'COUNT', 1),
-            redis.zrange(wakeKey(shard), '0', String(SNAPSHOT_SAMPLE - 1)),
-            redis.zcard(disclosedKey(shard)),
-          ]);
-          return {
-            live,
-            disclosed,
-            overdue,
-            oldestMs: oldest[1] === undefined ? nowMs : Number(oldest[1]),
-            oldestEventMs: Number(oldestEvent[0]?.[0].split('-')[0] ?? nowMs),
-            ids: ids.filter(isLeaseId),
-            taskIds: taskIds.filter(isTaskId),
-          };
-        }),
-      );
-      const [leases, tasks] = await Promise.all([
-        getLeases(perShard.flatMap((shard) => shard.ids)),
-        readAll(perShard.flatMap((shard) => shard.taskIds), getTask),
-      ]);
-      return {
-        live: perShard.reduce((sum, shard) => sum + shard.live, 0),
-        disclosed: perShard.reduce((sum, shard) => sum + shard.disclosed, 0),
-        overdue: perShard.reduce((sum, shard) => sum + shard.overdue, 0),
-        oldestOverdueMs: Math.max(0, nowMs - Math.min(...perShard.map((shard) => shard.oldestMs))),
-        auditLagMs: Math.max(0, nowMs - Math.min(...perShard.map((shard) => shard.oldestEventMs))),
-        tasks: [...Map.groupBy(tasks.filter((task) => task !== null), (task) => task.state)].map(([state, group]) => ({ state, count: group.length })),
-        leases: leases
-          .filter((lease) => lease !== null)
-          .map(({ provider, kind, state, dueAtMs }) => ({ provider, kind, state, dueAtMs })),
-      };
-    },
   };
 }
 
-/** Leases read for the labelled gauges, soonest due first; beyond it the totals stay exact and the labels are a sample. */
-const SNAPSHOT_SAMPLE = 500;
 /** A filter that matches almost nothing must not read the whole ledger for one page. */
 const MAX_PAGE_ROUNDS = 10;
 /** Room for records created in the same millisecond as the cursor. */

@@ -9,6 +9,7 @@ import type { Hold } from './epoch.ts';
 import type { HeldSlot, IdempotencySlot, IdempotencyState } from './idempotency.ts';
 import type { Lease, LeaseIntent, LeaseState, RevocationReason } from './lease.ts';
 import type { GrantScope, Lock } from './lock.ts';
+import type { CountedKind } from './ledger-counts.ts';
 import type { LockStatus } from './locks.ts';
 import type { LeaseChange, MintedFacts } from './lease-transitions.ts';
 import type { NoticeRecords } from './notice-records.ts';
@@ -87,17 +88,25 @@ export interface DueItems {
   readonly tasks: readonly Task[];
 }
 
-/** Counts for the metrics, over the whole ledger. */
+/** Counts over the whole ledger. */
 export interface LedgerSnapshot {
   readonly live: number;
-  /** Retained leases of static secrets that were opened. */
-  readonly disclosed: number;
+  /** How many live leases fall due within each time that was asked about; the overdue are not among them. */
+  readonly within: readonly number[];
   readonly overdue: number;
   readonly oldestOverdueMs: number;
+  /** Overdue past their budget, or refused for good; most are among the overdue. */
+  readonly stuck: number;
+  /** To be ended, and left to their target's clock, since nothing else ends them; overdue only once that should have. */
+  readonly lapsing: number;
+  /** Retained leases of static secrets that were opened. */
+  readonly disclosed: number;
   /** Age of the oldest event that is not in the audit file. */
   readonly auditLagMs: number;
-  readonly tasks: readonly { state: TaskState; count: number }[];
-  readonly leases: readonly { provider: string; kind: string; state: LeaseState; dueAtMs: EpochMs }[];
+  /** Tasks that have not ended. */
+  readonly tasks: readonly { readonly state: TaskState; readonly count: number }[];
+  /** The live ones of each kind that was asked about. */
+  readonly byKind: readonly (CountedKind & { readonly live: number; readonly within: readonly number[] })[];
 }
 
 /**
@@ -237,7 +246,7 @@ export interface Ledger extends RevocationRecords, ReconciliationRecords, AgentR
   liveIn(shard: Shard, index?: LiveIndex): Promise<LiveIds>;
   /** Revoked leases that are not dead by their own end yet, and that their target only keeps out by an order of ours. */
   keptOut(nowMs: EpochMs): Promise<readonly Lease[]>;
-  snapshot(nowMs: EpochMs): Promise<LedgerSnapshot>;
+  snapshot(nowMs: EpochMs, counted: { readonly kinds: readonly CountedKind[]; readonly withinMs: readonly number[] }): Promise<LedgerSnapshot>;
 
   /** Writes a lock to every shard; once it answers, nothing it covers is granted or activated. Throws `limit_exceeded`. */
   saveLock(lock: Lock): Promise<void>;

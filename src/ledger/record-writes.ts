@@ -6,22 +6,26 @@ import {
   dueKey,
   keptOutKey,
   leaseKey,
+  lapsingKey,
   leasesKey,
+  liveOfKindKey,
   liveOfCredentialKey,
   liveOfSubjectKey,
   liveTasksOfSubjectKey,
   noticesKey,
+  stuckKey,
   taskKey,
   taskLeasesKey,
   taskLiveKey,
+  tasksInStateKey,
   tasksKey,
   waitingApprovalsKey,
   wakeKey,
 } from './redis-keys.ts';
-import { deadlineOf, wakeAt } from './lease-transitions.ts';
+import { deadlineOf, isLeftToLapse, overdueFrom, wakeAt } from './lease-transitions.ts';
 import { isFinal, type Lease } from './lease.ts';
 import { sameWorkload } from '../identity/caller.ts';
-import type { Task } from '../task/task.ts';
+import { TASK_STATES, type Task } from '../task/task.ts';
 import { activeTaskWakeAt } from '../task/task-transitions.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { Write } from './commit-step.ts';
@@ -51,19 +55,23 @@ export function leaseWrites(lease: Lease, isNew: boolean, settings: WriteSetting
     ...subjectsOf(lease).map((subject) => liveOfSubjectKey(shard, subject)),
     liveOfCredentialKey(shard, lease.credential),
   ];
+  const ofKind = liveOfKindKey(shard, lease.provider, lease.kind);
   if (isNew) {
     writes.push(['ZADD', leasesKey(shard), lease.createdAtMs, lease.id], ['SADD', taskLeasesKey(lease.taskId), lease.id]);
     for (const key of live) writes.push(['SADD', key, lease.id]);
   }
   const wake = wakeAtMs ?? wakeAt(lease, settings.mintDeadlineMs);
   if (isFinal(lease.state) || wake === null) {
-    writes.push(['ZREM', wakeKey(shard), lease.id], ['ZREM', dueKey(shard), lease.id]);
+    for (const key of [wakeKey(shard), dueKey(shard), ofKind, stuckKey(shard), lapsingKey(shard)]) writes.push(['ZREM', key, lease.id]);
     for (const key of live) writes.push(['SREM', key, lease.id]);
     writes.push(['EXPIRE', leaseKey(lease.id), settings.retentionSeconds]);
     if (lease.state === 'revoked' && lease.revocability === 'eventual') writes.push(['ZADD', keptOutKey(shard), lease.lapsesAtMs ?? lease.dueAtMs, lease.id]);
     if (lease.state === 'disclosed') writes.push(['ZADD', disclosedKey(shard), deadlineOf(lease), lease.id]);
   } else {
-    writes.push(['ZADD', wakeKey(shard), wake, lease.id], ['ZADD', dueKey(shard), deadlineOf(lease), lease.id]);
+    const overdueFromMs = overdueFrom(lease);
+    writes.push(['ZADD', wakeKey(shard), wake, lease.id], ['ZADD', dueKey(shard), overdueFromMs, lease.id], ['ZADD', ofKind, overdueFromMs, lease.id]);
+    writes.push(lease.state === 'stuck' ? ['ZADD', stuckKey(shard), overdueFromMs, lease.id] : ['ZREM', stuckKey(shard), lease.id]);
+    writes.push(isLeftToLapse(lease) ? ['ZADD', lapsingKey(shard), overdueFromMs, lease.id] : ['ZREM', lapsingKey(shard), lease.id]);
   }
   return writes;
 }
@@ -90,6 +98,11 @@ export function taskWrites(task: Task, isNew: boolean, nowMs: EpochMs, settings:
     if (isNew) writes.push(['ZADD', approvalsKey(shard), task.createdAtMs, task.id], ['ZADD', waitingApprovalsKey(shard), task.createdAtMs, task.id]);
     if (isNew) for (const recipient of settings.noticesTo) writes.push(['ZADD', noticesKey(shard), task.createdAtMs, noticeMember({ task: task.id, recipient })]);
     if (task.state !== 'pending_approval') writes.push(['ZREM', waitingApprovalsKey(shard), task.id]);
+  }
+  for (const state of TASK_STATES) {
+    if (state === 'ended') continue;
+    const inState = tasksInStateKey(shard, state);
+    writes.push(state === task.state ? ['ZADD', inState, task.createdAtMs, task.id] : ['ZREM', inState, task.id]);
   }
   if (task.state === 'ended') {
     writes.push(['ZREM', wakeKey(shard), task.id], ...subjectsOf(task).map((subject): Write => ['SREM', liveTasksOfSubjectKey(shard, subject), task.id]));

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import type { AgentId, LeaseId, ReconciliationId, RevocationId, Shard, TaskId } from '../core/ids.ts';
 import { RECONCILIATIONS, shardOf, shardOfName } from '../core/ids.ts';
 import type { WorkloadId } from '../identity/caller.ts';
-import type { WaitingState } from '../task/task.ts';
+import type { TaskState, WaitingState } from '../task/task.ts';
+import type { CredentialKind } from './lease.ts';
 
 /**
  * Every key of the ledger. All begin with `mayfly:{<shard>}:`, so that what one script touches is in one slot.
@@ -29,14 +30,22 @@ export const leaseKey = (id: LeaseId): string => inShard(shardOf(id), `lease:${i
 
 /** Sorted set of task and lease ids: when the sweep must next look at each. */
 export const wakeKey = (shard: Shard): string => inShard(shard, 'wake');
-/** Sorted set of live leases by the instant each must be dead: the truth about expiry. */
+/** Sorted set of live leases by the instant from which each is overdue: the truth about expiry. */
 export const dueKey = (shard: Shard): string => inShard(shard, 'due');
+/** Sorted set of those of one provider and kind, by the same instant. */
+export const liveOfKindKey = (shard: Shard, provider: string, kind: CredentialKind): string => inShard(shard, `live:provider:${provider}:${kind}`);
+/** Sorted set of stuck leases by the instant from which each is overdue. */
+export const stuckKey = (shard: Shard): string => inShard(shard, 'stuck');
+/** Sorted set of leases that were to end and that only their target's clock ends, by when it does. */
+export const lapsingKey = (shard: Shard): string => inShard(shard, 'lapsing');
 /** Sorted set of retained disclosed leases by the instant each should have been dead. */
 export const disclosedKey = (shard: Shard): string => inShard(shard, 'disclosed');
 /** Sorted set of revoked leases that their target only keeps out by an order, by the instant at which they are dead anyway. */
 export const keptOutKey = (shard: Shard): string => inShard(shard, 'kept-out');
 /** Sorted set of retained tasks by creation. */
 export const tasksKey = (shard: Shard): string => inShard(shard, 'tasks');
+/** Sorted set of the tasks in one state, by creation; none for those that have ended. */
+export const tasksInStateKey = (shard: Shard, state: Exclude<TaskState, 'ended'>): string => inShard(shard, `tasks:state:${state}`);
 /** Sorted set of retained tasks of one agent by creation. */
 export const agentTasksKey = (shard: Shard, agent: WorkloadId): string => inShard(shard, `tasks:agent:${workloadDigest(agent)}`);
 /** Sorted set of tasks that wait for a human, by creation. */

@@ -7,6 +7,7 @@ import { createEnding } from './ending.ts';
 import { createGranting } from './granting.ts';
 import { createIdempotency } from './idempotency.ts';
 import type { Ledger } from './ledger.ts';
+import { createLedgerCounts } from './ledger-counts.ts';
 import { createLedgerSteps, type RedisLedgerDeps } from './ledger-steps.ts';
 import { createLocks } from './locks.ts';
 import { unavailableOnFailure } from './lost-redis.ts';
@@ -29,6 +30,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
 
   return {
     ...steps.reads,
+    ...createLedgerCounts(redis),
     ...room,
     ...dueRoom,
     ...ending,

@@ -72,17 +72,6 @@ export class RevocationQueues {
     await queue.add(JOB, { leases });
   }
 
-  /** Jobs by provider and state, for the metrics. */
-  async depths(): Promise<{ queue: string; state: string; jobs: number }[]> {
-    const counts = await Promise.all(
-      [...this.#queues].map(async ([provider, queue]) => {
-        const states = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
-        return Object.entries(states).map(([state, jobs]) => ({ queue: provider, state, jobs }));
-      }),
-    );
-    return counts.flat();
-  }
-
   /** Finishes what is in flight, for at most `graceMs`; what is left goes to other workers. */
   async stop(graceMs: number): Promise<void> {
     const timer = setTimeout(() => this.#stop.abort(), graceMs);
@@ -102,9 +91,9 @@ export class RevocationQueues {
   }
 }
 
-const queueName = (provider: string): string => `revoke-${provider}`;
+export const queueName = (provider: string): string => `revoke-${provider}`;
 /** A hash tag of its own, so that a queue's keys share a slot. */
-const queuePrefix = (provider: string): string => `mayfly:{queue-${provider}}`;
+export const queuePrefix = (provider: string): string => `mayfly:{queue-${provider}}`;
 
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {

@@ -4,13 +4,14 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@pro
 
 /** Gauges that are read when somebody looks, from the ledger and the queues. */
 export interface MetricsSnapshot {
-  readonly tasks?: readonly { state: string; count: number }[];
+  readonly tasks: readonly { state: string; count: number }[];
   readonly active: readonly { provider: string; class: string; count: number }[];
   readonly expiring: readonly { provider: string; within: string; count: number }[];
   /** What falls due in each of the next minutes, by provider. */
   readonly forecast: readonly { provider: string; perMinute: readonly number[] }[];
   readonly overdue: number;
   readonly oldestOverdueSeconds: number;
+  readonly lapsing: number;
   readonly stuck: number;
   readonly disclosed: number;
   readonly locks: number;
@@ -55,10 +56,11 @@ export function createMetrics(version: string) {
   const gauges = {
     tasks: new Gauge({ name: 'mayfly_tasks', help: 'Tasks by state', labelNames: ['state'], registers }),
     active: new Gauge({ name: 'mayfly_credentials_active', help: 'Live credentials', labelNames: ['provider', 'class'], registers }),
-    expiring: new Gauge({ name: 'mayfly_credentials_expiring', help: 'Live credentials that fall due within a time', labelNames: ['provider', 'within'], registers }),
+    expiring: new Gauge({ name: 'mayfly_credentials_expiring', help: 'Live credentials that fall due within a time; the overdue are not among them', labelNames: ['provider', 'within'], registers }),
     forecast: new Gauge({ name: 'mayfly_expiries_forecast', help: 'Live credentials that fall due in one of the next 60 minutes; minute 0 is this one', labelNames: ['provider', 'minute'], registers }),
-    overdue: new Gauge({ name: 'mayfly_revocations_overdue', help: 'Leases past their due time that are not final', registers }),
+    overdue: new Gauge({ name: 'mayfly_revocations_overdue', help: 'Leases past the time by which they had to be dead that are not', registers }),
     oldest: new Gauge({ name: 'mayfly_revocation_oldest_overdue_seconds', help: 'How late the latest of them is', registers }),
+    lapsing: new Gauge({ name: 'mayfly_leases_lapsing', help: 'Leases that were to end and that only the clock of their target ends; not among the overdue before it does', registers }),
     stuck: new Gauge({ name: 'mayfly_leases_stuck', help: 'Revocations overdue past their budget or refused for good', registers }),
     disclosed: new Gauge({ name: 'mayfly_leases_disclosed', help: 'Static secrets that were opened and that only a rotation ends, within the retention time', registers }),
     locks: new Gauge({ name: 'mayfly_locks', help: 'Locks in force: what they cover is not granted', registers }),
@@ -111,7 +113,7 @@ export function createMetrics(version: string) {
 
     setSnapshot(snapshot: MetricsSnapshot): void {
       for (const gauge of [gauges.tasks, gauges.active, gauges.expiring, gauges.queues]) gauge.reset();
-      for (const { state, count } of snapshot.tasks ?? []) gauges.tasks.set({ state }, count);
+      for (const { state, count } of snapshot.tasks) gauges.tasks.set({ state }, count);
       for (const { provider, class: kind, count } of snapshot.active) gauges.active.set({ provider, class: kind }, count);
       for (const { provider, within, count } of snapshot.expiring) gauges.expiring.set({ provider, within }, count);
       for (const { queue, state, jobs } of snapshot.queues) gauges.queues.set({ queue, state }, jobs);
@@ -119,6 +121,7 @@ export function createMetrics(version: string) {
       for (const { provider, perMinute } of snapshot.forecast) for (const [minute, count] of perMinute.entries()) gauges.forecast.set({ provider, minute: String(minute) }, count);
       gauges.overdue.set(snapshot.overdue);
       gauges.oldest.set(snapshot.oldestOverdueSeconds);
+      gauges.lapsing.set(snapshot.lapsing);
       gauges.stuck.set(snapshot.stuck);
       gauges.disclosed.set(snapshot.disclosed);
       gauges.locks.set(snapshot.locks);

@@ -181,6 +181,7 @@ describe('real answers are as described', () => {
     expect((await call('POST', '/access/v1/evaluations', viewer, { ...question, evaluations: [{}] })).body).toMatchObject({ evaluations: [{ decision: true }] });
     expect((await call('GET', '/.well-known/authzen-configuration', null)).status).toBe(200);
     expect((await call('GET', '/v1/whoami', viewer)).status).toBe(200);
+    expect((await call('GET', '/v1/overview', viewer)).status).toBe(200);
     await until(async () => (await call('GET', '/v1/audit?limit=5', viewer)).status === 200, { everyMs: 100 });
     await until(async () => (await call('GET', '/v1/audit/checkpoint', viewer)).status === 200, { everyMs: 200 });
     for (const { path, method, answers } of OPERATIONS) {

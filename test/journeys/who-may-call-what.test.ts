@@ -85,6 +85,7 @@ const TABLE: readonly (readonly [call: string, body: object | undefined, answers
   ['POST /v1/hold/release', { wrong: 1 }, [403, 403, 403, 403, 403, 422, 401]],
   ['POST /v1/reconciliations', { wrong: 1 }, [403, 403, 403, 403, 422, 422, 401]],
   ['GET /v1/reconciliations/rec_00000000000000000000000000000000', undefined, [403, 403, 403, 404, 404, 404, 401]],
+  ['GET /v1/overview', undefined, [403, 403, 403, 200, 200, 200, 401]],
   ['GET /v1/audit?limit=1', undefined, [403, 403, 403, 200, 200, 200, 401]],
   ['GET /v1/audit?limit=x', undefined, [403, 403, 403, 422, 422, 422, 401]],
   ['POST /v1/policy/evaluate', { wrong: 1 }, [403, 403, 403, 422, 422, 422, 401]],

@@ -333,18 +333,18 @@ describe('reading', () => {
       (await ledger.listLeases({ ...filter, limit: 10 })).items.map(({ id }) => id);
     expect(await ids({ state: 'disclosed' })).toEqual([key]);
     expect(await ids({ dueBeforeMs: clock.now() })).toEqual([key]);
-    expect(await ledger.snapshot(clock.now())).toMatchObject({ live: 0, overdue: 0, disclosed: 1 });
+    expect(await ledger.snapshot(clock.now(), { kinds: [], withinMs: [] })).toMatchObject({ live: 0, overdue: 0, disclosed: 1 });
     expect((await events()).find(({ type }) => type === 'lease.disclosed')).toMatchObject({ leases: [key], facts: { exposure: 'unbounded' } });
     clock.advance(3_600_001);
     await ledger.prune(clock.now());
-    expect(await ledger.snapshot(clock.now())).toMatchObject({ disclosed: 0 });
+    expect(await ledger.snapshot(clock.now(), { kinds: [], withinMs: [] })).toMatchObject({ disclosed: 0 });
   });
 
   it('counts what is live and what is overdue', async () => {
     await activeTask({ ttlSeconds: 30 });
     await activeTask({ ttlSeconds: 300 });
     clock.advance(40_000);
-    expect(await ledger.snapshot(clock.now())).toMatchObject({ live: 2, overdue: 1, oldestOverdueMs: 10_000 });
+    expect(await ledger.snapshot(clock.now(), { kinds: [], withinMs: [] })).toMatchObject({ live: 2, overdue: 1, oldestOverdueMs: 10_000 });
   });
 });
 

@@ -15,6 +15,7 @@ const SNAPSHOT: MetricsSnapshot = {
   agents: { registered: 3, disabled: 1, reviewOverdue: 2 },
   held: true,
   disclosed: 2,
+  lapsing: 4,
   stuck: 1,
   queues: [{ queue: 'vault-main', state: 'waiting', jobs: 9 }],
   upstreams: [{ name: 'vault-main', up: false }],
@@ -55,6 +56,7 @@ describe('the metrics', () => {
     for (const line of [
       'mayfly_tasks{state="active"} 3',
       'mayfly_leases_stuck 1',
+      'mayfly_leases_lapsing 4',
       'mayfly_leases_disclosed 2',
       'mayfly_credentials_active{provider="vault-main",class="vault.dynamic"} 4',
       'mayfly_credentials_expiring{provider="vault-main",within="5m"} 2',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { OPERATOR_ROLES } from '../../identity/caller.ts';
+import { overviewSchema } from '../overview-schema.ts';
 import type { Operation, OperationArea } from './operation.ts';
 
 const file = (path: string, id: string, summary: string, mediaType: string): Operation => ({
@@ -17,6 +18,15 @@ export const WATCH_OPERATIONS: OperationArea = {
   name: 'watching',
   description: 'For whoever looks on: what happens as it happens, and a page.',
   operations: [
+    {
+      method: 'get',
+      path: '/v1/overview',
+      id: 'getOverview',
+      summary: 'How the whole stands',
+      description: 'What should be dead and is not, what falls due when, and what it all hangs on. Counted at most once a second, however many ask.',
+      caller: 'viewer',
+      answers: { 200: { description: 'the counts', schema: overviewSchema } },
+    },
     {
       method: 'get',
       path: '/v1/events',
