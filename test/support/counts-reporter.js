@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { countByStandard } from './standard-counts.js';
 
 /** Closes a run with its counts: into the file `npm test` asks for, else alone on the last line. */
 export default class CountsReporter {
@@ -10,6 +11,8 @@ export default class CountsReporter {
     const skippedNames = results.testResults.flatMap((suite) =>
       suite.testResults.filter((test) => test.status === 'pending' || test.status === 'todo').map((test) => test.fullName),
     );
+    const standards = countByStandard(results.testResults.flatMap(({ testResults }) => testResults));
+    if (standards.length > 0) process.stdout.write(`\nby the standard whose requirement a test names:\n${standards.map((line) => `  ${line}\n`).join('')}`);
     const file = process.env.MAYFLY_TEST_COUNTS;
     if (file === undefined) process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`);
     else writeFileSync(file, JSON.stringify({ passed, failed, skipped, skippedNames }));
