@@ -48,6 +48,7 @@ import { QueueDepths } from './revocation/queue-depths.ts';
 import { RevocationJobs } from './revocation/revocation-jobs.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { createMetrics, serveMetrics, type Metrics } from './telemetry/metrics.ts';
+import { followTraces } from './telemetry/trace-context.ts';
 
 export type BrokerRole = 'api' | 'worker' | 'all';
 
@@ -83,6 +84,7 @@ const HOLD_LOOK_MS = 1_000;
 
 /** Builds a broker from its parts and starts it: the only place where adapters are made. */
 export async function startBroker({ config, role, log, version }: BrokerOptions): Promise<Broker> {
+  followTraces();
   const serves = role !== 'worker';
   const works = role !== 'api';
   const clock = systemClock;

@@ -75,6 +75,8 @@ export interface AuditEvent {
   readonly agent: WorkloadId | null;
   /** Who did it: a workload, an operator, or the broker's own part, as `{issuer: "mayfly", subject: "due-sweep"}`. */
   readonly by: WorkloadId;
+  /** The W3C trace id of the request that did it, or, for what the broker did by itself, of the task's declaration; null where there is neither, absent in events of before it was kept. */
+  readonly trace_id?: string | null;
   /** Facts of this event type: purpose, decision, reason, credential, provider. Plain JSON. */
   readonly facts: Readonly<Record<string, unknown>>;
 }

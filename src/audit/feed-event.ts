@@ -17,11 +17,11 @@ type Facts = Readonly<Record<string, unknown>>;
 /** An event as operators may watch it: the audit log's, with fewer facts. The sealer's own notices are whole. */
 export function feedEvent(event: AuditEvent | SealerNotice): Facts {
   if (!('facts' in event)) return { ...event };
-  const { id, at, type, task, leases, agent, by } = event;
+  const { id, at, type, task, leases, agent, by, trace_id: trace } = event;
   const facts = pick(event.facts, FACTS);
   // Elsewhere a code; here what an operator typed.
   if (type === 'revocation.requested' || type.startsWith('lock.')) delete facts['reason'];
-  return { id, at, type, task, leases, agent: agent && name(agent), by: name(by), facts };
+  return { id, at, type, task, leases, agent: agent && name(agent), by: name(by), trace_id: trace ?? null, facts };
 }
 
 // A caller has more to it than its name: its role, its instance, when its token ends.

@@ -5,6 +5,7 @@ import type { HeldSlot } from '../ledger/idempotency.ts';
 import type { TokenTerms } from '../ledger/lease.ts';
 import { invalidRequest, type Declaration } from '../task/declaration.ts';
 import type { Task, TaskEnvelope } from '../task/task.ts';
+import { activeTrace } from '../telemetry/trace-context.ts';
 import { checkDeclaration, declaredAgent } from './check-request.ts';
 import type { Ask, JointDecision } from './decide-credentials.ts';
 import { decideOrDeny } from './decide-or-deny.ts';
@@ -78,6 +79,7 @@ export async function declareTask(declaration: Declaration, caller: Workload, de
     waitsUntilMs: null,
     claimTicketSha256: null,
     heartbeatSeconds: declaration.heartbeat_seconds ?? null,
+    ...activeTrace(),
   };
 
   // Whoever speaks for the agent must be allowed to: the declarer, and the orchestrator that signed.
@@ -104,7 +106,7 @@ export async function declareTask(declaration: Declaration, caller: Workload, de
     return parkTask(envelope, decision, { withTicket: declaration.claim_ticket, facts }, deps, slot);
   }
 
-  const basis = { ...declared, taskId, token, toolCall: null, decisionId, nowMs };
+  const basis = { ...declared, taskId, token, toolCall: null, decisionId, nowMs, traceparent: envelope.traceparent };
   const mintable = wanted.map((credential) => intendLease(credential, basis, deps));
   const intents = mintable.map(({ intent }) => intent);
   return withReservedRoom<DeclaredTask>(declared, intents, deps, async (counters) => {

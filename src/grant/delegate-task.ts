@@ -7,6 +7,7 @@ import type { DelegationRequest } from '../task/declaration.ts';
 import { excessOver } from '../task/narrower.ts';
 import type { DelegationLink, Task, TaskEnvelope } from '../task/task.ts';
 import type { TaskTree } from '../task/task-tree.ts';
+import { activeTrace } from '../telemetry/trace-context.ts';
 import { callerFacts } from './caller-facts.ts';
 import { checkDeclaration, declaredAgent } from './check-request.ts';
 import { decideOrDeny } from './decide-or-deny.ts';
@@ -98,6 +99,7 @@ async function delegateFrom(
     waitsUntilMs: null,
     claimTicketSha256: null,
     heartbeatSeconds: request.heartbeat_seconds ?? null,
+    ...activeTrace(),
   };
   // No room is taken before the claim: these counters are only for policy to look at.
   const counters = await deps.ledger.reserve(agent, child.purpose, [], Number.MAX_SAFE_INTEGER);

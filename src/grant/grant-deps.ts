@@ -60,6 +60,7 @@ export interface LeaseBasis {
   readonly toolCall: ToolCall | null;
   readonly decisionId: DecisionId;
   readonly nowMs: EpochMs;
+  readonly traceparent?: string | undefined;
 }
 
 /** The intent of one lease, with the provider that will mint it. */
@@ -85,6 +86,7 @@ export function intendLease(wanted: WantedCredential, basis: LeaseBasis, { limit
     decisionId: basis.decisionId,
     createdAtMs: basis.nowMs,
     dueAtMs: addMs(basis.nowMs, jittered(ttlSeconds * 1000, limits.expiry_jitter_percent)),
+    ...(basis.traceparent === undefined ? {} : { traceparent: basis.traceparent }),
   };
   return { intent, provider: entry.provider };
 }

@@ -24,6 +24,9 @@ export const reconciliationIdSchema = idOf('rec', 'reconciliation');
 export const agentIdSchema = idOf('agt', 'registered agent');
 export const decisionIdSchema = idOf('dec', 'decision');
 
+/** W3C Trace Context, section 3.2.2.3. */
+export const traceIdSchema = z.string().regex(/^(?!0{32})[0-9a-f]{32}$/).describe('a W3C trace id');
+
 export const revocabilitySchema = z
   .enum(['exact', 'eventual', 'none'])
   .describe('`exact`: this credential dies at once; `eventual`: the target needs time; `none`: only its expiry ends it');

@@ -24,6 +24,7 @@ import { revocationRoutes, type RevocationRoutesDeps } from './routes/revocation
 import { statusPageRoutes } from './routes/status-page.ts';
 import { taskRoutes, type TaskRoutesDeps } from './routes/tasks.ts';
 import { whoamiRoutes } from './routes/whoami.ts';
+import { routeOf, traceRequest } from './trace-request.ts';
 
 export interface AppDeps {
   readonly health: HealthRoutesDeps;
@@ -55,7 +56,7 @@ export function createApp(deps: AppDeps): Express {
   app.disable('x-powered-by');
   // Answers change from one call to the next and can hold a secret: nothing is cached, nothing is compared.
   app.disable('etag');
-  app.use(requestId, observeRequests(deps.observeRequest), noStore);
+  app.use(requestId, traceRequest, observeRequests(deps.observeRequest), noStore);
   app.use(healthRoutes(deps.health));
   app.use(referenceRoutes(deps.version));
   app.use(refuseWhenStopping(deps.health.stopping), readBody);
@@ -112,9 +113,8 @@ function observeRequests(observe: AppDeps['observeRequest']): RequestHandler {
     response.once('finish', () => {
       // A stream lasts as long as somebody watches, and who wants to wait waits: that is no latency.
       if (String(response.getHeader('content-type')).startsWith('text/event-stream') || response.hasHeader('preference-applied')) return;
-      const route = (request.route as { path?: unknown } | undefined)?.path;
       observe({
-        route: String(Array.isArray(route) ? route[0] : (route ?? 'other')),
+        route: routeOf(request.route),
         method: request.method,
         status: response.statusCode,
         seconds: (performance.now() - startedMs) / 1000,

@@ -9,6 +9,7 @@ import {
   revocabilitySchema,
   taskIdSchema,
   toolCallSchema,
+  traceIdSchema,
 } from './answer-schemas.ts';
 
 const revocationReasonSchema = z.enum(['completed', 'expired', 'revoked', 'mint_failed', 'mint_interrupted', 'parent_ended', 'reissued', 'orphaned']);
@@ -43,6 +44,7 @@ export const leaseSchema = z
     exposure_unbounded: z.boolean().describe('a static secret was opened: only a rotation ends it'),
     acknowledged: z.strictObject({ by: z.string(), at: instant, reason: z.string() }).nullable().describe('who has seen that it is stuck'),
     tool_call: toolCallSchema.nullable(),
+    trace_id: traceIdSchema.nullable().describe('the W3C trace that its task was declared in'),
   })
   .meta({ id: 'Lease', description: 'the lifetime record of one minted credential; never a secret' });
 

@@ -1,6 +1,7 @@
 import { rfc3339OrNull, toRfc3339 } from '../core/time.ts';
 import type { Lease } from '../ledger/lease.ts';
 import { exposureMs } from '../ledger/exposure.ts';
+import { traceIdOf } from '../telemetry/trace-context.ts';
 import type { Answer } from './answer-schemas.ts';
 import type { leaseSchema } from './lease-schemas.ts';
 
@@ -35,4 +36,5 @@ export const leaseView = (lease: Lease): Answer<typeof leaseSchema> => ({
   exposure_unbounded: lease.state === 'disclosed',
   acknowledged: lease.acknowledged === null ? null : { by: lease.acknowledged.by, at: toRfc3339(lease.acknowledged.atMs), reason: lease.acknowledged.reason },
   tool_call: lease.toolCall,
+  trace_id: traceIdOf(lease.traceparent),
 });

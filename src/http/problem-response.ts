@@ -4,6 +4,7 @@ import { DPOP_ALGORITHMS } from '../identity/dpop/dpop-proof.ts';
 import { TamperedRecord } from '../ledger/record-seal.ts';
 import { resourceMetadataUrl } from './oauth/resource-metadata.ts';
 import { requestIdOf } from './request-id.ts';
+import { requestTraceOf } from './trace-request.ts';
 
 /** What is offered to whoever did not authenticate. */
 export interface Offered {
@@ -61,6 +62,7 @@ function sendProblem(response: Response, problem: Problem, instance: string): vo
       instance,
       code: problem.code,
       request_id: requestIdOf(response),
+      trace_id: requestTraceOf(response),
       ...(problem.errors.length > 0 ? { errors: problem.errors } : {}),
       ...problem.members,
     });

@@ -10,6 +10,7 @@ import {
   pageOf,
   revocabilitySchema,
   taskIdSchema,
+  traceIdSchema,
 } from './answer-schemas.ts';
 
 const decision = z
@@ -57,6 +58,7 @@ export const taskSchema = z
     expires_at: instant,
     ended_at: instantOrNull,
     heartbeat_seconds: z.int().nullable(),
+    trace_id: traceIdSchema.nullable().describe('the W3C trace that it was declared in'),
     decision,
   })
   .meta({ id: 'Task', description: 'the declared unit of work; owns its leases' });

@@ -4,6 +4,7 @@ import type { Granted } from '../grant/mint-leases.ts';
 import type { Lease } from '../ledger/lease.ts';
 import { approvedBasis } from '../task/approval.ts';
 import type { Task } from '../task/task.ts';
+import { traceIdOf } from '../telemetry/trace-context.ts';
 import type { Answer } from './answer-schemas.ts';
 import type { completedSchema, credentialSchema, extensionSchema, handoverSchema, taskSchema } from './task-schemas.ts';
 
@@ -36,6 +37,7 @@ export const taskView = (task: Task): Answer<typeof taskSchema> => ({
   expires_at: toRfc3339(task.expiresAtMs),
   ended_at: rfc3339OrNull(task.endedAtMs),
   heartbeat_seconds: task.heartbeatSeconds,
+  trace_id: traceIdOf(task.traceparent),
   decision: {
     id: task.decision.id,
     result: task.decision.result,

@@ -78,6 +78,8 @@ export interface LeaseIntent {
   readonly createdAtMs: EpochMs;
   /** When we end it. */
   readonly dueAtMs: EpochMs;
+  /** Of its task; absent in records of before it was kept. */
+  readonly traceparent?: string;
 }
 
 /** Why a lease is being ended. */

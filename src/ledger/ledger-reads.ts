@@ -3,6 +3,7 @@ import { isLeaseId, isTaskId, SHARDS, shardOf, type LeaseId, type RevocationId, 
 import type { EpochMs } from '../core/time.ts';
 import type { Task } from '../task/task.ts';
 import { emptyTree, tasksBelow as nodesBelow, type TaskTree } from '../task/task-tree.ts';
+import { traceIdOf } from '../telemetry/trace-context.ts';
 import { isFinal, type Lease } from './lease.ts';
 import type { ApprovalFilter, DueItems, LeaseFilter, LiveIds, LiveIndex, Page, TaskFilter } from './ledger.ts';
 import { lockSetId, type LockSet } from './lock.ts';
@@ -199,7 +200,8 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
         get: getLease,
         matches: (lease) =>
           (filter.state === undefined || lease.state === filter.state) &&
-          (filter.provider === undefined || lease.provider === filter.provider),
+          (filter.provider === undefined || lease.provider === filter.provider) &&
+          (filter.traceId === undefined || traceIdOf(lease.traceparent) === filter.traceId),
       });
     },
 

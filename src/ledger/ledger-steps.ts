@@ -7,6 +7,7 @@ import { toRfc3339, type EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { Task } from '../task/task.ts';
 import type { TaskTree } from '../task/task-tree.ts';
+import { keptTrace, requestTraceId, traceIdOf } from '../telemetry/trace-context.ts';
 import { createEpochs, type Epochs, type EpochSettings } from './epochs.ts';
 import { createCommitter, type Expectation, type Step, type StepGuards, type StepResult } from './commit-step.ts';
 import type { Lease } from './lease.ts';
@@ -37,7 +38,7 @@ export interface RedisLedgerDeps {
   readonly epoch: EpochSettings;
 }
 
-type EventInput = Pick<AuditEvent, 'type' | 'by' | 'facts'> & Partial<Pick<AuditEvent, 'task' | 'leases' | 'agent'>>;
+type EventInput = Pick<AuditEvent, 'type' | 'by' | 'facts'> & Partial<Pick<AuditEvent, 'task' | 'leases' | 'agent'>> & Pick<Task, 'traceparent'>;
 
 /** A step that grants, or lets something live longer. */
 export interface GrantStep extends Omit<Step, 'guarded'> {
@@ -85,8 +86,8 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
   const seal = createRecordSeal(deps.recordKey);
   const runStep = createCommitter(redis, deps.guards);
   const commit = (step: Step): Promise<StepResult> => unavailableOnFailure(() => runStep(step));
-  const event: LedgerSteps['event'] = (nowMs, input) =>
-    deps.sealEvent({ id: newEventId(), at: toRfc3339(nowMs), task: null, leases: [], agent: null, ...input });
+  const event: LedgerSteps['event'] = (nowMs, { traceparent, ...input }) =>
+    deps.sealEvent({ id: newEventId(), at: toRfc3339(nowMs), task: null, leases: [], agent: null, ...input, trace_id: requestTraceId() ?? traceIdOf(traceparent) });
 
   async function awaitReplicas(): Promise<void> {
     if (deps.minReplicaAcks === 0) return;
@@ -154,7 +155,7 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
     settings,
     event,
     taskEvent: (nowMs, type, task, by, leases, facts) =>
-      event(nowMs, { type, task: task.id, agent: task.agent, by, leases, facts: { purpose: task.purpose, ...facts } }),
+      event(nowMs, { type, task: task.id, agent: task.agent, by, leases, ...keptTrace(task), facts: { purpose: task.purpose, ...facts } }),
     commit,
 
     async commitGrant(step) {

@@ -66,6 +66,8 @@ export interface LeaseFilter {
   readonly state?: LeaseState;
   readonly provider?: string;
   readonly dueBeforeMs?: EpochMs;
+  /** The W3C trace that their tasks were declared in. */
+  readonly traceId?: string;
   readonly cursor?: string;
   readonly limit: number;
 }

@@ -1,5 +1,6 @@
 import type { AuditEvent, SealedEvent } from '../audit/audit-event.ts';
 import { toRfc3339 } from '../core/time.ts';
+import { keptTrace } from '../telemetry/trace-context.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { Lease } from './lease.ts';
 import { exposureMs } from './exposure.ts';
@@ -39,7 +40,7 @@ const evidenceFacts = ({ appliedAtMs, verifiedAtMs, effectiveByMs, seenUnopenedA
   return Object.fromEntries(Object.entries(instants).flatMap(([name, ms]) => (ms === undefined ? [] : [[name, toRfc3339(ms)]])));
 };
 
-type EventInput = Pick<AuditEvent, 'type' | 'task' | 'leases' | 'agent' | 'by' | 'facts'>;
+type EventInput = Pick<AuditEvent, 'type' | 'task' | 'leases' | 'agent' | 'by' | 'facts'> & Pick<Lease, 'traceparent'>;
 
 /** The event for one change of one lease; `exposure_ms` is how long it stayed usable after it should have ended. */
 export function settleEvent(
@@ -55,6 +56,7 @@ export function settleEvent(
     leases: [after.id],
     agent: after.agent,
     by,
+    ...keptTrace(after),
     facts: {
       purpose: after.purpose,
       ...leaseFacts(after),

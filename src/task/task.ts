@@ -84,6 +84,8 @@ export interface TaskEnvelope {
   /** How often the agent or its orchestrator promised to be heard; null where no heartbeat was asked for. */
   readonly heartbeatSeconds: number | null;
   readonly decision: DecisionSummary;
+  /** Where in which trace it was declared, as a W3C `traceparent`; absent in records of before it was kept. */
+  readonly traceparent?: string;
 }
 
 /** One human's yes to exactly one envelope. */

@@ -1,6 +1,7 @@
 import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino';
 import { safeFields } from './safe-fields.ts';
 import { stripSecrets } from './strip-secrets.ts';
+import { activeTraceId } from './trace-context.ts';
 
 export type Logger = PinoLogger;
 
@@ -9,7 +10,7 @@ const REDACTED = ['headers', 'body', 'authorization', 'token', 'secret', 'passwo
 /**
  * A JSON logger: one object a line, to standard output unless told otherwise. Fields go through `safeFields`, and each
  * line through `stripSecrets`. `level` is one of pino's; `base` is on every line. Lines about a request, a task or a
- * lease carry `request_id`, `task` and `lease`.
+ * lease carry `request_id`, `task` and `lease`; whatever is logged on behalf of a request carries its `trace_id`.
  */
 export function createLogger(options: { readonly level: string; readonly base?: object }, destination?: DestinationStream): Logger {
   const sink: DestinationStream = destination ?? process.stdout;
@@ -18,6 +19,7 @@ export function createLogger(options: { readonly level: string; readonly base?: 
       level: options.level,
       base: safeFields(options.base ?? {}),
       timestamp: pino.stdTimeFunctions.isoTime,
+      mixin: activeTraceField,
       formatters: { level: (label) => ({ level: label }), log: safeFields },
       // What a child logger is given does not pass the formatter.
       redact: { paths: REDACTED, censor: '[secret]' },
@@ -30,4 +32,9 @@ export function createLogger(options: { readonly level: string; readonly base?: 
       },
     },
   );
+}
+
+function activeTraceField(): { readonly trace_id?: string } {
+  const id = activeTraceId();
+  return id === undefined ? {} : { trace_id: id };
 }

@@ -108,7 +108,7 @@ describe('the reference page', () => {
 });
 
 describe('what tests check of each answer', () => {
-  const problem = { type: 'urn:mayfly:problem:not_found', title: 't', status: 404, detail: 'd', instance: '/', code: 'not_found', request_id: 'r' };
+  const problem = { type: 'urn:mayfly:problem:not_found', title: 't', status: 404, detail: 'd', instance: '/', code: 'not_found', request_id: 'r', trace_id: 'a'.repeat(32) };
   const answer = (status: number, body: unknown, type = 'application/json') => ({ status, body, headers: new Headers({ 'content-type': type }) });
 
   it.each([

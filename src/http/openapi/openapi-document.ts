@@ -104,8 +104,11 @@ function parameter(name: string, place: 'path' | 'query' | 'header', schema: z.Z
   return { name, in: place, required, ...(description === undefined ? {} : { description }), schema: rest };
 }
 
-const REQUEST_ID = { 'X-Request-Id': { $ref: '#/components/headers/RequestId' } };
-const HEADERS = { RequestId: { description: 'finds the request in the log of the broker', schema: { type: 'string' } } };
+const EVERY_ANSWER = { 'X-Request-Id': { $ref: '#/components/headers/RequestId' }, traceparent: { $ref: '#/components/headers/Traceparent' } };
+const HEADERS = {
+  RequestId: { description: 'finds the request in the log of the broker', schema: { type: 'string' } },
+  Traceparent: { description: 'the trace that the request is part of (W3C Trace Context): the one that its own `traceparent` named, or a new one', schema: { type: 'string' } },
+};
 const textHeaders = (headers: Readonly<Record<string, string>>): Json =>
   Object.fromEntries(Object.entries(headers).map(([name, description]) => [name, { description, schema: { type: 'string' } }]));
 
@@ -115,7 +118,7 @@ function answersOf({ answers }: Operation, referTo: ReferTo): Json {
       status,
       {
         description,
-        headers: { ...REQUEST_ID, ...textHeaders(headers) },
+        headers: { ...EVERY_ANSWER, ...textHeaders(headers) },
         content: { [mediaType]: { schema: schema === undefined ? { type: 'string' } : referTo(schema, 'output') } },
       },
     ]),
@@ -136,7 +139,7 @@ function problemAnswer(codes: readonly ProblemCode[], referTo: ReferTo): Json {
   return {
     description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join('; '),
     headers: {
-      ...REQUEST_ID,
+      ...EVERY_ANSWER,
       ...(retries ? textHeaders({ 'Retry-After': 'seconds to wait before asking again' }) : {}),
       ...(codes.includes('invalid_token') ? textHeaders({ 'WWW-Authenticate': 'how to authenticate (RFC 6750, RFC 9449)' }) : {}),
       ...(codes.includes('use_dpop_nonce') ? textHeaders({ 'DPoP-Nonce': 'with `use_dpop_nonce`: the nonce for the next proof (RFC 9449 section 9)' }) : {}),
@@ -152,7 +155,7 @@ function oauthErrorAnswers(operation: Operation, referTo: ReferTo): Json {
       const codes = errors.map(({ error }) => error);
       const headers = { ...(status === 401 ? { 'WWW-Authenticate': 'how to authenticate (RFC 6750)' } : {}), ...(status === 503 || status === 429 ? { 'Retry-After': 'seconds to wait before asking again' } : {}) };
       const narrowed = { allOf: [referTo(oauthErrorSchema, 'output'), { properties: { error: { enum: codes } } }] };
-      return [status, { description: codes.map((code) => `\`${code}\``).join('; '), headers: { ...REQUEST_ID, ...textHeaders(headers) }, content: { 'application/json': { schema: narrowed } } }];
+      return [status, { description: codes.map((code) => `\`${code}\``).join('; '), headers: { ...EVERY_ANSWER, ...textHeaders(headers) }, content: { 'application/json': { schema: narrowed } } }];
     }),
   );
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PROBLEMS, type ProblemCode } from '../../core/problem.ts';
+import { traceIdSchema } from '../answer-schemas.ts';
 import { holdSchema } from '../hold-view.ts';
 import { OAUTH_ERRORS, type OAuthErrorCode } from '../oauth/oauth-error.ts';
 
@@ -22,6 +23,7 @@ export const problemSchema = z
     instance: z.string(),
     code: z.enum(Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]]),
     request_id: z.string(),
+    trace_id: traceIdSchema,
     errors: z
       .array(z.strictObject({ pointer: z.string().describe('JSON Pointer to the field, in the body or the query'), detail: z.string() }))
       .optional(),

@@ -11,6 +11,7 @@ import type { Ledger } from '../../ledger/ledger.ts';
 import type { SigningKeys } from '../../keys/signing-keys.ts';
 import { receiptOf, signReceipt } from '../../revocation/receipt.ts';
 import { freeText, instant, invalidRequest, parse } from '../../task/declaration.ts';
+import { traceIdSchema } from '../answer-schemas.ts';
 import { authenticateOperator } from '../authenticate.ts';
 import { leaseView } from '../lease-view.ts';
 import { jsonBody } from '../read-json.ts';
@@ -36,6 +37,7 @@ export const leaseListQuery = {
   state: z.enum(LEASE_STATES).optional(),
   provider: z.string().optional(),
   due_before: instant.optional(),
+  trace_id: traceIdSchema.optional(),
 };
 
 /** `/v1/leases`: lifetimes, for operators. */
@@ -44,12 +46,12 @@ export function leaseRoutes(deps: LeaseRoutesDeps): Router {
 
   router.get('/v1/leases', async (request, response) => {
     await authenticateOperator(request, deps.authenticator, 'viewer');
-    const { state, provider, due_before: dueBefore, cursor, limit } = parseQuery(request, leaseListQuery);
+    const { state, provider, due_before: dueBefore, trace_id: traceId, cursor, limit } = parseQuery(request, leaseListQuery);
     const dueBeforeMs = dueBefore === undefined ? undefined : fromRfc3339(dueBefore);
     if (dueBefore !== undefined && dueBeforeMs === undefined) {
       throw invalidRequest([{ pointer: '/due_before', detail: 'must be an RFC 3339 instant' }]);
     }
-    const page = await deps.ledger.listLeases({ limit, ...given({ state, provider, dueBeforeMs, cursor }) });
+    const page = await deps.ledger.listLeases({ limit, ...given({ state, provider, dueBeforeMs, traceId, cursor }) });
     response.json({ items: page.items.map(leaseView), next_cursor: page.nextCursor });
   });
 
