@@ -51,7 +51,7 @@ export async function declareTask(declaration: Declaration, caller: Workload, de
   const declarer = { issuer: caller.issuer, subject: caller.subject };
   const decisionId = newDecisionId();
   const taskId = slot === undefined ? newTaskId() : newTaskIdIn(slot.shard);
-  const word = await judgeEvidence(declaration, { agent, declarer, taskId }, deps);
+  const word = await judgeEvidence(declaration, { agent, declarer, caller, taskId }, deps);
   const declared = {
     agent,
     purpose: declaration.purpose,

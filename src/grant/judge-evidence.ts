@@ -1,10 +1,11 @@
 import { shardOf, type TaskId } from '../core/ids.ts';
 import { Problem } from '../core/problem.ts';
-import type { WorkloadId } from '../identity/caller.ts';
+import type { Workload, WorkloadId } from '../identity/caller.ts';
 import { evidenceRefused, type EvidenceVerifier } from '../identity/evidence-verifier.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { invalidRequest, type Declaration } from '../task/declaration.ts';
 import type { Evidence } from '../task/task.ts';
+import { callerFacts } from './caller-facts.ts';
 import { declarationDigest, unsaidLifetimes } from '../task/vouched-declaration.ts';
 
 /** Whose word a declaration rests on. */
@@ -25,6 +26,8 @@ export interface JudgeEvidenceDeps {
 interface Parties {
   readonly agent: WorkloadId;
   readonly declarer: WorkloadId;
+  /** Who calls, with what its token says besides. */
+  readonly caller: Workload;
   /** The id that the task would have. */
   readonly taskId: TaskId;
 }
@@ -43,8 +46,8 @@ export async function judgeEvidence(declaration: Declaration, parties: Parties, 
     return evidence.kind === 'orchestrator_signed' ? await signed(declaration, evidence.token, parties, deps) : await consented(declaration, evidence.token, parties, deps);
   } catch (error) {
     if (error instanceof Problem && error.code === 'evidence_refused') {
-      const { taskId, agent, declarer } = parties;
-      const facts = { purpose: declaration.purpose, evidence: evidence.kind, reason: error.errors[0]?.detail ?? error.message };
+      const { taskId, agent, declarer, caller } = parties;
+      const facts = { ...callerFacts(caller), purpose: declaration.purpose, evidence: evidence.kind, reason: error.errors[0]?.detail ?? error.message };
       await deps.ledger.recordEvent({ shard: shardOf(taskId), type: 'evidence.refused', task: null, agent, by: declarer, facts });
     }
     throw error;

@@ -126,6 +126,8 @@ describe('whose an agent is, by its token,', () => {
       return { status: answer.status, task: (answer.body['task'] as { id: string } | undefined)?.id ?? '' };
     };
     expect(await call('', { ...DECLARATION, purpose: 'ledger-close' })).toMatchObject({ status: 403 });
+    const evidence = { kind: 'orchestrator_signed', token: 'x.y.z' };
+    expect(await call('', { ...DECLARATION, ttl_seconds: 60, credentials: [{ name: 'task-token', ttl_seconds: 60 }], evidence })).toMatchObject({ status: 403 });
     expect(await call(`/${id}/credentials`, { name: 'task-reference' })).toMatchObject({ status: 201 });
     expect(await call(`/${id}/credentials`, { name: 'vault-token' })).toMatchObject({ status: 403 });
     expect(await call(`/${id}/extend`, { ttl_seconds: 400 })).toMatchObject({ status: 200 });
@@ -137,13 +139,14 @@ describe('whose an agent is, by its token,', () => {
     expect((await call(`/${delegated.task}/claim`, {}, theirs)).status).toBe(201);
     expect((await call(`/${delegated.task}/claim`, {}, theirs)).status).toBe(409);
 
-    const told = async (): Promise<unknown[][]> => (await audited()).filter(({ facts }) => facts.caller !== undefined && facts.evidence !== 'orchestrator_signed').map(({ type, by, facts }) => [type, by.subject, facts.caller]);
+    const told = async (): Promise<unknown[][]> => (await audited()).filter(({ type, facts }) => facts.caller !== undefined && !(type === 'task.declared' && facts.evidence === 'orchestrator_signed')).map(({ type, by, facts }) => [type, by.subject, facts.caller]);
     await until(async () => (await told()).some(([type]) => type === 'task.claim_refused'), { what: 'all of it is on the record' });
     const payments = { owner: 'payments', environment: 'test' };
     const treasury = { owner: 'treasury', environment: 'test' };
     expect(await told()).toEqual([
       ['task.declared', 'agent:refunds', payments],
       ['task.denied', 'agent:refunds', payments],
+      ['evidence.refused', 'agent:refunds', payments],
       ['lease.intended', 'agent:refunds', payments],
       ['credential.denied', 'agent:refunds', payments],
       ['task.extended', 'agent:refunds', payments],
