@@ -190,7 +190,7 @@ function configOf({ options, deploymentId, openbao, logins, postgres, aws, workl
     environment: 'development',
     deployment_id: deploymentId,
     http: { host: '127.0.0.1', port: options.port, public_url: ours, metrics_port: options.metricsPort },
-    tls: { port: tlsPort, certificate: { source: 'files', ...spiffe.broker } },
+    tls: { port: tlsPort, public_url: `https://127.0.0.1:${tlsPort}`, certificate: { source: 'files', ...spiffe.broker } },
     identity: {
       audience: AUDIENCE,
       issuers: [{ issuer: workloads.issuer, subjects: ['agent:*', 'orchestrator:*'], instance_claim: 'run_id' }],

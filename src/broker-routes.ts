@@ -108,7 +108,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
     locks: { authenticator, ledger, locks: { ledger, clock, revocation } },
     hold: { authenticator, ledger, reconciliation },
     reconciliations: { authenticator, ledger, reconciliation },
-    oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers, publicUrl, takesCertificates: config.tls !== undefined, grant, nudge, dpop, ...oauthFace({ config, ledger, jwtProviders, log }) },
+    oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers, publicUrl, mtlsUrl: config.tls?.public_url, takesCertificates: config.tls !== undefined && config.tls.client_certificates !== 'none', grant, nudge, dpop, ...oauthFace({ config, ledger, jwtProviders, log }) },
     events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },
   };
 }
@@ -121,5 +121,5 @@ function oauthFace({ config, ledger, jwtProviders, log }: Pick<RouteParts, 'conf
   const assertions = createClientAssertions({ oauth, audiences, useOnce: (what, untilMs) => ledger.useOnce(what, untilMs), clock: systemClock, log });
   const workloadAlgorithms = config.identity.issuers.flatMap(({ algorithms }) => algorithms);
   const assertionAlgorithms = [...oauth.clients.flatMap(({ algorithms }) => algorithms), ...workloadAlgorithms, ...(config.identity.trust_domains.length > 0 ? SVID_ALGORITHMS : [])];
-  return { issuer, assertions, assertionAlgorithms };
+  return { issuer, assertions, assertionAlgorithms, transactionTokens: oauth.experimental_transaction_tokens };
 }

@@ -78,11 +78,12 @@ const reaches = (pattern: string, prefix: string): boolean =>
   pattern.startsWith(prefix) || (pattern.endsWith('*') && prefix.startsWith(pattern.slice(0, -1)));
 
 /** An issuer is a name, compared byte for byte; what else a URL can carry has no business in it, a password least of all. */
-function urlFaults({ identity, operators, providers, http, policy }: Config): RuleFault[] {
+function urlFaults({ identity, operators, providers, http, tls, policy }: Config): RuleFault[] {
   const issuers: [ConfigPath, string][] = [
     ...identity.issuers.map(({ issuer }, index): [ConfigPath, string] => [['identity', 'issuers', index, 'issuer'], issuer]),
     [['operators', 'issuer'], operators.issuer],
     ...(http.public_url === undefined ? [] : [[['http', 'public_url'], http.public_url] satisfies [ConfigPath, string]]),
+    ...(tls?.public_url === undefined ? [] : [[['tls', 'public_url'], tls.public_url] satisfies [ConfigPath, string]]),
     ...(identity.users === undefined ? [] : [[['identity', 'users', 'issuer'], identity.users.issuer] as [ConfigPath, string]]),
     ...(policy.external === undefined ? [] : [[['policy', 'external', 'url'], policy.external.url] satisfies [ConfigPath, string]]),
     ...providerUrls(providers),
@@ -91,6 +92,7 @@ function urlFaults({ identity, operators, providers, http, policy }: Config): Ru
     const url = new URL(text);
     const faults: RuleFault[] = [];
     if (url.username !== '' || url.password !== '') faults.push({ key, detail: 'must not hold a user or a password' });
+    if (key[0] === 'tls' && url.protocol === 'http:') faults.push({ key, detail: 'must be https: there is nothing else at this listener' });
     if (/[?#]/.test(text)) faults.push({ key, detail: 'must have neither a query nor a fragment' });
     return faults;
   });

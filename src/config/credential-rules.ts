@@ -17,7 +17,7 @@ function providerTypeOf(kind: CredentialConfig['kind']): Config['providers'][str
   }
 }
 
-function eachCredentialFaults({ credentials, providers, identity, operators, limits }: Config): RuleFault[] {
+function eachCredentialFaults({ credentials, providers, identity, operators, limits, oauth }: Config): RuleFault[] {
   return Object.entries(credentials).flatMap(([name, credential]) => {
     const key = ['credentials', name];
     const faults: RuleFault[] = [];
@@ -34,6 +34,7 @@ function eachCredentialFaults({ credentials, providers, identity, operators, lim
     if (credential.kind === 'jwt' && [identity.audience, operators.audience, ...identity.issuers.map((issuer) => issuer.audience)].includes(credential.audience)) {
       faults.push({ key: [...key, 'audience'], detail: "is Mayfly's own audience; a minted token must not be able to declare tasks" });
     }
+    if (credential.kind === 'jwt' && credential.transaction_token) faults.push(...transactionTokenFaults(key, credential, oauth));
     if (credential.kind === 'aws.sts') faults.push(...sessionFaults(key, credential));
     if (credential.kind === 'vault.dynamic') faults.push(...pathFaults(key, credential.path, credential.params));
     if (credential.kind === 'vault.kv') {
@@ -51,6 +52,18 @@ function eachCredentialFaults({ credentials, providers, identity, operators, lim
     }
     return faults;
   });
+}
+
+/** "On the order of minutes or less" (draft-ietf-oauth-transaction-tokens, section 4): nobody can take one back. */
+const LONGEST_TRANSACTION_SECONDS = 300;
+
+function transactionTokenFaults(key: ConfigPath, credential: Extract<CredentialConfig, { kind: 'jwt' }>, oauth: Config['oauth']): RuleFault[] {
+  const { max_ttl_seconds: most = Infinity, introspection_required: opaque } = credential;
+  return [
+    ...(oauth.experimental_transaction_tokens ? [] : [{ key: [...key, 'transaction_token'], detail: 'needs oauth.experimental_transaction_tokens: true' }]),
+    ...(most > LONGEST_TRANSACTION_SECONDS ? [{ key: [...key, 'max_ttl_seconds'], detail: `must be given, and at most ${LONGEST_TRANSACTION_SECONDS}: a transaction token cannot be taken back` }] : []),
+    ...(opaque ? [{ key: [...key, 'introspection_required'], detail: 'must be false: a transaction token is read by all it passes through' }] : []),
+  ];
 }
 
 type Params = Config['credentials'][string]['params'];

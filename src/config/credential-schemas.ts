@@ -86,5 +86,9 @@ export const credential = z.discriminatedUnion('kind', [
       .boolean()
       .default(false)
       .describe('true: an opaque reference, valid only as long as introspection says so, so revocation is exact'),
+    transaction_token: z
+      .boolean()
+      .default(false)
+      .describe('true: a transaction token for the trust domain that `audience` names; needs `oauth.experimental_transaction_tokens`, and `max_ttl_seconds`'),
   }),
 ]);

@@ -28,6 +28,10 @@ export const oauth = z
   .strictObject({
     issuer: httpUrl.optional().describe('the `issuer` of this authorization server: that of a jwt provider. That of the first one when absent'),
     clients: z.array(oauthClient).default([]).describe('clients that sign assertions of their own. Workloads need no entry: their own token is their assertion'),
+    experimental_transaction_tokens: z
+      .boolean()
+      .default(false)
+      .describe('whether transaction tokens (a draft of the IETF, which may still change) can be had: credentials with `transaction_token`'),
     max_assertion_seconds: seconds(10, 3_600).default(3_600).describe('an assertion that such a client signs for longer is refused'),
   })
   .prefault({})

@@ -1,11 +1,12 @@
 import { z } from 'zod';
-import { filePath } from './config-words.ts';
+import { filePath, httpUrl } from './config-words.ts';
 
 /** A second way in, over TLS, for callers that show a certificate of their own. */
 export const tlsListener = z
   .strictObject({
     host: z.string().default('127.0.0.1').describe('the address to bind to'),
     port: z.int().min(0).max(65_535).default(8_443).describe('0 takes any free port'),
+    public_url: httpUrl.optional().describe('where clients reach this listener, such as `https://mtls.mayfly.example.org`: OAuth clients are told, to authenticate by certificate there'),
     certificate: z
       .discriminatedUnion('source', [
         z.strictObject({

@@ -30,7 +30,7 @@ export function certificateCallers({ bundles, clock }: CertificateCallerDeps): (
   const authoritiesOf = (trustDomain: string): Promise<readonly Certificate[] | undefined> => bundles.get(trustDomain)?.authorities() ?? Promise.resolve(undefined);
 
   return async (certificates) => {
-    const digest = thumbprint(Buffer.concat(certificates));
+    const digest = certificateThumbprint(Buffer.concat(certificates));
     const nowMs = clock.now();
     const known = cache.get(digest);
     const stands = known !== undefined && nowMs < known.svid.expiresAtMs && (await authoritiesOf(known.svid.id.trustDomain)) === known.authorities;
@@ -65,7 +65,8 @@ export function boundCertificate({ cnf }: JWTPayload): string | undefined {
 export function requireCertificate(bound: string, certificates: readonly Uint8Array[] | null): void {
   const [own] = certificates ?? [];
   if (own === undefined) throw refused('it is bound to a certificate, and the connection has none');
-  if (thumbprint(own) !== bound) throw refused('it is bound to another certificate than that of the connection');
+  if (certificateThumbprint(own) !== bound) throw refused('it is bound to another certificate than that of the connection');
 }
 
-const thumbprint = (der: Uint8Array): string => createHash('sha256').update(der).digest('base64url');
+/** What a token is bound to a certificate by: SHA-256 of its DER, base64url (RFC 8705 section 3.1). */
+export const certificateThumbprint = (der: Uint8Array): string => createHash('sha256').update(der).digest('base64url');

@@ -19,7 +19,7 @@ export interface SigningKey extends VerifyingKey {
 export type SigningKeys = readonly [SigningKey, ...SigningKey[]];
 
 /** What is signed, by its `typ` (RFC 8725 section 3.11): one kind never passes for another, whichever key signed it. */
-export type SignedType = 'at+jwt' | 'mayfly-receipt';
+export type SignedType = 'at+jwt' | 'txntoken+jwt' | 'mayfly-receipt';
 
 /** Reads PEM private keys (P-256 or Ed25519). Throws `TypeError` that names the file. */
 export function loadSigningKeys(files: readonly string[]): SigningKeys {

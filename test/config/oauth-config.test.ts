@@ -37,3 +37,33 @@ describe('the OAuth face in a configuration', () => {
     expect(faultsOf(`${without}oauth:\n  issuer: https://mayfly.test\n`)).toMatchObject([{ detail: 'needs a provider of type jwt with this issuer' }]);
   });
 });
+
+describe('a transaction token in a configuration', () => {
+  /** The right configuration with its token made one. */
+  const transaction = (lines: string, on = true): string =>
+    changed('    audience: https://payments.test\n', `    audience: shop.test\n    transaction_token: true\n${lines}`) + (on ? 'oauth:\n  experimental_transaction_tokens: true\n' : '');
+
+  it('is taken where it is switched on, and short', () => {
+    expect(load(transaction('    max_ttl_seconds: 300\n')).credentials['task-token']).toMatchObject({ transaction_token: true });
+    expect(load(RIGHT).oauth.experimental_transaction_tokens).toBe(false);
+  });
+
+  it.each([
+    ['that is not switched on', transaction('    max_ttl_seconds: 60\n', false), 'transaction_token', 'needs oauth.experimental_transaction_tokens: true'],
+    ['that is longer', transaction('    max_ttl_seconds: 301\n'), 'max_ttl_seconds', /must be given, and at most 300/],
+    ['of no said length', transaction(''), 'max_ttl_seconds', /must be given, and at most 300/],
+    ['that nobody can read', transaction('    max_ttl_seconds: 60\n    introspection_required: true\n'), 'introspection_required', /must be false/],
+  ] as const)('%s is refused', (_what, text, key, detail) => {
+    const faults = faultsOf(text).map((fault) => ({ key: fault.key, detail: fault.detail }));
+    expect(faults).toEqual([{ key: `credentials.task-token.${key}`, detail: typeof detail === 'string' ? detail : expect.stringMatching(detail) }]);
+  });
+});
+
+describe('where clients reach the TLS listener', () => {
+  const tls = (url: string): string => `${RIGHT}tls:\n  public_url: ${url}\n  certificate: { source: files, certificate_file: c, key_file: k }\n`;
+
+  it('is an https URL with nothing else in it', () => {
+    expect(load(tls('https://mtls.test:8443')).tls).toMatchObject({ public_url: 'https://mtls.test:8443' });
+    for (const url of ['http://mtls.test', 'https://user:pw@mtls.test', 'https://mtls.test?a=b']) expect(faultsOf(tls(url))).toMatchObject([{ key: 'tls.public_url' }]);
+  });
+});

@@ -6,6 +6,7 @@ import { Redis } from 'ioredis';
 import type pg from 'pg';
 import { verifyChainFile } from '../../src/audit/verify-chain.ts';
 import { at } from '../support/at.ts';
+import { dumpRedis } from '../support/dump-redis.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
 
@@ -219,20 +220,3 @@ describe('what was handed over', () => {
 
 /** Resolves when the server has closed a connection. */
 const cutOff = (client: pg.Client): Promise<void> => new Promise((resolve) => client.once('end', resolve));
-
-/** Every key and value of a Redis, whatever its type, as text. */
-async function dumpRedis(redis: Redis): Promise<string> {
-  const parts: string[] = [];
-  for (const key of await redis.keys('*')) {
-    const type = await redis.type(key);
-    const value: unknown =
-      type === 'hash' ? await redis.hgetall(key)
-      : type === 'string' ? await redis.get(key)
-      : type === 'list' ? await redis.lrange(key, 0, -1)
-      : type === 'set' ? await redis.smembers(key)
-      : type === 'zset' ? await redis.zrange(key, '0', '-1', 'WITHSCORES')
-      : await redis.xrange(key, '-', '+');
-    parts.push(key, JSON.stringify(value));
-  }
-  return parts.join('\n');
-}

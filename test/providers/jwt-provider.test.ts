@@ -24,8 +24,8 @@ async function provider(kind: 'ec' | 'ed25519' = 'ec', further: readonly string[
     deploymentId: 'test',
     config: { type: 'jwt', issuer: 'https://mayfly.test', signing_key_files: [file, ...further] },
     credentials: {
-      plain: { kind: 'jwt', provider: 'tokens', owner: 'o', audience: 'https://api.test', introspection_required: false, params: {} },
-      reference: { kind: 'jwt', provider: 'tokens', owner: 'o', audience: 'https://api.test', introspection_required: true, params: {} },
+      plain: { kind: 'jwt', provider: 'tokens', owner: 'o', audience: 'https://api.test', introspection_required: false, transaction_token: false, params: {} },
+      reference: { kind: 'jwt', provider: 'tokens', owner: 'o', audience: 'https://api.test', introspection_required: true, transaction_token: false, params: {} },
     },
   });
 }

@@ -78,6 +78,35 @@ export const ACTOR_REQUIREMENTS = {
   'OA-7-j': 'the record says by which token the task was handed on',
 } as const;
 
+/** What draft-ietf-oauth-transaction-tokens demands of a service that issues such tokens, as far as this one does. */
+export const TRANSACTION_REQUIREMENTS = {
+  'OA-40-a': 'it is a txntoken+jwt with the claims of the draft: the task is the transaction, its purpose the scope, the agent the workload that asked',
+  'OA-40-b': 'the answer says N_A and the issued type, and never has a refresh token; what is no transaction token is never given for one',
+  'OA-40-c': 'audience and scope are required; the scope is the purpose, and no more',
+  'OA-40-d': 'refresh tokens, self-signed and unsigned ones, and transaction tokens are no subjects',
+  'OA-40-e': 'it is decided by policy and recorded before it is minted, as every other credential',
+  'OA-40-f': 'it lives no longer than its credential allows, nor than the task whose token was shown, and is told as what nobody can take back',
+  'OA-40-g': 'its subject is the person or the agent that it began with',
+  'OA-40-h': 'it proves nothing of who shows it: it is no client, no caller, no access token',
+  'OA-40-i': 'its details are what the credential lets one choose, and nothing that only the client says',
+  'OA-40-j': 'where it is not switched on it is refused, and nothing tells of it',
+  'OA-41': 'it stands in no log, no audit record and no key of Redis',
+} as const;
+
+/** What RFC 8705 and draft-ietf-oauth-spiffe-client-auth demand of one whose clients have X.509-SVIDs. */
+export const MTLS_REQUIREMENTS = {
+  '8705-2-a': 'a client is the workload of its certificate, and client_id says so',
+  '8705-2-b': 'a client_id that is not that of the certificate is refused, and so is a certificate of no authority of its trust domain',
+  '8705-2-c': 'a certificate beside an assertion authenticates nobody',
+  '8705-3-a': "a token is bound to the client's certificate, and to none where the connection has none",
+  '8705-3-b': "a token is not bound to the certificate of somebody on the way",
+  '8705-3-c': 'a token that is bound by DPoP is not bound to the certificate as well',
+  '8705-3-d': 'a token that is bound to a certificate hands nothing on',
+  '8705-3.2-a': 'introspection tells the certificate that a token is bound to',
+  '8705-3.3-a': 'the metadata say that tokens are bound to certificates, and how clients authenticate by theirs',
+  '8705-5-a': 'the metadata say where certificates count, and every endpoint there answers',
+} as const;
+
 /** Names tests by what they prove, and knows what nobody proved. */
 export class RequirementTitles<Id extends string> {
   readonly #requirements: Readonly<Record<Id, string>>;

@@ -11,6 +11,7 @@ import { chooseToken, type ChosenToken } from './choose-token.ts';
 import { declarationFault, grantUnder, type Authority } from './grant-under.ts';
 import { OAuthError } from './oauth-error.ts';
 import type { OAuthForm } from './oauth-form.ts';
+import { transactionDetails } from './transaction-request.ts';
 
 export interface GrantTokenDeps {
   readonly grant: GrantDeps;
@@ -37,11 +38,12 @@ export interface GrantedToken extends TokenRequest {
  * Reads what is asked for (RFC 9396 section 6, RFC 8707 section 2). Throws `invalid_authorization_details`, `invalid_target`,
  * `invalid_scope` or `invalid_request`; there is no part of a request that is passed over.
  */
-export function readTokenRequest(form: OAuthForm, deps: GrantTokenDeps): TokenRequest {
-  if (form.get('scope') !== undefined) throw new OAuthError('invalid_scope', 'there are no scopes here; say what is to be done in authorization_details');
-  const details = readDetails(form.need('authorization_details'));
+export function readTokenRequest(form: OAuthForm, deps: GrantTokenDeps, { forTransaction = false } = {}): TokenRequest {
+  if (!forTransaction && form.get('scope') !== undefined) throw new OAuthError('invalid_scope', 'there are no scopes here; say what is to be done in authorization_details');
+  const declared = readDetails(form.need('authorization_details'));
+  const details = forTransaction ? transactionDetails(form, declared) : declared;
   const targets = [...form.all('resource'), ...form.all('audience'), ...(details.locations ?? [])];
-  return { details, token: chooseToken({ details, resources: form.all('resource'), targets }, deps) };
+  return { details, token: chooseToken({ details, resources: form.all('resource'), targets, forTransaction }, deps) };
 }
 
 /** Grants the task of a token request, on the authority that the client showed. Throws what declaring or delegating throws. */
@@ -62,7 +64,8 @@ export async function sendToken(response: Response, { details, token, task, gran
   const { context, params, ...said } = details;
   response.set('Pragma', 'no-cache').json({
     access_token: granted.secret['token']?.expose(),
-    token_type: cnf?.jkt === undefined ? 'Bearer' : 'DPoP',
+    // RFC 8693 section 2.2.1: what is no access token has no way to be used as one.
+    token_type: token.forTransaction ? 'N_A' : cnf?.jkt === undefined ? 'Bearer' : 'DPoP',
     expires_in: Math.max(0, Math.floor((granted.intent.dueAtMs - grant.clock.now()) / 1000)),
     ...more,
     authorization_details: [

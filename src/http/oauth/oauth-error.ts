@@ -14,6 +14,7 @@ export const OAUTH_ERRORS = {
   invalid_scope: [400],
   invalid_target: [400],
   invalid_authorization_details: [400],
+  unsupported_token_type: [400],
   access_denied: [400],
   invalid_dpop_proof: [400],
   use_dpop_nonce: [400],

@@ -21,7 +21,12 @@ export function revocation({ ledger, nudge, ...deps }: RevocationEndpointDeps): 
     const form = readForm(request);
     const caller = await authenticateCaller(request, form, deps);
     if (caller.kind !== 'workload') throw new OAuthError('unauthorized_client', 'an operator revokes by /v1/revocations');
-    const found = await presentedLease(form.need('token'), { ...deps, ledger });
+    const token = form.need('token');
+    // RFC 7009 section 2.2.1: 200 would say that it is good for nothing now.
+    if (deps.jwtProviders.some((provider) => provider.isTransactionToken(token))) {
+      throw new OAuthError('unsupported_token_type', 'a transaction token ends with its exp and not before; complete its task at /v1/tasks/{id}/complete');
+    }
+    const found = await presentedLease(token, { ...deps, ledger });
     const task = found === null ? null : await ledger.getTask(found.lease.taskId);
     if (task !== null) {
       // RFC 6749 section 5.2 has this code for what was issued to another client.

@@ -2,13 +2,14 @@ import type { Request, RequestHandler } from 'express';
 import type { DpopVerifier } from '../../identity/dpop/dpop-verifier.ts';
 import type { Confirmation } from '../../ledger/lease.ts';
 import { presentedBy } from '../presented.ts';
-import { authenticateClient, type AuthenticateClientDeps } from './authenticate-client.ts';
+import { authenticateClient, certificateOf, type AuthenticateClientDeps, type OAuthClient } from './authenticate-client.ts';
 import { grantToken, readTokenRequest, sendToken, type Grant, type GrantTokenDeps } from './grant-token.ts';
 import { OAuthError } from './oauth-error.ts';
 import { readForm } from './oauth-form.ts';
-import { JWT_TYPE, readExchange } from './token-exchange.ts';
+import { JWT_TYPE, readExchange, type ReadExchangeDeps } from './token-exchange.ts';
+import { TXN_TOKEN_TYPE } from './transaction-request.ts';
 
-export interface TokenEndpointDeps extends AuthenticateClientDeps, GrantTokenDeps {
+export interface TokenEndpointDeps extends AuthenticateClientDeps, GrantTokenDeps, Pick<ReadExchangeDeps, 'transactionTokens'> {
   /** Absent where the broker does not know its own address (`http.public_url`). */
   readonly dpop: DpopVerifier | undefined;
 }
@@ -39,9 +40,9 @@ const clientCredentials =
   (deps: TokenEndpointDeps): Grant =>
   async (request, response, form) => {
     const client = await authenticateClient(request, form, deps);
-    if (client === null) throw new OAuthError('invalid_client', 'authenticate by client_assertion');
+    if (client === null) throw new OAuthError('invalid_client', 'authenticate by client_assertion, or by the X.509-SVID of the connection, whose SPIFFE ID is client_id');
     const wanted = readTokenRequest(form, deps);
-    const granted = await grantToken(wanted, { kind: 'own' }, client, await confirmationOf(request, deps), deps);
+    const granted = await grantToken(wanted, { kind: 'own' }, client, await confirmationOf(request, client, deps), deps);
     await sendToken(response, granted, {}, deps);
   };
 
@@ -50,16 +51,30 @@ const tokenExchange =
   (deps: TokenEndpointDeps): Grant =>
   async (request, response, form) => {
     const { client, authority, issuedTokenType } = await readExchange(request, form, deps);
-    const wanted = readTokenRequest(form, deps);
+    const forTransaction = issuedTokenType === TXN_TOKEN_TYPE;
+    const wanted = readTokenRequest(form, deps, { forTransaction });
     if (issuedTokenType === JWT_TYPE && !wanted.token.selfContained) throw new OAuthError('invalid_request', 'the token for this resource is a reference; ask for an access_token');
-    const granted = await grantToken(wanted, authority, client, await confirmationOf(request, deps), deps);
-    await sendToken(response, granted, { issued_token_type: issuedTokenType }, deps);
+    if (forTransaction) refuseProof(request);
+    const cnf = forTransaction ? undefined : await confirmationOf(request, client, deps);
+    const granted = await grantToken(wanted, authority, client, cnf, deps);
+    await sendToken(response, granted, { issued_token_type: issuedTokenType, ...(forTransaction ? { scope: wanted.details.purpose } : {}) }, deps);
   };
 
-/** The key that the token is to be bound to, where the client shows that it holds one (RFC 9449 section 5). Never passed over: it would get a bearer token. */
-async function confirmationOf(request: Request, { dpop }: TokenEndpointDeps): Promise<Confirmation | undefined> {
+/** A transaction token passes through many hands. Who asks to have one bound gets none. */
+function refuseProof(request: Request): void {
+  if (presentedBy(request).dpopProofs.length > 0) throw new OAuthError('invalid_dpop_proof', 'a transaction token is bound to no key');
+}
+
+/**
+ * The key that the token is to be bound to: the one of a DPoP proof (RFC 9449 section 5), never passed over, since the client
+ * would get a bearer token; without a proof, that of the client's own certificate (RFC 8705 section 3).
+ */
+async function confirmationOf(request: Request, client: OAuthClient, { dpop, authenticator }: TokenEndpointDeps): Promise<Confirmation | undefined> {
   const presented = presentedBy(request);
-  if (presented.dpopProofs.length === 0) return undefined;
+  if (presented.dpopProofs.length === 0) {
+    const certificate = await certificateOf(presented, client, authenticator);
+    return certificate === null ? undefined : { 'x5t#S256': certificate };
+  }
   if (dpop === undefined) throw new OAuthError('invalid_dpop_proof', 'DPoP is not offered here');
   return dpop.verify(presented, { token: null, demandsNonce: false });
 }

@@ -6,6 +6,7 @@ import { authenticateClient, requireClientId, type AuthenticateClientDeps, type 
 import { authorityOf, type ExchangeAuthorityDeps } from './exchange-authority.ts';
 import type { Authority } from './grant-under.ts';
 import { OAuthError } from './oauth-error.ts';
+import { TXN_TOKEN_TYPE } from './transaction-request.ts';
 import type { OAuthForm } from './oauth-form.ts';
 
 const TYPE = 'urn:ietf:params:oauth:token-type:';
@@ -13,6 +14,11 @@ export const ACCESS_TOKEN_TYPE = `${TYPE}access_token`;
 export const JWT_TYPE = `${TYPE}jwt`;
 /** Forms in which issuers hand out tokens of workloads and persons, and we those of tasks. A refresh token is none: it is not an identity, and nothing here renews itself. */
 const TOKEN_TYPES = [ACCESS_TOKEN_TYPE, JWT_TYPE, `${TYPE}id_token`];
+
+export interface ReadExchangeDeps extends AuthenticateClientDeps, ExchangeAuthorityDeps {
+  /** Whether transaction tokens can be had. */
+  readonly transactionTokens: boolean;
+}
 
 /** What an exchange asks for, as far as the tokens in it say. */
 export interface Exchange {
@@ -27,11 +33,14 @@ export interface Exchange {
  * that of a task or of a person, together with the workload's own as the actor token. Throws `invalid_request` for tokens that are
  * not accepted (section 2.2.2), and where the client is another than the subject or the actor: nobody acts in another's name.
  */
-export async function readExchange(request: Request, form: OAuthForm, deps: AuthenticateClientDeps & ExchangeAuthorityDeps): Promise<Exchange> {
+export async function readExchange(request: Request, form: OAuthForm, deps: ReadExchangeDeps): Promise<Exchange> {
   const issuedTokenType = form.get('requested_token_type') ?? ACCESS_TOKEN_TYPE;
-  if (issuedTokenType !== ACCESS_TOKEN_TYPE && issuedTokenType !== JWT_TYPE) throw new OAuthError('invalid_request', 'this requested_token_type is not issued here');
+  const issued = [ACCESS_TOKEN_TYPE, JWT_TYPE, ...(deps.transactionTokens ? [TXN_TOKEN_TYPE] : [])];
+  if (!issued.includes(issuedTokenType)) throw new OAuthError('invalid_request', 'this requested_token_type is not issued here');
   const subjectToken = form.need('subject_token');
-  if (!TOKEN_TYPES.includes(form.need('subject_token_type'))) throw new OAuthError('invalid_request', 'this subject_token_type is not accepted here');
+  const subjectTokenType = form.need('subject_token_type');
+  if (subjectTokenType === TXN_TOKEN_TYPE) throw new OAuthError('invalid_request', 'a transaction token is not replaced by another, and stands for nobody: show the token of its task');
+  if (!TOKEN_TYPES.includes(subjectTokenType)) throw new OAuthError('invalid_request', 'this subject_token_type is not accepted here');
   const actorToken = form.get('actor_token');
   const actorTokenType = form.get('actor_token_type');
   if ((actorToken === undefined) !== (actorTokenType === undefined)) throw new OAuthError('invalid_request', 'actor_token and actor_token_type belong together');

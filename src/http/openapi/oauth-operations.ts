@@ -9,7 +9,7 @@ export const jwks = z
   .meta({ id: 'JwkSet', description: 'public keys (RFC 7517)' });
 
 const confirmation = z.strictObject({ jkt: z.string().optional(), 'x5t#S256': z.string().optional() }).meta({ id: 'Confirmation', description: 'the key that a token is bound to (RFC 7800)' });
-const tokenType = z.enum(['Bearer', 'DPoP']);
+const tokenType = z.enum(['Bearer', 'DPoP', 'N_A']);
 
 /** The task of a token, as the token itself tells it. */
 const taskOfToken = z.strictObject({
@@ -40,7 +40,7 @@ const introspection = z
       authorization_details: z.array(taskOfToken),
       act: z.record(z.string(), z.unknown()).optional().describe('who acts, where that is not `sub`, with those before nested inside (RFC 8693)'),
       cnf: confirmation.optional(),
-      token_type: tokenType,
+      token_type: tokenType.exclude(['N_A']),
     }),
   ])
   .meta({ id: 'Introspection', description: 'what is said of a token (RFC 7662)' });
@@ -55,6 +55,8 @@ const metadata = z
         ...['token', 'introspection', 'revocation'].flatMap((name) => [`${name}_endpoint_auth_methods_supported`, `${name}_endpoint_auth_signing_alg_values_supported`]),
       ].map((name) => [name, z.array(z.string())]),
     ),
+    tls_client_certificate_bound_access_tokens: z.boolean(),
+    mtls_endpoint_aliases: z.strictObject({ token_endpoint: z.string(), introspection_endpoint: z.string(), revocation_endpoint: z.string() }).optional(),
     dpop_signing_alg_values_supported: z.array(z.string()).optional(),
   })
   .meta({ id: 'AuthorizationServerMetadata', description: 'RFC 8414' });
@@ -68,7 +70,7 @@ const resource = z
   .meta({ id: 'ProtectedResourceMetadata', description: 'RFC 9728' });
 
 const assertion = {
-  client_id: z.string().optional(),
+  client_id: z.string().optional().describe('over TLS, with an X.509-SVID and without an assertion: its SPIFFE ID'),
   client_assertion_type: z.string().optional().describe('`urn:ietf:params:oauth:client-assertion-type:jwt-bearer`, or `...:jwt-spiffe`'),
   client_assertion: z.string().optional().describe('a JWT that the client signed, or its own workload token'),
 };
@@ -84,6 +86,9 @@ const tokenRequest = z
     actor_token: z.string().optional().describe('of an exchange: the workload token of whoever is to act for the subject; it is the client'),
     actor_token_type: z.string().optional(),
     requested_token_type: z.string().optional(),
+    audience: z.string().optional().describe('the same as `resource`; of a transaction token, its trust domain'),
+    scope: z.string().optional().describe('of a transaction token alone: the purpose'),
+    request_details: z.string().optional().describe('of a transaction token: the parameters of its credential, a JSON object'),
   })
   .meta({ id: 'TokenRequest', description: 'RFC 6749 section 4.4.2, RFC 8693 section 2.1' });
 
@@ -93,6 +98,7 @@ const tokenAnswer = z
     token_type: tokenType,
     expires_in: z.int().min(0),
     issued_token_type: z.string().optional().describe('of an exchange'),
+    scope: z.string().optional().describe('of a transaction token: its purpose'),
     authorization_details: z.array(taskDetails.extend({ identifier: taskIdSchema, locations: z.array(z.string()), credential: z.string(), ttl_seconds: z.int() }).partial({ context: true, params: true })),
   })
   .meta({ id: 'TokenAnswer', description: 'a token, and the task that it is of' });
@@ -142,7 +148,7 @@ export const OAUTH_OPERATIONS: OperationArea = {
       path: '/oauth2/token',
       id: 'requestToken',
       summary: 'Declare a task as an OAuth client, and get its token',
-      description: 'The client authenticates in the body, by an assertion; in an exchange its subject token is enough.',
+      description: 'The client authenticates in the body, by an assertion, or over TLS by its X.509-SVID; in an exchange its subject token is enough.',
       caller: 'anyone',
       body: tokenRequest,
       bodyType: FORM,
@@ -172,7 +178,7 @@ export const OAUTH_OPERATIONS: OperationArea = {
       body: z.object({ token: z.string().min(1), token_type_hint: z.string().optional(), ...assertion }),
       bodyType: FORM,
       answers: { 200: { description: 'the token is good for nothing', schema: z.strictObject({}) } },
-      oauthErrors: ['invalid_grant', 'unauthorized_client'],
+      oauthErrors: ['invalid_grant', 'unauthorized_client', 'unsupported_token_type'],
     },
   ],
 };

@@ -16,6 +16,8 @@ export interface OAuthRoutesDeps extends TokenEndpointDeps, IntrospectionDeps, R
   readonly publicUrl: string | undefined;
   /** Whether there is a listener where a certificate counts. */
   readonly takesCertificates: boolean;
+  /** Where clients reach that; undefined where the broker does not know. */
+  readonly mtlsUrl: string | undefined;
 }
 
 /** The JSON Schema of authorization details. */
@@ -47,7 +49,7 @@ export function oauthRoutes(deps: OAuthRoutesDeps): Router {
 
   router.get(METADATA_PATH, (_request, response) => {
     if (issuer === null) throw new Problem('not_found', 'no provider signs tokens here');
-    response.set('Cache-Control', 'public, max-age=300').json(authorizationServerMetadata(issuer, deps.assertionAlgorithms, deps.dpop !== undefined));
+    response.set('Cache-Control', 'public, max-age=300').json(authorizationServerMetadata(issuer, deps.assertionAlgorithms, { offersDpop: deps.dpop !== undefined, takesCertificates: deps.takesCertificates, mtlsUrl: deps.mtlsUrl }));
   });
 
   router.get('/oauth2/schemas/task-v1.json', (_request, response) => {

@@ -6,7 +6,8 @@ import type { Capabilities, CredentialProvider, Minted, Renewed, RenewalOrder, R
 import { ownCredential, ownCredentials } from '../own-credentials.ts';
 import { newReference, readPresentedToken, referenceDigest, type PresentedToken } from './presented-token.ts';
 import { tokenClaims, tokenTypeOf } from './token-claims.ts';
-import { loadSigningKeys, signJws, type SigningKeys } from '../../keys/signing-keys.ts';
+import { transactionClaims } from './transaction-claims.ts';
+import { loadSigningKeys, openJws, signJws, type SigningKeys } from '../../keys/signing-keys.ts';
 
 type JwtCredential = Extract<CredentialConfig, { kind: 'jwt' }>;
 
@@ -25,8 +26,8 @@ export function createJwtProvider({ name, config, credentials, deploymentId }: J
 }
 
 /**
- * Tokens signed by Mayfly. Self-contained: verifiers never ask, so it cannot be revoked and lapses at its expiry. With
- * `introspection_required`: an opaque reference, good only while the ledger says so, so its revocation is exact.
+ * Tokens signed by Mayfly. Self-contained: verifiers never ask, so it cannot be revoked and lapses at its expiry, a transaction
+ * token among them. With `introspection_required`: an opaque reference, good only while the ledger says so, so its revocation is exact.
  */
 export class JwtProvider implements CredentialProvider {
   readonly name: string;
@@ -61,7 +62,7 @@ export class JwtProvider implements CredentialProvider {
   }
 
   #mintNow(intent: LeaseIntent): Minted {
-    const { audience, introspection_required: opaque } = this.#credential(intent.credential);
+    const { audience, introspection_required: opaque, transaction_token: forTransaction } = this.#credential(intent.credential);
     if (opaque) {
       const reference = newReference(intent.id);
       return {
@@ -71,8 +72,10 @@ export class JwtProvider implements CredentialProvider {
       };
     }
     const [key] = this.#keys;
-    const claims = { ...tokenClaims(intent, this.issuer, audience), exp: expiryOf(intent), deployment: this.#deploymentId };
-    return { secret: { token: new Secret(signJws(claims, key, 'at+jwt')) }, handle: { form: 'jwt', kid: key.kid }, targetExpiresAtMs: fromEpochSeconds(expiryOf(intent)) };
+    const said = forTransaction ? transactionClaims(intent, this.issuer, audience) : tokenClaims(intent, this.issuer, audience);
+    const claims = { ...said, exp: expiryOf(intent), deployment: this.#deploymentId };
+    const token = new Secret(signJws(claims, key, forTransaction ? 'txntoken+jwt' : 'at+jwt'));
+    return { secret: { token }, handle: { form: forTransaction ? 'txn_token' : 'jwt', kid: key.kid }, targetExpiresAtMs: fromEpochSeconds(expiryOf(intent)) };
   }
 
   /** A reference lives as long as the ledger says; what a signed token says can no longer be changed. */
@@ -94,6 +97,11 @@ export class JwtProvider implements CredentialProvider {
   /** Judges a presented token by itself; undefined when this provider did not mint it. */
   read(token: string): PresentedToken | undefined {
     return readPresentedToken(token, this.#keys);
+  }
+
+  /** Whether this provider signed it as a transaction token: it proves nothing of who shows it, so it is none of those that `read` knows. */
+  isTransactionToken(token: string): boolean {
+    return openJws(token, this.#keys, 'txntoken+jwt') !== undefined;
   }
 
   /** What introspection says of a live lease (RFC 7662 section 2.2). */
