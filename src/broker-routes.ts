@@ -3,6 +3,7 @@ import type { AuditSealerDeps } from './audit/audit-sealer.ts';
 import type { FeedReader } from './audit/feed-reader.ts';
 import { authzenUrlOf } from './config/authzen-url.ts';
 import type { Config } from './config/config-schema.ts';
+import { longestTaskMs } from './config/longest-task.ts';
 import { systemClock } from './core/clock.ts';
 import { createCredentialCatalog } from './grant/credential-catalog.ts';
 import type { GrantDeps } from './grant/grant-deps.ts';
@@ -95,7 +96,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
     offersDpop: dpop !== undefined,
     tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
     approvals: { authenticator, ledger, decide: { ledger, clock, claimWindowSeconds: config.limits.claim_window_seconds }, risk: config.policy.risk },
-    audit: { authenticator, file: auditFile, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
+    audit: { authenticator, file: auditFile, clock, longestTaskMs: longestTaskMs(config), verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
     leases: {
       ...{ authenticator, ledger, clock, nudge, deploymentId: config.deployment_id },
       receiptKeys: config.keys.receipt_key_files === undefined ? undefined : loadSigningKeys(config.keys.receipt_key_files),

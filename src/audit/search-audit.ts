@@ -1,6 +1,6 @@
-import { createReadStream } from 'node:fs';
-import { linesOf } from './file-lines.ts';
-import { parseLine, type ChainRecord } from './hash-chain.ts';
+import { overSegments, type AuditSegment } from './audit-segments.ts';
+import type { ChainRecord } from './hash-chain.ts';
+import { blocksBackward, linesForward, statedRecord } from './read-range.ts';
 
 /** Which records are wanted; all that is given must fit. */
 export interface AuditFilter {
@@ -13,48 +13,81 @@ export interface AuditFilter {
   readonly purpose?: string;
   /** An event type, or all that begin with it and a dot. */
   readonly type?: string;
+  /** Id of a decision, or what it was: `permit`, `deny`, `approval_required`. */
+  readonly decision?: string;
+  /** Who answers for the agent, by the register or by the caller's token. */
+  readonly owner?: string;
+  /** W3C trace id of a call, wherever in the record. */
+  readonly traceId?: string;
+  /** Anywhere in the record, in these very letters. */
+  readonly text?: string;
   readonly sinceMs?: number;
   readonly untilMs?: number;
 }
 
+type FoundRecord = ChainRecord & { readonly hash: string };
+
 export interface AuditPage {
-  readonly items: readonly (ChainRecord & { readonly hash: string })[];
-  /** The last record looked at, where there are more. */
+  readonly items: readonly FoundRecord[];
+  /** The last record of the page, where there are more. */
   readonly nextSeq: number | null;
 }
 
+export interface SearchOptions {
+  readonly afterSeq?: number | undefined;
+  readonly newestFirst: boolean;
+  readonly limit: number;
+}
+
 /**
- * Reads an audit file and answers what fits. Oldest first, from the record after `afterSeq`; newest first, from the one
+ * Answers what fits in an audit log, rotated files included. Oldest first, from the record after `afterSeq`; newest first, from the one
  * before it. A line that is no record is passed over: finding it is what verifying is for. Throws what the file system says.
  */
-export async function searchAudit(path: string, filter: AuditFilter, options: { readonly afterSeq?: number | undefined; readonly newestFirst: boolean; readonly limit: number }): Promise<AuditPage> {
-  const { afterSeq, newestFirst, limit } = options;
-  // Cheaper than parsing, and true of every line that can fit.
-  const words = [filter.task, filter.lease, filter.agent, filter.purpose].flatMap((word) => (word === undefined ? [] : [JSON.stringify(word)]));
-  const found: (ChainRecord & { readonly hash: string })[] = [];
-  const inTree = treeMatcher(filter.tree);
-  let more = false;
-  for await (const { text } of linesOf(createReadStream(path))) {
-    if (!words.every((word) => text.includes(word))) continue;
-    const record = parseLine(text);
-    if (record === undefined || !inTree(record) || !fits(record, filter)) continue;
-    if (newestFirst) {
-      if (afterSeq !== undefined && record.seq >= afterSeq) break;
-      found.push(record);
-      if (found.length > limit) {
-        found.shift();
-        more = true;
-      }
-    } else if (record.seq > (afterSeq ?? 0)) {
-      if (found.length === limit) {
-        more = true;
-        break;
-      }
-      found.push(record);
+export function searchAudit(path: string, filter: AuditFilter, options: SearchOptions): Promise<AuditPage> {
+  return overSegments(path, (segments) => search(segments, filter, options));
+}
+
+async function search(segments: readonly AuditSegment[], filter: AuditFilter, { afterSeq, newestFirst, limit }: SearchOptions): Promise<AuditPage> {
+  const { sinceMs, untilMs } = filter;
+  const found: FoundRecord[] = [];
+  if (!newestFirst) {
+    for await (const record of matching(linesForward(segments, { sinceMs, untilMs, afterSeq }), filter)) {
+      if (record.seq > (afterSeq ?? 0)) found.push(record);
+      if (found.length > limit) break;
     }
+    return pageOf(found, limit);
   }
-  const items = newestFirst ? found.reverse() : found;
-  return { items, nextSeq: more ? (items.at(-1)?.seq ?? null) : null };
+  const range = { sinceMs, untilMs, beforeSeq: afterSeq };
+  // What belongs to a tree is only known from its start.
+  const blocks = filter.tree === undefined ? blocksBackward(segments, range) : [linesForward(segments, range)];
+  for await (const block of blocks) {
+    const inBlock: FoundRecord[] = [];
+    for await (const record of matching(block, filter)) {
+      inBlock.push(record);
+      // A whole file can be a block; its last records are wanted, no more.
+      if (inBlock.length > 4 * limit) inBlock.splice(0, inBlock.length - limit - 1);
+    }
+    found.push(...inBlock.reverse().slice(0, limit + 1 - found.length));
+    if (found.length > limit) break;
+  }
+  return pageOf(found, limit);
+}
+
+function pageOf(found: readonly FoundRecord[], limit: number): AuditPage {
+  const items = found.slice(0, limit);
+  return { items, nextSeq: found.length > limit ? (items.at(-1)?.seq ?? null) : null };
+}
+
+async function* matching(lines: AsyncIterable<string>, filter: AuditFilter): AsyncGenerator<FoundRecord> {
+  // Cheaper than parsing, and true of every line that can fit.
+  const words = [filter.task, filter.lease, filter.agent, filter.purpose, filter.decision, filter.owner, filter.traceId].flatMap((word) => (word === undefined ? [] : [JSON.stringify(word)]));
+  if (filter.text !== undefined) words.push(JSON.stringify(filter.text).slice(1, -1));
+  const inTree = treeMatcher(filter.tree);
+  for await (const line of lines) {
+    if (!words.every((word) => line.includes(word))) continue;
+    const record = statedRecord(line);
+    if (record !== undefined && inTree(record) && fits(record, filter)) yield record;
+  }
 }
 
 /** Learns which tasks are below the root as they are declared: a child stands after its parent. */
@@ -75,12 +108,20 @@ function fits({ event, sealed_at: sealedAt }: ChainRecord, filter: AuditFilter):
   if (filter.sinceMs !== undefined && atMs < filter.sinceMs) return false;
   if (filter.untilMs !== undefined && atMs >= filter.untilMs) return false;
   if (filter.type !== undefined && event.type !== filter.type && !event.type.startsWith(`${filter.type}.`)) return false;
-  if (filter.task === undefined && filter.lease === undefined && filter.agent === undefined && filter.purpose === undefined) return true;
+  const { task, lease, agent, purpose, decision, owner } = filter;
+  if ([task, lease, agent, purpose, decision, owner].every((word) => word === undefined)) return true;
   if (!('id' in event)) return false;
+  const { facts } = event;
+  const told = memberOf(facts, 'decision');
   return (
-    (filter.task === undefined || event.task === filter.task) &&
-    (filter.lease === undefined || event.leases.some((lease) => lease === filter.lease)) &&
-    (filter.agent === undefined || event.agent?.subject === filter.agent || event.by.subject === filter.agent) &&
-    (filter.purpose === undefined || event.facts['purpose'] === filter.purpose)
+    (task === undefined || event.task === task) &&
+    (lease === undefined || event.leases.some((one) => one === lease)) &&
+    (agent === undefined || event.agent?.subject === agent || event.by.subject === agent) &&
+    (purpose === undefined || facts['purpose'] === purpose) &&
+    (decision === undefined || facts['decision'] === decision || told['id'] === decision || told['result'] === decision) &&
+    (owner === undefined || facts['owner'] === owner || memberOf(facts, 'caller')['owner'] === owner)
   );
 }
+
+const memberOf = (facts: Readonly<Record<string, unknown>>, name: string): Readonly<Record<string, unknown>> =>
+  typeof facts[name] === 'object' && facts[name] !== null ? (facts[name] as Record<string, unknown>) : {};

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parseVerifierKey, openNote } from '../../src/audit/signed-note.ts';
+import { runMayfly } from '../support/run-mayfly.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
 
@@ -52,8 +53,44 @@ describe('the audit log over HTTP', () => {
     expect(paged).toEqual(all.items.map(({ seq }) => seq).reverse());
   });
 
+  it('tells what an agent was authorised to do in a time, and why, and what it was refused', async () => {
+    const grant = await broker.grant(['orders-db']);
+    expect((await broker.call('POST', '/v1/tasks', grant.token, { purpose: 'payroll', actions: ['read'], credentials: [{ name: 'orders-db' }] })).status).toBe(403);
+    await broker.complete(grant);
+    const told = async (query = '') => (await broker.call('GET', `/v1/audit/story?agent=agent%3Arefunds${query}`, viewer)).body as { items: { kind: string; task?: string; ended_at?: string | null }[]; next_cursor: string | null };
+    const mine = async () => (await told()).items.find(({ task }) => task === grant.id);
+    await until(async () => typeof (await mine())?.ended_at === 'string', { what: 'the end is on the record', everyMs: 100 });
+    expect(await mine()).toMatchObject({
+      decisions: [{ what: 'task.declared', result: 'permit', policies: [expect.stringContaining('refund-investigation')], policy_version: expect.stringMatching(/^sha256:/) }],
+      leases: [{ credential: 'orders-db', outcome: 'revoked', reason: 'completed', granted_at: expect.any(String), exposure_seconds: expect.any(Number) }],
+      end_reason: 'completed',
+    });
+    expect((await told()).items).toContainEqual(expect.objectContaining({ kind: 'refusal', what: 'task.denied', result: 'deny', purpose: 'payroll', credentials: ['orders-db'] }));
+    // A page at a time, each item once.
+    const paged: unknown[] = [];
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const page = await told(`&limit=1${cursor === '' ? '' : `&cursor=${cursor}`}`);
+      paged.push(...page.items);
+      cursor = page.next_cursor;
+    }
+    expect(paged).toEqual((await told()).items);
+    expect((await told('&since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z')).items).toEqual([]);
+
+    const line = async (...args: string[]): Promise<string> => (await runMayfly(broker, { of: 'viewer', jwt: viewer }, ['audit', 'story', '--agent', 'agent:refunds', ...args])).stdout;
+    const today = await line('--on', 'today');
+    expect(today).toMatch(new RegExp(`^${grant.id}  agent:refunds  refund-investigation: read$`, 'm'));
+    expect(today).toMatch(/^refused {2}\S+ task\.denied \(agent:refunds\): deny .*\[payroll: read with orders-db\]$/m);
+    expect(await line('--since', '2020-01-01', '--until', '2020-01-02')).toContain('was authorised to do nothing in this time');
+    // The same from the file alone, without a broker.
+    const fromFile = await run(process.execPath, [LAUNCHER, 'audit', 'story', '--agent', 'agent:refunds', '--on', 'today', '--audit', broker.stack.auditFile], { env: { PATH: process.env['PATH'] ?? '', TZ: 'Europe/Berlin' } });
+    expect(fromFile.stdout).toContain(grant.id);
+    expect(fromFile.stderr).toMatch(/^from \S+ 00:00:00 Europe\/Berlin \(\+0[12]:00\) until/);
+  }, 40_000);
+
   it('points at a bad filter, and is for operators', async () => {
     expect(await broker.call('GET', '/v1/audit?since=yesterday', viewer)).toMatchObject({ status: 422, body: { errors: [{ pointer: '/since' }] } });
+    expect(await broker.call('GET', '/v1/audit/story?since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z&agent=x', viewer)).toMatchObject({ status: 422, body: { errors: [{ pointer: '/since' }] } });
+    expect(await broker.call('GET', '/v1/audit/story', viewer)).toMatchObject({ status: 422, body: { errors: [{ pointer: '/agent' }] } });
     expect((await broker.call('GET', '/v1/audit', await broker.agentToken())).status).toBe(403);
   });
 });

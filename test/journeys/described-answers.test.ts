@@ -183,6 +183,7 @@ describe('real answers are as described', () => {
     expect((await call('GET', '/v1/whoami', viewer)).status).toBe(200);
     expect((await call('GET', '/v1/overview', viewer)).status).toBe(200);
     await until(async () => (await call('GET', '/v1/audit?limit=5', viewer)).status === 200, { everyMs: 100 });
+    expect((await call('GET', '/v1/audit/story?agent=agent:refunds', viewer)).body).toMatchObject({ agent: 'agent:refunds' });
     await until(async () => (await call('GET', '/v1/audit/checkpoint', viewer)).status === 200, { everyMs: 200 });
     for (const { path, method, answers } of OPERATIONS) {
       const type = answers[200]?.mediaType ?? '';

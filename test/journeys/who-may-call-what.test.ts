@@ -88,6 +88,8 @@ const TABLE: readonly (readonly [call: string, body: object | undefined, answers
   ['GET /v1/overview', undefined, [403, 403, 403, 200, 200, 200, 401]],
   ['GET /v1/audit?limit=1', undefined, [403, 403, 403, 200, 200, 200, 401]],
   ['GET /v1/audit?limit=x', undefined, [403, 403, 403, 422, 422, 422, 401]],
+  ['GET /v1/audit/story?agent=agent:refunds', undefined, [403, 403, 403, 200, 200, 200, 401]],
+  ['GET /v1/audit/story?limit=x', undefined, [403, 403, 403, 422, 422, 422, 401]],
   ['POST /v1/policy/evaluate', { wrong: 1 }, [403, 403, 403, 422, 422, 422, 401]],
   ['POST /v1/policy/replay', { wrong: 1 }, [403, 403, 403, 422, 422, 422, 401]],
   // The development configuration lists the orchestrator as an enforcement point.

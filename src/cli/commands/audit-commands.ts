@@ -1,7 +1,7 @@
-import { Option, type Command } from 'commander';
-import { createBrokerClient, type ConnectionFlags } from '../broker-client.ts';
+import type { Command } from 'commander';
 import { CliError, EXIT } from '../exit-codes.ts';
-import { print, printJson, say, table } from '../output.ts';
+import { print, printJson, say } from '../output.ts';
+import { addAuditSearchCommand } from './audit-search-command.ts';
 import { addStoryCommand } from './story-command.ts';
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
@@ -12,26 +12,7 @@ interface VerifyFlags {
   readonly json?: boolean;
 }
 
-interface SearchFlags extends ConnectionFlags {
-  readonly task?: string;
-  readonly lease?: string;
-  readonly agent?: string;
-  readonly purpose?: string;
-  readonly type?: string;
-  readonly since?: string;
-  readonly until?: string;
-  readonly oldest?: boolean;
-  readonly limit: string;
-  readonly json?: boolean;
-}
-
-interface AuditItem {
-  readonly seq: number;
-  readonly sealed_at: string;
-  readonly event: { readonly type: string; readonly at?: string; readonly task?: string | null; readonly by?: { readonly subject: string }; readonly facts?: { readonly purpose?: string } };
-}
-
-/** `mayfly audit`: verify a file offline, search what a broker has, tell the story of a task. */
+/** `mayfly audit`: verify a file offline, search the log, tell the story of a task or of an agent. */
 export function addAuditCommands(program: Command, connection: (command: Command) => Command): void {
   const audit = program.command('audit').description('work with the audit log');
 
@@ -71,34 +52,6 @@ export function addAuditCommands(program: Command, connection: (command: Command
       if (forged + gaps + resets > 0) say(`its sealer noticed ${forged} forged events, ${gaps} gaps and ${resets} resets of the stream; look for audit.forged, audit.gap and audit.reset`);
     });
 
-  connection(audit.command('search'))
-    .description('what a broker has on the record, newest first')
-    .option('--task <id>')
-    .option('--lease <id>')
-    .option('--agent <subject>', 'whose authority was at stake, or who did it')
-    .option('--purpose <code>')
-    .option('--type <type>', 'an event type such as lease.revoked, or all of `lease`')
-    .option('--since <instant>', 'RFC 3339')
-    .option('--until <instant>', 'RFC 3339')
-    .option('--oldest', 'oldest first')
-    .addOption(new Option('--limit <n>', 'records at most').default('50'))
-    .option('--json')
-    .addHelpText('before', 'Example:\n  mayfly audit search --agent agent:refunds --type lease --since 2026-01-01T00:00:00Z\n')
-    .action(async (flags: SearchFlags) => {
-      const { task, lease, agent, purpose, type, since, until, limit } = flags;
-      const given = Object.entries({ task, lease, agent, purpose, type, since, until, limit, order: flags.oldest === true ? 'oldest' : undefined });
-      const query = new URLSearchParams(given.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as [string, string]])));
-      const { body } = await createBrokerClient(flags, 'operator').call('GET', `/v1/audit?${query.toString()}`);
-      if (flags.json === true) {
-        printJson(body);
-        return;
-      }
-      const rows = (body['items'] as AuditItem[]).map(({ seq, sealed_at: sealedAt, event }) => [
-        String(seq), event.at ?? sealedAt, event.type, event.task ?? '-', event.by?.subject ?? '-', event.facts?.purpose ?? '-',
-      ]);
-      print(table(['SEQ', 'AT', 'EVENT', 'TASK', 'BY', 'PURPOSE'], rows, 'nothing on the record fits'));
-      if (body['next_cursor'] !== null) say('there is more: raise --limit, or narrow the time');
-    });
-
+  addAuditSearchCommand(audit, connection);
   addStoryCommand(audit, connection);
 }

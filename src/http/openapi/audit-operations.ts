@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { auditQuery } from '../routes/audit.ts';
+import { auditStoryQuery } from '../routes/audit-story.ts';
+import { agentStorySchema } from '../audit-story-schemas.ts';
 import { pageOf } from '../answer-schemas.ts';
 import type { OperationArea } from './operation.ts';
 
@@ -27,6 +29,17 @@ export const AUDIT_OPERATIONS: OperationArea = {
       caller: 'viewer',
       query: auditQuery,
       answers: { 200: { description: 'a page of records', schema: pageOf(record).meta({ id: 'AuditPage' }) } },
+      problems: ['audit_elsewhere'],
+    },
+    {
+      method: 'get',
+      path: '/v1/audit/story',
+      id: 'tellAgentStory',
+      summary: 'What an agent was authorised to do, and why',
+      description: 'Every task of the agent that was alive in a time, with its decisions, credentials, tool calls and ends, and all it was refused. Rotated files are read too.',
+      caller: 'viewer',
+      query: auditStoryQuery,
+      answers: { 200: { description: 'a page of tasks and refusals, in the order they began', schema: agentStorySchema } },
       problems: ['audit_elsewhere'],
     },
     {

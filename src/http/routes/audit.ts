@@ -3,16 +3,13 @@ import { z } from 'zod';
 import { lastCheckpoint } from '../../audit/checkpoint-file.ts';
 import { searchAudit } from '../../audit/search-audit.ts';
 import { Problem } from '../../core/problem.ts';
-import type { Authenticator } from '../../identity/caller.ts';
 import { instant } from '../../task/declaration.ts';
 import { authenticateOperator } from '../authenticate.ts';
 import { given, parseQuery } from '../query.ts';
 import { readingAudit } from '../reading-audit.ts';
+import { auditStoryRoutes, type AuditStoryRoutesDeps } from './audit-story.ts';
 
-export interface AuditRoutesDeps {
-  readonly authenticator: Authenticator;
-  /** The audit file, where this process can read it; null when records go to standard output. */
-  readonly file: string | null;
+export interface AuditRoutesDeps extends AuditStoryRoutesDeps {
   /** Public halves of every checkpoint key, the one that signs first. */
   readonly verifierKeys: readonly string[];
 }
@@ -25,6 +22,10 @@ export const auditQuery = {
   agent: text.optional(),
   purpose: text.optional(),
   type: z.string().regex(/^[a-z_]+(\.[a-z_]+)?$/, 'an event type, or the part before its dot').optional(),
+  decision: text.optional().describe('the id of a decision, or its result: `permit`, `deny`, `approval_required`'),
+  owner: text.optional().describe('who answers for the agent'),
+  trace_id: z.string().regex(/^[0-9a-f]{32}$/, 'a W3C trace id: 32 hexadecimal digits').optional(),
+  text: z.string().min(3).max(256).optional().describe('anywhere in the record, in these very letters'),
   since: instant.optional(),
   until: instant.optional(),
   order: z.enum(['newest', 'oldest']).default('newest'),
@@ -32,15 +33,17 @@ export const auditQuery = {
   limit: z.coerce.number().int().min(1).max(500).default(50),
 };
 
-/** `/v1/audit`: what is on the record, for operators, and the newest signed checkpoint. */
-export function auditRoutes({ authenticator, file, verifierKeys }: AuditRoutesDeps): Router {
+/** `/v1/audit`: what is on the record, the story of an agent, and the newest signed checkpoint; for operators. */
+export function auditRoutes(deps: AuditRoutesDeps): Router {
+  const { authenticator, file, verifierKeys } = deps;
   const router = Router();
+  router.use(auditStoryRoutes(deps));
 
   router.get('/v1/audit', async (request, response) => {
     await authenticateOperator(request, authenticator, 'viewer');
-    const { task, tree, lease, agent, purpose, type, since, until, order, cursor, limit } = parseQuery(request, auditQuery);
+    const { since, until, order, cursor, limit, trace_id: traceId, ...words } = parseQuery(request, auditQuery);
     const instants = { sinceMs: since === undefined ? undefined : Date.parse(since), untilMs: until === undefined ? undefined : Date.parse(until) };
-    const filter = given({ task, tree, lease, agent, purpose, type, ...instants });
+    const filter = given({ ...words, traceId, ...instants });
     const options = { afterSeq: cursor === undefined ? undefined : Number(cursor), newestFirst: order === 'newest', limit };
     const { items, nextSeq } = await readingAudit(file, (path) => searchAudit(path, filter, options));
     response.json({ items, next_cursor: nextSeq === null ? null : String(nextSeq) });
