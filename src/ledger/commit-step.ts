@@ -21,6 +21,8 @@ export interface Step {
   readonly expect: readonly Expectation[];
   readonly writes: readonly Write[];
   readonly events: readonly SealedEvent[];
+  /** Counts for people: where one fails, the step is done all the same. */
+  readonly tally?: readonly Write[];
   /** Sets whose size is wanted after the step. */
   readonly count?: readonly string[];
   /** Guards for steps that grant: clock and audit. Revocation needs neither. */
@@ -55,12 +57,14 @@ export function createCommitter(redis: Redis, guards: StepGuards): (step: Step) 
       positions.set(key, keys.length);
       return keys.length;
     };
+    const written = ([command, key, ...args]: Write): (string | number)[] => [command, position(key), ...args.map(String)];
     const argument = JSON.stringify({
       now_ms: step.nowMs,
       max_skew_ms: step.guarded === true ? guards.maxSkewMs : 0,
       max_audit_lag_ms: step.guarded === true ? guards.maxAuditLagMs : 0,
       expect: step.expect.map(({ key, generation }) => [position(key), generation]),
-      write: step.writes.map(([command, key, ...args]) => [command, position(key), ...args.map(String)]),
+      write: step.writes.map(written),
+      tally: (step.tally ?? []).map(written),
       events: step.events.map(({ json, mac }) => [json, mac]),
       count: (step.count ?? []).map(position),
     });

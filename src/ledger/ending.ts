@@ -5,6 +5,7 @@ import { isWaiting, type EndReason, type Task } from '../task/task.ts';
 import { taskAllows, taskTransition } from '../task/task-transitions.ts';
 import { isFinal, type RevocationReason } from './lease.ts';
 import { allows, transition } from './lease-transitions.ts';
+import { latenessWrites } from './lateness.ts';
 import type { Ledger } from './ledger.ts';
 import { leaseAt, taskAt, type LedgerSteps } from './ledger-steps.ts';
 import { leaseWrites, taskWrites } from './record-writes.ts';
@@ -91,6 +92,7 @@ export function createEnding(steps: LedgerSteps, room: Pick<Ledger, 'release' | 
       expect: [leaseAt(lease)],
       writes: leaseWrites(after, false, settings, claimUntilMs),
       events: [settleEvent(after, change, by, (input) => event(nowMs, { ...input, facts: { ...input.facts, ...facts } }))],
+      tally: latenessWrites(after, nowMs),
       count: [taskLiveKey(lease.taskId)],
     });
     if (result.outcome !== 'ok') return 'conflict';

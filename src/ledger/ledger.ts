@@ -9,6 +9,7 @@ import type { Hold } from './epoch.ts';
 import type { HeldSlot, IdempotencySlot, IdempotencyState } from './idempotency.ts';
 import type { Lease, LeaseIntent, LeaseState, RevocationReason } from './lease.ts';
 import type { GrantScope, Lock } from './lock.ts';
+import type { Lateness, LatenessBudget } from './lateness.ts';
 import type { CountedKind } from './ledger-counts.ts';
 import type { LockStatus } from './locks.ts';
 import type { LeaseChange, MintedFacts } from './lease-transitions.ts';
@@ -103,6 +104,10 @@ export interface LedgerSnapshot {
   readonly lapsing: number;
   /** Retained leases of static secrets that were opened. */
   readonly disclosed: number;
+  /** How late revocations were in the last hour and day, and what is left of the objective. */
+  readonly lateness: { readonly hour: Lateness; readonly day: Lateness; readonly budget: LatenessBudget };
+  /** Denials of the last hour and day. */
+  readonly denials: { readonly hour: number; readonly day: number };
   /** Age of the oldest event that is not in the audit file. */
   readonly auditLagMs: number;
   /** Tasks that have not ended. */

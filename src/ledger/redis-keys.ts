@@ -48,6 +48,8 @@ export const tasksKey = (shard: Shard): string => inShard(shard, 'tasks');
 export const tasksInStateKey = (shard: Shard, state: Exclude<TaskState, 'ended'>): string => inShard(shard, `tasks:state:${state}`);
 /** Sorted set of retained tasks of one agent by creation. */
 export const agentTasksKey = (shard: Shard, agent: WorkloadId): string => inShard(shard, `tasks:agent:${workloadDigest(agent)}`);
+/** Sorted set of what was counted in one hour since the epoch, by how often. Expires by itself. */
+export const tallyKey = (shard: Shard, hour: number): string => inShard(shard, `tally:${hour}`);
 /** Sorted set of tasks that wait for a human, by creation. */
 export const waitingApprovalsKey = (shard: Shard): string => inShard(shard, 'approvals:waiting');
 /** Sorted set of who is still to be told of a task that waits, as `<task>.<recipient>`, by when. */

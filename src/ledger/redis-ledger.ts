@@ -1,3 +1,4 @@
+import type { AuditEventType } from '../audit/audit-event.ts';
 import { SHARDS, shardOf, type LeaseId } from '../core/ids.ts';
 import { defineScript } from '../core/redis-script.ts';
 import { createApproving } from './approving.ts';
@@ -5,9 +6,10 @@ import { createAgentRecords } from './agent-records.ts';
 import { createDueRoom } from './due-room.ts';
 import { createEnding } from './ending.ts';
 import { createGranting } from './granting.ts';
+import { tallyWrites } from './hourly-tally.ts';
 import { createIdempotency } from './idempotency.ts';
 import type { Ledger } from './ledger.ts';
-import { createLedgerCounts } from './ledger-counts.ts';
+import { createLedgerCounts, DENIED } from './ledger-counts.ts';
 import { createLedgerSteps, type RedisLedgerDeps } from './ledger-steps.ts';
 import { createLocks } from './locks.ts';
 import { unavailableOnFailure } from './lost-redis.ts';
@@ -17,6 +19,8 @@ import { createReconciliationRecords } from './reconciliation-records.ts';
 import { createRevocationRecords } from './revocation-records.ts';
 import { createRoom } from './room.ts';
 import { createSingleUse } from './single-use.ts';
+
+const DENIALS: ReadonlySet<AuditEventType> = new Set(['task.denied', 'credential.denied', 'extension.denied']);
 
 /** The ledger on Redis. Every change is one run of `scripts/commit.lua`; what changes is decided by pure functions. */
 export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
@@ -30,7 +34,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
 
   return {
     ...steps.reads,
-    ...createLedgerCounts(redis),
+    ...createLedgerCounts(redis, clock),
     ...room,
     ...dueRoom,
     ...ending,
@@ -57,7 +61,8 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
 
     async recordEvent({ shard, ...input }) {
       const nowMs = clock.now();
-      await commit({ shard, nowMs, expect: [], writes: [], events: [event(nowMs, input)] });
+      const tally = DENIALS.has(input.type) ? tallyWrites(shard, nowMs, DENIED) : [];
+      await commit({ shard, nowMs, expect: [], writes: [], events: [event(nowMs, input)], tally });
     },
 
     async prune(nowMs) {

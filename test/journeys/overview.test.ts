@@ -62,6 +62,17 @@ describe('the overview', () => {
     expect(after.tasks.ending).toBe(before.tasks.ending + 1);
   });
 
+  it('tells how late revocations were, what is left of the objective, and denials', async () => {
+    const { denials } = await overview(replica.url);
+    await broker.call('POST', '/v1/tasks', await broker.agentToken(), { purpose: 'because', actions: ['read'], credentials: [{ name: 'task-token' }] });
+    const found = await seen((now) => now.denials.hour === denials.hour + 1, replica.url);
+    expect(found.denials.day).toBe(denials.day + 1);
+    // Of the first test: a database login, a token and a reference, all ended on completion.
+    expect(found.lateness).toMatchObject({ objective: { seconds: 5, ratio: 0.999, days: 28 }, hour: { count: 3 }, day: { count: 3 }, window: { count: 3, late: 0, budget_remaining: 1 } });
+    expect(found.lateness.hour.p99_seconds).toBeLessThan(5);
+    expect((await overview()).lateness).toEqual(found.lateness);
+  });
+
   it('agrees with the metrics', async () => {
     const { leases, tasks } = await overview();
     const page = await (await fetch(broker.metricsUrl)).text();

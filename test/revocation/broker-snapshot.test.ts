@@ -3,7 +3,8 @@ import type { LedgerSnapshot } from '../../src/ledger/ledger.ts';
 import { createBrokerSnapshot, type BrokerSnapshotSources } from '../../src/revocation/broker-snapshot.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-const COUNTS: LedgerSnapshot = { live: 1, within: [0, 1, 1, 1], overdue: 0, oldestOverdueMs: 0, stuck: 0, lapsing: 0, disclosed: 0, auditLagMs: 0, tasks: [], byKind: [] };
+const NONE = { count: 0, p50Ms: null, p99Ms: null, maxMs: null };
+const COUNTS: LedgerSnapshot = { lateness: { hour: NONE, day: NONE, budget: { count: 0, late: 0, remaining: null } }, denials: { hour: 0, day: 0 }, live: 1, within: [0, 1, 1, 1], overdue: 0, oldestOverdueMs: 0, stuck: 0, lapsing: 0, disclosed: 0, auditLagMs: 0, tasks: [], byKind: [] };
 
 function looking(snapshot: BrokerSnapshotSources['ledger']['snapshot']) {
   const clock = new ManualClock();

@@ -10,6 +10,7 @@
 --   expect            list of [position, generation]; generation 0: the record must not exist
 --   write             list of [command, position, argument...], run in order
 --   events            list of [json, mac], appended in order
+--   tally             list of [command, position, argument...]: counts for people, run last; what fails hinders nothing
 --   count             list of positions of sets whose size is wanted after the writes
 --
 -- Returns {'ok', size...} after writing; otherwise writes nothing and returns
@@ -46,6 +47,10 @@ end
 for _, event in ipairs(step.events) do
   local number = redis.call('INCR', KEYS[2])
   redis.call('XADD', KEYS[1], '*', 'e', event[1], 'm', event[2], 'n', number)
+end
+
+for _, command in ipairs(step.tally) do
+  redis.pcall(command[1], KEYS[command[2]], unpack(command, 3))
 end
 
 local answer = { 'ok' }
