@@ -90,6 +90,7 @@ export function startWorkers({ config, clock, ledger, connect, redisTimeMs, prov
       batchSize: config.revocation.batch_size,
       claimTimeoutMs: config.revocation.claim_timeout_ms,
     },
+    observe: (observation) => metrics.observeRevocation(observation),
     log,
   });
   const reconciler = new Reconciler({

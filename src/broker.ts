@@ -47,7 +47,8 @@ import { metricsSnapshot } from './revocation/metrics-snapshot.ts';
 import { QueueDepths } from './revocation/queue-depths.ts';
 import { RevocationJobs } from './revocation/revocation-jobs.ts';
 import type { Logger } from './telemetry/logger.ts';
-import { createMetrics, serveMetrics, type Metrics } from './telemetry/metrics.ts';
+import { createMetrics, type Metrics } from './telemetry/metrics.ts';
+import { serveMetrics } from './telemetry/metrics-server.ts';
 import { followTraces } from './telemetry/trace-context.ts';
 
 export type BrokerRole = 'api' | 'worker' | 'all';
@@ -89,6 +90,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const works = role !== 'api';
   const clock = systemClock;
   const metrics = createMetrics(version);
+  metrics.expect({ providers: Object.keys(config.providers), recipients: config.notices.map(({ name }) => name) });
   const master = readFileSync(config.keys.ledger_seal_file);
   const events = createEventSealer(deriveKey(master, 'audit events'));
   const feedSeal = createFeedSeal(deriveKey(master, 'event feed'));
@@ -197,7 +199,11 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const url = await listen(server, config.http.host, config.http.port);
   const tls = config.tls === undefined || !serves ? undefined : await listenTls(app, config.tls, certificateSource(config.tls, workloadApi, log));
   const gauges = metricsSnapshot({ snapshot, agents: register, redisTimeMs: () => redisTimeMs(ledgerRedis), nowMs: () => clock.now() });
-  const metricsServer = await serveMetrics(metrics, { host: config.http.host, port: config.http.metrics_port }, async () => metrics.setSnapshot(await gauges()));
+  const metricsServer = await serveMetrics(metrics, { host: config.http.host, port: config.http.metrics_port }, async () => {
+    const redis = await ledger.ping().then(() => true, () => false);
+    metrics.setUpstreams([{ name: 'redis', up: redis }, ...watch.states().map(({ name, ok }) => ({ name, up: ok }))]);
+    metrics.setSnapshot(await gauges());
+  });
   const closeMetrics = gracefulClose(metricsServer, STOP_GRACE_MS);
   const recordLife = (type: 'broker.started' | 'broker.stopped'): Promise<void> =>
     ledger

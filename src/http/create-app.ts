@@ -24,7 +24,7 @@ import { revocationRoutes, type RevocationRoutesDeps } from './routes/revocation
 import { statusPageRoutes } from './routes/status-page.ts';
 import { taskRoutes, type TaskRoutesDeps } from './routes/tasks.ts';
 import { whoamiRoutes } from './routes/whoami.ts';
-import { routeOf, traceRequest } from './trace-request.ts';
+import { requestTraceOf, routeOf, traceRequest } from './trace-request.ts';
 
 export interface AppDeps {
   readonly health: HealthRoutesDeps;
@@ -47,7 +47,7 @@ export interface AppDeps {
   readonly offersDpop: boolean;
   readonly log: ErrorLog;
   readonly onTampered: (error: TamperedRecord) => void;
-  readonly observeRequest: (observation: { route: string; method: string; status: number; seconds: number }) => void;
+  readonly observeRequest: (observation: { route: string; method: string; status: number; seconds: number; traceId: string }) => void;
 }
 
 /** The HTTP interface. Routes by area are in `routes/`; every failure ends in one problem document. */
@@ -118,6 +118,7 @@ function observeRequests(observe: AppDeps['observeRequest']): RequestHandler {
         method: request.method,
         status: response.statusCode,
         seconds: (performance.now() - startedMs) / 1000,
+        traceId: requestTraceOf(response),
       });
     });
     next();

@@ -2,11 +2,13 @@ import type { Clock } from '../core/clock.ts';
 import { SHARDS, type LeaseId, type Shard } from '../core/ids.ts';
 import { addMs, type EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
-import { allows } from '../ledger/lease-transitions.ts';
+import { latenessMs } from '../ledger/lateness.ts';
+import { allows, transition } from '../ledger/lease-transitions.ts';
 import type { Lease } from '../ledger/lease.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Task } from '../task/task.ts';
-import { hasLapsed, type DuePair } from './revoke-leases.ts';
+import { traceIdOf } from '../telemetry/trace-context.ts';
+import { hasLapsed, type DuePair, type RevocationObservation } from './revoke-leases.ts';
 import type { SweepClock } from './sweep-clock.ts';
 
 export interface DueSweepDeps {
@@ -21,6 +23,7 @@ export interface DueSweepDeps {
     /** How long a dispatched lease is left alone before it is due again. */
     readonly claimTimeoutMs: number;
   };
+  readonly observe: (observation: RevocationObservation) => void;
   readonly log: { warn(fields: object, message: string): void; error(fields: object, message: string): void };
 }
 
@@ -153,7 +156,8 @@ export class DueSweep {
   /** Moves an intent or an active lease on; the lease to dispatch, or null when there is nothing to do at the target. */
   async #endDueLease(lease: Lease, nowMs: EpochMs): Promise<Lease | null> {
     if (hasLapsed(lease, nowMs) && allows(lease.state, 'lapsed')) {
-      await this.#deps.ledger.settle(lease, { type: 'lapsed', atMs: nowMs }, SWEEP);
+      const change = { type: 'lapsed', atMs: nowMs } as const;
+      if ((await this.#deps.ledger.settle(lease, change, SWEEP)) === 'ok') this.#deps.observe(lapseOf(transition(lease, change)));
       return null;
     }
     if (!allows(lease.state, 'end_requested')) return null;
@@ -173,3 +177,12 @@ export class DueSweep {
     }
   }
 }
+
+/** A lapse is a revocation that came too late, but for what only its expiry could end. */
+const lapseOf = (lapsed: Lease): RevocationObservation => ({
+  provider: lapsed.provider,
+  reason: lapsed.revocationReason ?? 'expired',
+  outcome: 'lapsed',
+  latenessMs: latenessMs(lapsed),
+  traceId: traceIdOf(lapsed.traceparent),
+});

@@ -33,7 +33,6 @@ export function metricsSnapshot(sources: MetricsSnapshotSources): () => Promise<
       stuck: ledger.stuck,
       tasks: ledger.tasks,
       queues: snapshot.queues.flatMap(({ provider, ...states }) => Object.entries(states).map(([state, jobs]) => ({ queue: provider, state, jobs }))),
-      upstreams: [{ name: 'redis', up: true }, ...snapshot.providers.map(({ name, up }) => ({ name, up }))],
       auditLagSeconds: ledger.auditLagMs / 1000,
       clockSkewSeconds: (sources.nowMs() - redisMs) / 1000,
     };

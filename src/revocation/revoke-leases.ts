@@ -5,9 +5,11 @@ import { Problem } from '../core/problem.ts';
 import { addMs, type EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { Lease } from '../ledger/lease.ts';
-import { allows, deadlineOf, type LeaseChange } from '../ledger/lease-transitions.ts';
+import { latenessMs } from '../ledger/lateness.ts';
+import { allows, deadlineOf, transition, type LeaseChange } from '../ledger/lease-transitions.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { ProviderError, type CredentialProvider, type RevocationResult } from '../providers/credential-provider.ts';
+import { traceIdOf } from '../telemetry/trace-context.ts';
 import { probeFirst } from './probe-first.ts';
 import { nextTry, type RetrySettings } from './retry-schedule.ts';
 
@@ -27,9 +29,11 @@ export interface RevokeLeasesDeps {
 export interface RevocationObservation {
   readonly provider: string;
   readonly reason: string;
-  readonly outcome: 'revoked' | 'disclosed' | 'left_to_lapse' | 'failed' | 'stuck';
-  /** From the instant the lease should have been dead, ms. */
-  readonly latenessMs: number;
+  readonly outcome: 'revoked' | 'lapsed' | 'disclosed' | 'left_to_lapse' | 'failed' | 'stuck';
+  /** From the instant the lease should have been dead to its end, ms; null while it has none, and where none could be had in time. */
+  readonly latenessMs: number | null;
+  /** That its task was declared in. */
+  readonly traceId: string | null;
 }
 
 const WORKER: WorkloadId = { issuer: 'mayfly', subject: 'revocation-worker' };
@@ -81,7 +85,8 @@ async function record(lease: Lease, result: RevocationResult, signal: AbortSigna
     provider: lease.provider,
     reason: lease.revocationReason ?? 'expired',
     outcome: change.type === 'attempt_failed' ? (change.stuck ? 'stuck' : 'failed') : change.type,
-    latenessMs: Math.max(0, nowMs - deadlineOf(lease)),
+    latenessMs: latenessMs(transition(lease, change)),
+    traceId: traceIdOf(lease.traceparent),
   });
   if (result.outcome === 'failed') {
     deps.log.warn({ lease: lease.id, provider: lease.provider, attempts: lease.attempts + 1, err: result.error }, 'revocation failed; it will be tried again');

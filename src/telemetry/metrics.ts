@@ -1,6 +1,6 @@
-import { createServer, type Server } from 'node:http';
-import { once } from 'node:events';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
+import { inFormat, type MetricsFormat } from './metrics-format.ts';
+import { activeTraceId } from './trace-context.ts';
 
 /** Gauges that are read when somebody looks, from the ledger and the queues. */
 export interface MetricsSnapshot {
@@ -18,7 +18,6 @@ export interface MetricsSnapshot {
   readonly agents: { readonly registered: number; readonly disabled: number; readonly reviewOverdue: number };
   readonly held: boolean;
   readonly queues: readonly { queue: string; state: string; jobs: number }[];
-  readonly upstreams: readonly { name: string; up: boolean }[];
   readonly auditLagSeconds: number;
   readonly clockSkewSeconds: number;
 }
@@ -32,16 +31,17 @@ const HTTP_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 
 /** Every metric of the broker. Labels are bounded: names from the configuration, never an id. */
 export function createMetrics(version: string) {
-  const registry = new Registry();
+  // The client takes exemplars for this kind alone.
+  const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE);
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
 
-  const mint = new Histogram({ name: 'mayfly_mint_seconds', help: 'Time to mint one credential', labelNames: ['provider', 'outcome'], buckets: MINT_BUCKETS, registers });
-  const lateness = new Histogram({ name: 'mayfly_revocation_lateness_seconds', help: 'From the instant a lease should have been dead to its confirmed revocation', labelNames: ['provider', 'reason'], buckets: LATENESS_BUCKETS, registers });
+  const mint = new Histogram({ name: 'mayfly_mint_seconds', help: 'Time to mint one credential', labelNames: ['provider', 'outcome'], buckets: MINT_BUCKETS, enableExemplars: true, registers });
+  const lateness = new Histogram({ name: 'mayfly_revocation_lateness_seconds', help: 'From the instant a lease should have been dead to its confirmed revocation, or, where that never came, to the end of it at its target', labelNames: ['provider', 'reason'], buckets: LATENESS_BUCKETS, enableExemplars: true, registers });
   const revocations = new Counter({ name: 'mayfly_revocations_total', help: 'Attempts to end a credential, by what came of them', labelNames: ['provider', 'reason', 'outcome'], registers });
   const decisions = new Counter({ name: 'mayfly_policy_decisions_total', help: 'Policy decisions, by the rule that decided', labelNames: ['decision', 'rule'], registers });
   const external = new Histogram({ name: 'mayfly_external_policy_seconds', help: 'Time to ask the external decision point about one grant, by what it said', labelNames: ['verdict'], buckets: HTTP_BUCKETS, registers });
-  const http = new Histogram({ name: 'mayfly_http_request_seconds', help: 'Time to answer a request', labelNames: ['route', 'method', 'status'], buckets: HTTP_BUCKETS, registers });
+  const http = new Histogram({ name: 'mayfly_http_request_seconds', help: 'Time to answer a request', labelNames: ['route', 'method', 'status'], buckets: HTTP_BUCKETS, enableExemplars: true, registers });
   const tampered = new Counter({ name: 'mayfly_records_tampered_total', help: 'Stored records that failed their seal or vanished', registers });
   const orphans = new Counter({ name: 'mayfly_orphans_total', help: 'Live credentials found at a target and in no record', labelNames: ['provider'], registers });
   const notices = new Counter({ name: 'mayfly_notices_total', help: 'Notices of tasks that wait for a human, by what came of each attempt', labelNames: ['recipient', 'outcome'], registers });
@@ -76,12 +76,24 @@ export function createMetrics(version: string) {
   };
 
   return {
-    observeMint: (o: { provider: string; outcome: string; seconds: number }): void => mint.observe({ provider: o.provider, outcome: o.outcome }, o.seconds),
-    observeRequest: (o: { route: string; method: string; status: number; seconds: number }): void =>
-      http.observe({ route: o.route, method: o.method, status: String(o.status) }, o.seconds),
-    observeRevocation(o: { provider: string; reason: string; outcome: string; latenessMs: number }): void {
-      revocations.inc({ provider: o.provider, reason: o.reason, outcome: o.outcome });
-      if (o.outcome === 'revoked') lateness.observe({ provider: o.provider, reason: o.reason }, o.latenessMs / 1000);
+    /** What there is a count of before anything happened: one that begins with its first event hides that event from `increase()`. */
+    expect({ providers, recipients }: { readonly providers: readonly string[]; readonly recipients: readonly string[] }): void {
+      for (const provider of providers) {
+        orphans.inc({ provider }, 0);
+        for (const outcome of ['minted', 'unavailable', 'refused']) mint.zero({ provider, outcome });
+        for (const reason of ['completed', 'expired', 'revoked']) lateness.zero({ provider, reason });
+      }
+      for (const recipient of recipients) for (const outcome of ['sent', 'failed', 'gone']) notices.inc({ recipient, outcome }, 0);
+    },
+
+    observeMint: ({ provider, outcome, seconds }: { provider: string; outcome: string; seconds: number }): void =>
+      observe(mint, { provider, outcome }, seconds, activeTraceId()),
+    observeRequest: ({ route, method, status, seconds, traceId }: { route: string; method: string; status: number; seconds: number; traceId: string }): void =>
+      observe(http, { route, method, status: String(status) }, seconds, traceId),
+    /** `latenessMs`: null where the end says nothing of how late a revocation is. */
+    observeRevocation({ provider, reason, outcome, latenessMs, traceId }: { provider: string; reason: string; outcome: string; latenessMs: number | null; traceId: string | null }): void {
+      revocations.inc({ provider, reason, outcome });
+      if (latenessMs !== null) observe(lateness, { provider, reason }, latenessMs / 1000, traceId ?? undefined);
     },
     countDecision(decision: string, rules: readonly string[]): void {
       for (const rule of rules.length > 0 ? rules : ['none']) decisions.inc({ decision, rule });
@@ -111,13 +123,17 @@ export function createMetrics(version: string) {
       }
     },
 
+    /** Known without the ledger, so that it is true while that is away. */
+    setUpstreams(upstreams: readonly { readonly name: string; readonly up: boolean }[]): void {
+      for (const { name, up } of upstreams) gauges.upstream.set({ name }, up ? 1 : 0);
+    },
+
     setSnapshot(snapshot: MetricsSnapshot): void {
       for (const gauge of [gauges.tasks, gauges.active, gauges.expiring, gauges.queues]) gauge.reset();
       for (const { state, count } of snapshot.tasks) gauges.tasks.set({ state }, count);
       for (const { provider, class: kind, count } of snapshot.active) gauges.active.set({ provider, class: kind }, count);
       for (const { provider, within, count } of snapshot.expiring) gauges.expiring.set({ provider, within }, count);
       for (const { queue, state, jobs } of snapshot.queues) gauges.queues.set({ queue, state }, jobs);
-      for (const { name, up } of snapshot.upstreams) gauges.upstream.set({ name }, up ? 1 : 0);
       for (const { provider, perMinute } of snapshot.forecast) for (const [minute, count] of perMinute.entries()) gauges.forecast.set({ provider, minute: String(minute) }, count);
       gauges.overdue.set(snapshot.overdue);
       gauges.oldest.set(snapshot.oldestOverdueSeconds);
@@ -133,31 +149,20 @@ export function createMetrics(version: string) {
       gauges.clockSkew.set(snapshot.clockSkewSeconds);
     },
 
-    /** The whole page in the Prometheus text format. */
-    render: (): Promise<string> => registry.metrics(),
-    contentType: registry.contentType,
+    /** The whole page. */
+    async render(format: MetricsFormat = 'prometheus'): Promise<{ readonly contentType: string; readonly page: string }> {
+      const shown = inFormat(format, registry);
+      return { contentType: shown.contentType, page: await shown.metrics() };
+    },
   };
 }
 
-/** Serves `/metrics`, alone, on a port of its own. `refresh` runs before each page. */
-export async function serveMetrics(
-  metrics: Metrics,
-  listen: { readonly host: string; readonly port: number },
-  refresh: () => Promise<void>,
-): Promise<Server> {
-  const server = createServer((request, response) => {
-    if (request.method !== 'GET' || request.url?.split('?')[0] !== '/metrics') {
-      response.writeHead(404).end();
-      return;
-    }
-    // A lost Redis must not take the metrics with it: what cannot be refreshed keeps its last value.
-    void refresh()
-      .catch(() => undefined)
-      .then(() => metrics.render())
-      .then((page) => response.writeHead(200, { 'Content-Type': metrics.contentType }).end(page))
-      .catch(() => response.writeHead(500).end());
-  });
-  server.listen(listen.port, listen.host);
-  await once(server, 'listening');
-  return server;
+/** Counts it, with the trace in which it happened beside the count: from a slow one a reader finds its request, its task, its leases. */
+function observe(histogram: WithExemplars, labels: Readonly<Record<string, string>>, value: number, traceId: string | undefined): void {
+  histogram.observe({ labels, value, exemplarLabels: traceId === undefined ? {} : { trace_id: traceId } });
+}
+
+/** The client's own type takes for an exemplar only labels that the metric has. */
+interface WithExemplars {
+  observe(observation: { readonly labels: Readonly<Record<string, string>>; readonly value: number; readonly exemplarLabels: Readonly<Record<string, string>> }): void;
 }

@@ -34,6 +34,7 @@ const log = { info: () => undefined, warn: () => undefined, error: () => undefin
 function sweepAndRevoke(dispatch?: (batch: readonly DuePair[]) => Promise<void>): DueSweep {
   const deps = { ledger, clock, isAway: () => false, retry: RETRY, observe: (o: RevocationObservation) => observed.push(o), log };
   return new DueSweep({
+    observe: (o) => observed.push(o),
     ledger,
     clock,
     sweepClock: new SweepClock(clock, () => Promise.resolve(clock.now())),
@@ -71,7 +72,7 @@ describe('expiry', () => {
     await activeTask({ ttlSeconds: 30 });
     clock.advance(31_500);
     await sweepAndRevoke().sweepOnce();
-    expect(observed).toEqual([{ provider: 'vault-main', reason: 'expired', outcome: 'revoked', latenessMs: 1_500 }]);
+    expect(observed).toEqual([{ provider: 'vault-main', reason: 'expired', outcome: 'revoked', latenessMs: 1_500, traceId: null }]);
   });
 
   it('sweeps nothing while the clock has leapt forward', async () => {
@@ -119,7 +120,7 @@ describe('expiry', () => {
     await sweep.sweepOnce();
     expect(await stateOf(opened)).toBe('disclosed');
     expect(await stateOf(lapsing)).toBe('lapsed');
-    expect(observed).toMatchObject([{ outcome: 'disclosed' }]);
+    expect(observed.map(({ outcome }) => outcome).sort()).toEqual(['disclosed', 'lapsed']);
   });
 
   it('calls a credential that cannot be revoked lapsed, and only after its own expiry', async () => {
@@ -138,6 +139,8 @@ describe('expiry', () => {
     await sweep.sweepOnce();
     expect(await stateOf(at(intents, 0).id)).toBe('lapsed');
     expect((await ledger.getTask(envelope.id))?.state).toBe('ended');
+    // No revocation was late: there was none to be had.
+    expect(observed).toMatchObject([{ outcome: 'left_to_lapse', latenessMs: null }, { outcome: 'lapsed', latenessMs: null }]);
   });
 });
 
@@ -170,6 +173,19 @@ describe('failure', () => {
     clock.advance(RETRY.maxMs);
     await sweep.sweepOnce();
     expect(await stateOf(leaseId)).toBe('revoked');
+  });
+
+  it('counts a revocation that its target forestalled by its own clock as late by as long as the credential was usable too long', async () => {
+    const { id, leaseId } = await activeTask({ ttlSeconds: 30 });
+    provider.failure = 'unavailable';
+    await ledger.endTask(id, 'completed', AGENT);
+    const sweep = sweepAndRevoke();
+    await sweep.sweepOnce();
+    clock.advance(60_000);
+    await sweep.sweepOnce();
+    expect(await stateOf(leaseId)).toBe('lapsed');
+    // Asked for at once, and alive until the target's own clock ended it five seconds past its due time.
+    expect(observed).toMatchObject([{ outcome: 'failed', latenessMs: null }, { outcome: 'lapsed', latenessMs: 35_000 }]);
   });
 
   it('gives a lease whose batch was lost to the next sweep', async () => {
