@@ -1,3 +1,4 @@
+import { cliReference } from './cli-reference.ts';
 import { configReference } from './config-reference.ts';
 import { configSchemaFile } from './config-schema-json.ts';
 
@@ -11,4 +12,5 @@ export interface GeneratedFile {
 export const GENERATED_FILES: readonly GeneratedFile[] = [
   { path: 'config/mayfly.schema.json', content: configSchemaFile },
   { path: 'docs/configuration.md', content: configReference },
+  { path: 'docs/cli-reference.md', content: cliReference },
 ];

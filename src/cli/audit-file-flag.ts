@@ -1,4 +1,5 @@
 import { Option } from 'commander';
+import { configOption } from './config-flag.ts';
 import { CliError, EXIT } from './exit-codes.ts';
 
 /** How a command that reads the audit file is told which. */
@@ -9,7 +10,7 @@ export interface AuditFileFlags {
 
 export const auditFileOptions = (): Option[] => [
   new Option('--audit <file>', 'the audit file, as the sealer writes it'),
-  new Option('--config <path>', 'the configuration that names it').env('MAYFLY_CONFIG'),
+  configOption('the configuration that names it'),
 ];
 
 /** The audit file that was named, or that the configuration names. Throws `CliError`. */

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { systemClock } from '../core/clock.ts';
 import { CliError, EXIT, exitCodeFor } from './exit-codes.ts';
 import { printable, say } from './output.ts';
 
@@ -22,6 +23,8 @@ export interface BrokerClient {
   call(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object, idempotencyKey?: string): Promise<Answer>;
   /** The same answer, once the task has left its state or that many seconds have passed (RFC 7240). */
   waitFor(path: string, seconds: number): Promise<Answer>;
+  /** The broker's time, as its last answer told it, ms since the epoch: countdowns go by it. */
+  nowMs(): number;
 }
 
 interface DevStack {
@@ -44,6 +47,7 @@ export function createBrokerClient(flags: ConnectionFlags, caller: Caller, env: 
   // A development stack's tokens are for that stack: they never go to an address from elsewhere.
   const ownTokens = dev !== undefined && (named === undefined || new URL(named).origin === new URL(dev.stack.url).origin) ? dev : undefined;
   const token = tokenReader(flags, caller, env, ownTokens);
+  let aheadMs = 0;
 
   async function ask(method: 'GET' | 'POST' | 'DELETE', path: string, body: object | undefined, headers: Readonly<Record<string, string>>): Promise<Answer> {
     let response: Response;
@@ -61,6 +65,7 @@ export function createBrokerClient(flags: ConnectionFlags, caller: Caller, env: 
       }
       throw new CliError(EXIT.upstream, `no broker answers at ${address} (from ${source})`, 'start one with `npm start`, or name another with --addr');
     }
+    aheadMs = clockDifference(response.headers.get('date'), systemClock.now());
     const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
     if (!response.ok) throw problemError(response.status, answer);
     return { status: response.status, body: answer };
@@ -69,7 +74,14 @@ export function createBrokerClient(flags: ConnectionFlags, caller: Caller, env: 
   return {
     call: (method, path, body, idempotencyKey) => ask(method, path, body, idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey }),
     waitFor: (path, seconds) => ask('GET', path, undefined, { Prefer: `wait=${seconds}` }),
+    nowMs: () => systemClock.now() + aheadMs,
   };
+}
+
+/** How far the broker's clock is ahead. A `Date` has whole seconds and the answer was some time on its way: a second is none. */
+function clockDifference(date: string | null, nowMs: number): number {
+  const aheadMs = date === null ? 0 : Date.parse(date) - nowMs;
+  return Math.abs(aheadMs) > 1_500 ? aheadMs : 0;
 }
 
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;

@@ -1,7 +1,7 @@
 import { epochMsFrom, fromRfc3339, type EpochMs } from '../core/time.ts';
+import { parseDuration } from './duration-flag.ts';
 import { CliError, EXIT } from './exit-codes.ts';
 
-const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
 const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'];
 
 /**
@@ -10,10 +10,9 @@ const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'frida
  * both flags include it: `--since` takes its first instant, any other its end. Milliseconds since the epoch; throws `CliError`.
  */
 export function instantFlag(name: string, value: string, nowMs: number): EpochMs {
-  const [, count = '', unit = ''] = /^(\d{1,6})([mhd])$/.exec(value) ?? [];
-  const ago = UNIT_MS[unit];
+  const ago = parseDuration(value);
   const day = dayOf(value, nowMs);
-  const instantMs = ago !== undefined ? epochMsFrom(nowMs - Number(count) * ago) : day !== undefined ? (name === '--since' ? day.fromMs : day.toMs) : fromRfc3339(value);
+  const instantMs = ago !== undefined ? epochMsFrom(nowMs - ago) : day !== undefined ? (name === '--since' ? day.fromMs : day.toMs) : fromRfc3339(value);
   if (instantMs === undefined) throw new CliError(EXIT.usage, `${name} ${value}: give an RFC 3339 instant, how long ago, such as 30m, 12h or 7d, or a day, such as 2026-01-06, yesterday or 'last tuesday'`);
   return instantMs;
 }

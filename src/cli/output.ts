@@ -16,14 +16,25 @@ type Style = Parameters<typeof styleText>[0];
 /** Colour where a person looks: a terminal, without NO_COLOR. */
 export const styled = (style: Style, text: string): string => styleText(style, text, { stream: process.stdout });
 
+/** A cell of a table; with a style, where its colour says something. */
+export type Cell = string | readonly [style: Style, text: string];
+
 /** A table with aligned columns; the header in bold. Empty rows give a single line that says so. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[], none: string): string {
+export function table(header: readonly string[], rows: readonly (readonly Cell[])[], none: string): string {
   if (rows.length === 0) return none;
-  const cleaned = rows.map((row) => row.map((cell) => printable(cell).replaceAll('\n', ' ')));
-  const widths = header.map((title, column) => Math.max(title.length, ...cleaned.map((row) => (row[column] ?? '').length)));
-  const line = (cells: readonly string[]): string => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd();
+  const cleaned = rows.map((row) => row.map((cell) => (typeof cell === 'string' ? oneLine(cell) : ([cell[0], oneLine(cell[1])] as const))));
+  const widths = header.map((title, column) => Math.max(title.length, ...cleaned.map((row) => textOf(row[column] ?? '').length)));
+  const line = (cells: readonly Cell[]): string => {
+    // Padding after the last column would only be seen when it is copied.
+    const last = cells.findLastIndex((cell) => textOf(cell) !== '');
+    return cells.slice(0, last + 1).map((cell, column) => paint(cell) + ' '.repeat(column === last ? 0 : (widths[column] ?? 0) - textOf(cell).length)).join('  ');
+  };
   return [styled('bold', line(header)), ...cleaned.map(line)].join('\n');
 }
+
+const oneLine = (text: string): string => printable(text).replaceAll('\n', ' ');
+const textOf = (cell: Cell): string => (typeof cell === 'string' ? cell : cell[1]);
+const paint = (cell: Cell): string => (typeof cell === 'string' ? cell : styled(cell[0], cell[1]));
 
 /** How far away an instant is: `4m 05s`, or `12s ago`. */
 export function countdown(instant: string | null, nowMs: number): string {

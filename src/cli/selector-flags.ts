@@ -1,17 +1,20 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
+import { systemClock } from '../core/clock.ts';
 import { CliError, EXIT } from './exit-codes.ts';
+import { instantFlag } from './instant-flag.ts';
 
 /** Every word of a selector, with what it takes. */
 const WORDS = {
-  lease: ['<id>', ''],
-  task: ['<id>', ''],
+  lease: ['<id>', 'one lease'],
+  task: ['<id>', 'one task'],
   subtree: ['<id>', 'the task and all that it delegated'],
-  agent: ['<subject>', ''],
-  credential: ['<name>', ''],
-  provider: ['<name>', ''],
-  purpose: ['<word>', ''],
+  agent: ['<subject>', 'all that the agent has'],
+  agentIssuer: ['<issuer>', 'beside --agent: only where this issuer vouches for it'],
+  credential: ['<name>', 'as the configuration calls it'],
+  provider: ['<name>', 'as the configuration calls it'],
+  purpose: ['<word>', 'why the task was declared'],
   policy: ['<id>', 'a policy id or version in the decision that started the task'],
-  before: ['<instant>', 'leases created before it (RFC 3339)'],
+  before: ['<instant>', 'leases created before it: RFC 3339, or how long ago, as 12h'],
   all: ['', 'everything; stands alone'],
 } as const;
 
@@ -19,16 +22,20 @@ export type SelectorWord = keyof typeof WORDS;
 export type SelectorFlags = { readonly [Word in SelectorWord]?: Word extends 'all' ? true : string };
 
 export const REVOCATION_WORDS = Object.keys(WORDS) as SelectorWord[];
-export const LOCK_WORDS: readonly SelectorWord[] = ['task', 'agent', 'credential', 'provider', 'purpose', 'all'];
+export const LOCK_WORDS: readonly SelectorWord[] = ['task', 'agent', 'agentIssuer', 'credential', 'provider', 'purpose', 'all'];
+
+/** What to select by, under a heading of its own. */
+const optionOf = (word: SelectorWord): Option => new Option(`--${dashed(word)} ${WORDS[word][0]}`.trim(), WORDS[word][1]).helpGroup('What (all that is given has to match):');
+const dashed = (word: string): string => word.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /** Gives a command an option for each word. */
-export const withSelector = (command: Command, words: readonly SelectorWord[]): Command =>
-  words.reduce((so, word) => so.option(`--${word} ${WORDS[word][0]}`.trim(), ...(WORDS[word][1] === '' ? [] : [WORDS[word][1]])), command);
+export const withSelector = (command: Command, words: readonly SelectorWord[]): Command => words.reduce((so, word) => so.addOption(optionOf(word)), command);
 
 /** The selector that the flags spell. Throws where none is given. */
 export function selectorOf(flags: SelectorFlags, words: readonly SelectorWord[], verb: string): Record<string, string | true> {
-  const selector = Object.fromEntries(words.flatMap((word) => (flags[word] === undefined ? [] : [[word, flags[word]] as const])));
+  const selector = Object.fromEntries(words.flatMap((word) => (flags[word] === undefined ? [] : [[word === 'agentIssuer' ? 'agent_issuer' : word, flags[word]] as const])));
+  if (flags.before !== undefined) selector['before'] = new Date(instantFlag('--before', flags.before, systemClock.now())).toISOString();
   if (Object.keys(selector).length > 0) return selector;
-  const named = words.map((word) => `--${word}`);
+  const named = words.filter((word) => word !== 'agentIssuer').map((word) => `--${word}`);
   throw new CliError(EXIT.usage, `say what to ${verb}: ${named.slice(0, -1).join(', ')} or ${named.at(-1) ?? ''}`);
 }

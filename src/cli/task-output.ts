@@ -1,3 +1,4 @@
+import { Option } from 'commander';
 import { countdown, print, printJson, say, shellQuote, table } from './output.ts';
 
 export interface TaskAnswer {
@@ -18,8 +19,17 @@ export interface CredentialAnswer {
 /** How a grant is printed: for people, for a shell, or as the broker answered. */
 export type GrantFormat = 'text' | 'env' | 'json';
 
+export interface GrantFormatFlags {
+  readonly format: GrantFormat;
+  readonly json?: boolean;
+}
+
+export const grantFormatOption = (): Option => new Option('--format <format>', 'how to print the secrets').choices(['text', 'env', 'json']).default('text');
+export const grantJsonOption = (): Option => new Option('--json', 'the same as --format json');
+export const grantFormatOf = ({ format, json }: GrantFormatFlags): GrantFormat => (json === true ? 'json' : format);
+
 /** Prints a grant. The secrets are in it, this once. */
-export function printGrant(answer: TaskAnswer, format: GrantFormat): void {
+export function printGrant(answer: TaskAnswer, format: GrantFormat, nowMs: number): void {
   switch (format) {
     case 'json':
       printJson(answer);
@@ -32,7 +42,7 @@ export function printGrant(answer: TaskAnswer, format: GrantFormat): void {
       const ticket = typeof answer.task['claim_ticket'] === 'string' ? [`claim_ticket=${answer.task['claim_ticket']}`] : [];
       print([`task ${answer.task.id} ${answer.task.state}`, ...ticket, ...secrets].join('\n'));
       for (const { name, expires_at: expiresAt, revocability } of answer.credentials) {
-        say(`${name} ends in ${countdown(expiresAt, Date.now())}; revocability ${revocability}`);
+        say(`${name} ends in ${countdown(expiresAt, nowMs)}; revocability ${revocability}`);
       }
       if (secrets.length > 0) say('The secrets are shown this once; Mayfly does not keep them.');
       return;
@@ -53,7 +63,7 @@ export function grantAsEnv(answer: TaskAnswer): string {
 }
 
 /** Prints a task and the state of each of its leases. */
-export function printTask(answer: TaskAnswer, json: boolean): void {
+export function printTask(answer: TaskAnswer, json: boolean, nowMs: number): void {
   if (json) {
     printJson(answer);
     return;
@@ -64,7 +74,7 @@ export function printTask(answer: TaskAnswer, json: boolean): void {
   print(
     table(
       ['CREDENTIAL', 'STATE', 'DUE', 'REVOCABILITY', 'LEASE'],
-      credentials.map((one) => [one.name, one.state, countdown(one.expires_at, Date.now()), one.revocability, one.lease_id]),
+      credentials.map((one) => [one.name, one.state, countdown(one.expires_at, nowMs), one.revocability, one.lease_id]),
       'no credentials',
     ),
   );

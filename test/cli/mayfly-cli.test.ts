@@ -61,7 +61,7 @@ describe('the command line', () => {
     const commands = [['--help'], ['request', '--help'], ['revoke', '--help'], ['complete', '--help'], ['config', 'check', '--help']];
     for (const { code, out, err } of await Promise.all(commands.map((args) => mayfly(args)))) {
       expect({ code, err }).toEqual({ code: 0, err: '' });
-      expect(out).toMatch(/^Example:\n {2}mayfly /);
+      expect(out).toMatch(/^Examples?:\n {2}mayfly /);
       expect(out.indexOf('Usage:')).toBeGreaterThan(0);
     }
   });

@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { exitCodeFor } from '../../src/cli/exit-codes.ts';
 import { countdown, printable, shellQuote, table } from '../../src/cli/output.ts';
 import { grantAsEnv, type TaskAnswer } from '../../src/cli/task-output.ts';
-import { completionFailure, declarationOf } from '../../src/cli/commands/task-commands.ts';
+import { completionFailure } from '../../src/cli/commands/task-commands.ts';
+import { declarationOf } from '../../src/cli/declaration-flags.ts';
 
 const ESCAPE = '\u001b';
 

@@ -1,5 +1,8 @@
 import { Option, type Command } from 'commander';
 import { createBrokerClient, type ConnectionFlags } from '../broker-client.ts';
+import { examples } from '../examples.ts';
+import { listOf } from '../list-pages.ts';
+import { jsonOption, printList, withListOutput, type ListFlags } from '../output-flags.ts';
 import { countdown, print, printJson, say, table } from '../output.ts';
 
 interface ApprovalAnswer {
@@ -39,28 +42,31 @@ type DecideFlags = ConnectionFlags & { readonly note?: string; readonly digest?:
 export function addApprovalCommands(program: Command, connection: (command: Command) => Command): void {
   const approvals = program.command('approvals').description('what waits for a human, and your answer, as an operator');
 
-  connection(approvals.command('ls', { isDefault: true }))
+  withListOutput(connection(approvals.command('ls', { isDefault: true })))
     .description('list what waits, oldest first')
     .addOption(new Option('--state <state>', 'what became of others').choices(['waiting', 'approved', 'denied', 'expired', 'withdrawn']).default('waiting'))
-    .option('--json')
-    .action(async (flags: ConnectionFlags & { state: string; json?: boolean }) => {
-      const { body } = await createBrokerClient(flags, 'operator').call('GET', `/v1/approvals?state=${encodeURIComponent(flags.state)}`);
-      if (flags.json === true) {
-        printJson(body);
-        return;
-      }
-      const rows = (body['items'] as ApprovalAnswer[]).map((one) => [one.id, one.envelope.agent.subject, one.envelope.purpose, one.risk, one.envelope.credentials.map(({ name }) => name).join(' '), `${one.approvals} of ${one.approvals_needed}`, countdown(one.waits_until, Date.now())]);
-      print(table(['TASK', 'AGENT', 'PURPOSE', 'RISK', 'CREDENTIALS', 'APPROVED', 'ENDS IN'], rows, flags.state === 'waiting' ? 'nothing waits' : 'none'));
+    .option('--limit <n>', 'tasks at most', '50')
+    .addHelpText('before', examples('mayfly approvals ls'))
+    .action(async (flags: ConnectionFlags & ListFlags & { state: string; limit: string }) => {
+      const client = createBrokerClient(flags, 'operator');
+      const document = await listOf<ApprovalAnswer>(client, '/v1/approvals', { state: flags.state }, flags.limit);
+      printList(flags, document, {
+        header: ['TASK', 'AGENT', 'PURPOSE', 'RISK', 'CREDENTIALS', 'APPROVED', 'ENDS IN'],
+        row: ({ id, envelope, risk, approvals: given, approvals_needed: needed, waits_until: until }) => [id, envelope.agent.subject, envelope.purpose, risk, envelope.credentials.map(({ name }) => name).join(' '), `${given} of ${needed}`, countdown(until, client.nowMs())],
+        none: flags.state === 'waiting' ? 'nothing waits' : 'none',
+      });
     });
 
   connection(approvals.command('get'))
     .description('all that an approval would be of')
     .argument('<task>')
-    .option('--json')
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly approvals get tsk_...'))
     .action(async (task: string, flags: ConnectionFlags & { json?: boolean }) => {
-      const { body } = await createBrokerClient(flags, 'operator').call('GET', `/v1/tasks/${encodeURIComponent(task)}/approval`);
+      const client = createBrokerClient(flags, 'operator');
+      const { body } = await client.call('GET', `/v1/tasks/${encodeURIComponent(task)}/approval`);
       if (flags.json === true) printJson(body);
-      else print(inFull(body['approval'] as ApprovalAnswer));
+      else print(inFull(body['approval'] as ApprovalAnswer, client.nowMs()));
     });
 
   for (const decision of ['approve', 'deny'] as const) {
@@ -69,8 +75,9 @@ export function addApprovalCommands(program: Command, connection: (command: Comm
       .argument('<task>')
       .option('--note <text>', 'for the record')
       .option('--digest <sha256:...>', 'of what you looked at: where the task is another, nothing is decided')
-      .option('--json')
-      .addHelpText('before', `Look first: \`mayfly approvals get <task>\` shows what it is, and its digest.\n\nExample:\n  mayfly approvals ${decision} tsk_... --digest sha256:...\n`)
+      .addOption(jsonOption())
+      .addHelpText('before', examples(`mayfly approvals ${decision} tsk_... --digest sha256:...`))
+      .addHelpText('after', '\nLook first: `mayfly approvals get <task>` shows what it is, and its digest.')
       .action(async (task: string, flags: DecideFlags) => {
         const request = { decision, ...(flags.note === undefined ? {} : { note: flags.note }), ...(flags.digest === undefined ? {} : { digest: flags.digest }) };
         const { body } = await createBrokerClient(flags, 'operator').call('POST', `/v1/tasks/${encodeURIComponent(task)}/approval`, request);
@@ -87,7 +94,7 @@ export function addApprovalCommands(program: Command, connection: (command: Comm
 }
 
 /** All of it, one line each; nothing of it is obeyed by a terminal. */
-function inFull({ envelope, ...approval }: ApprovalAnswer): string {
+function inFull({ envelope, ...approval }: ApprovalAnswer, nowMs: number): string {
   const pairs = (record: Readonly<Record<string, unknown>>): string => Object.entries(record).map(([name, value]) => `${name}=${String(value)}`).join(' ') || '-';
   const who = ({ issuer, subject }: Who): string => `${subject} (${issuer})`;
   const rows = [
@@ -108,7 +115,7 @@ function inFull({ envelope, ...approval }: ApprovalAnswer): string {
     ...envelope.credentials.map(({ name, ttl_seconds: ttl, params }) => ['credential', `${name} for ${ttl} s, ${pairs(params)}`]),
     ['approved', `${approval.approvals} of ${approval.approvals_needed}`],
     ...approval.approved_by.map(({ subject, at, note }) => ['', `${subject} at ${at}${note === null ? '' : `: ${note}`}`]),
-    ['ends in', countdown(approval.waits_until, Date.now())],
+    ['ends in', countdown(approval.waits_until, nowMs)],
     ['digest', approval.envelope_digest],
   ];
   return table(['TASK', approval.id], rows, '');

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
+import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
+import { jsonOption } from '../output-flags.ts';
 import { print, printJson, say } from '../output.ts';
+import { repeatable } from '../repeatable.ts';
 import { addAuditSearchCommand } from './audit-search-command.ts';
 import { addStoryCommand } from './story-command.ts';
-
-const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
 interface VerifyFlags {
   readonly checkpoints?: string;
@@ -20,10 +21,10 @@ export function addAuditCommands(program: Command, connection: (command: Command
     .command('verify')
     .description('find the first line of an audit file that is changed, missing, moved or cut off')
     .argument('<file>')
-    .option('--key <verifier key>', 'whoever may sign its checkpoints, as `mayfly keys ls` prints it; repeat for more', collect, [])
+    .option('--key <verifier key>', 'whoever may sign its checkpoints, as `mayfly keys ls` prints it; repeat for more', repeatable, [])
     .option('--checkpoints <file>', 'its checkpoints, best kept elsewhere; else those beside it')
-    .option('--json')
-    .addHelpText('before', 'Example:\n  mayfly audit verify /var/lib/mayfly/audit.jsonl --key prod/mayfly-audit+1b2f9c0a+AQ...\n')
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly audit verify /var/lib/mayfly/audit.jsonl --key prod/mayfly-audit+1b2f9c0a+AQ...'))
     .action(async (file: string, flags: VerifyFlags) => {
       const { verifyChainFile } = await import('../../audit/verify-chain.ts');
       const { checkpointFileOf, readCheckpoints } = await import('../../audit/checkpoint-file.ts');

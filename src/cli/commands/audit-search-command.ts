@@ -2,8 +2,10 @@ import { Option, type Command } from 'commander';
 import type { AuditFilter, AuditPage } from '../../audit/search-audit.ts';
 import type { EpochMs } from '../../core/time.ts';
 import { createBrokerClient, type ConnectionFlags } from '../broker-client.ts';
+import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { inLocalTime, instantFlag } from '../instant-flag.ts';
+import { jsonOption } from '../output-flags.ts';
 import { print, printJson, say, table } from '../output.ts';
 
 /** What `audit search` and `audit export` take to choose records. */
@@ -37,12 +39,12 @@ interface AuditItem {
 
 /** The options that choose records. */
 export const auditFilterOptions = (): Option[] => [
-  new Option('--task <id>'),
+  new Option('--task <id>', 'of this task'),
   new Option('--tree <id>', 'a root task, and all that was handed on from it'),
-  new Option('--lease <id>'),
+  new Option('--lease <id>', 'of this lease'),
   new Option('--agent <subject>', 'whose authority was at stake, or who did it'),
   new Option('--owner <name>', 'who answers for the agent'),
-  new Option('--purpose <code>'),
+  new Option('--purpose <code>', 'declared for it'),
   new Option('--type <type>', 'an event type such as lease.revoked, or all of `lease`'),
   new Option('--decision <id or result>', 'dec_..., permit, deny or approval_required'),
   new Option('--trace-id <id>', 'W3C trace id'),
@@ -77,8 +79,8 @@ export function addAuditSearchCommand(audit: Command, connection: (command: Comm
     .option('--audit <file or folder>', 'look in these files, rotated ones included, and ask no broker')
     .option('--oldest', 'oldest first')
     .addOption(new Option('--limit <n>', 'records at most').default('50'))
-    .option('--json')
-    .addHelpText('before', "Examples:\n  mayfly audit search --agent agent:refunds --type lease --since 'last tuesday'\n  mayfly audit search --decision deny --since 7d --audit /var/log/mayfly\n")
+    .addOption(jsonOption())
+    .addHelpText('before', examples("mayfly audit search --agent agent:refunds --type lease --since 'last tuesday'", 'mayfly audit search --decision deny --since 7d --audit /var/log/mayfly'))
     .action(async (flags: SearchFlags) => {
       const limit = Number(flags.limit);
       if (!/^[1-9]\d{0,6}$/.test(flags.limit)) throw new CliError(EXIT.usage, `--limit ${flags.limit}: give how many records at most`);

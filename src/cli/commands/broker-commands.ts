@@ -1,16 +1,18 @@
 import { Option, type Command } from 'commander';
+import { requiredConfigOption } from '../config-flag.ts';
+import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
+import { jsonOption } from '../output-flags.ts';
 import { print, printJson } from '../output.ts';
-
-const configOption = (): Option => new Option('--config <path>', 'the configuration file').env('MAYFLY_CONFIG').makeOptionMandatory();
 
 /** Commands of whoever runs a broker: serve, config check. What they need is loaded when they run. */
 export function addBrokerCommands(program: Command): void {
   program
     .command('serve')
     .description('run the broker until SIGTERM')
-    .addOption(configOption())
+    .addOption(requiredConfigOption())
     .addOption(new Option('--role <role>', 'api answers requests, worker revokes').choices(['api', 'worker', 'all']).default('all'))
+    .addHelpText('before', examples('mayfly serve --config /etc/mayfly/mayfly.yaml --role worker'))
     .action(async (flags: { config: string; role: 'api' | 'worker' | 'all' }) => {
       const { serve } = await import('../../main.ts');
       await serve({ configPath: flags.config, role: flags.role });
@@ -21,10 +23,10 @@ export function addBrokerCommands(program: Command): void {
     .description('work with configuration')
     .command('check')
     .description('check a configuration file: each fault with its line, key and what is allowed')
-    .addOption(configOption())
+    .addOption(requiredConfigOption())
     .option('--no-files', 'do not look at the files that it names')
-    .option('--json')
-    .addHelpText('before', 'Example:\n  mayfly config check --config config/mayfly.yaml --no-files\n')
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly config check --config config/mayfly.yaml --no-files'))
     .action(async (flags: { config: string; files: boolean; json?: boolean }) => {
       const { ConfigError, loadConfig } = await import('../../config/load-config.ts');
       const { loadPolicies } = await import('../../policy/load-policies.ts');

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { examples } from '../examples.ts';
 import { print } from '../output.ts';
 import type { AgentFlags, SignFlags } from '../sign-declaration.ts';
 
@@ -13,6 +14,7 @@ export function addDeclarationCommands(program: Command): void {
 
   about(declaration.command('digest'))
     .description('print the digest that stands for the declaration')
+    .addHelpText('before', examples('mayfly declaration digest --file declaration.json --agent-issuer https://issuer.example'))
     .action(async (flags: AgentFlags) => print((await import('../sign-declaration.ts')).digestDeclaration(flags)));
 
   about(declaration.command('sign'))
@@ -23,6 +25,6 @@ export function addDeclarationCommands(program: Command): void {
     .requiredOption('--subject <subject>', 'the orchestrator that vouches')
     .requiredOption('--audience <audience>', 'what tokens of that issuer carry to call the broker')
     .option('--lifetime <seconds>', 'at most 300', '120')
-    .addHelpText('before', 'Example:\n  mayfly declaration sign --file declaration.json --agent-issuer https://issuer.example --key-file key.pem \\\n    --issuer https://desk.example --subject orchestrator:desk --audience mayfly > signed.jwt\n  mayfly request --file declaration.json --signed-declaration signed.jwt\n')
+    .addHelpText('before', examples('mayfly declaration sign --file declaration.json --agent-issuer https://issuer.example --key-file key.pem \\', '  --issuer https://desk.example --subject orchestrator:desk --audience mayfly > signed.jwt', 'mayfly request --file declaration.json --signed-declaration signed.jwt'))
     .action(async (flags: SignFlags) => print(await (await import('../sign-declaration.ts')).signDeclaration(flags)));
 }

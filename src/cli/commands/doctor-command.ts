@@ -1,9 +1,11 @@
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import type { Standing } from '../../doctor/check.ts';
+import { requiredConfigOption } from '../config-flag.ts';
+import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
+import { jsonOption } from '../output-flags.ts';
 import { print, printJson, say, styled } from '../output.ts';
-
-const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+import { repeatable } from '../repeatable.ts';
 
 const MARKS: Readonly<Record<Standing, readonly [mark: string, colour: Parameters<typeof styled>[0]]>> = {
   ok: ['ok     ', 'green'],
@@ -17,10 +19,10 @@ export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
     .description('look at Redis, Vault, issuers, keys, audit log, policies and ports; each with a line that says how to fix it')
-    .addOption(new Option('--config <path>', 'the configuration file').env('MAYFLY_CONFIG').makeOptionMandatory())
-    .option('--only <area>', 'redis, vault, issuer, trust_domain, keys, audit, policy or ports; repeat for more', collect, [])
-    .option('--json')
-    .addHelpText('before', 'Example:\n  VAULT_TOKEN=... mayfly doctor --config /etc/mayfly/mayfly.yaml\n')
+    .addOption(requiredConfigOption())
+    .option('--only <area>', 'redis, vault, issuer, trust_domain, keys, audit, policy or ports; repeat for more', repeatable, [])
+    .addOption(jsonOption())
+    .addHelpText('before', examples('VAULT_TOKEN=... mayfly doctor --config /etc/mayfly/mayfly.yaml'))
     .addHelpText('after', '\nVAULT_TOKEN (or BAO_TOKEN) of a person lets it also read token roles and rights, which the broker itself may not.')
     .action(async (flags: { config: string; only: string[]; json?: boolean }) => {
       const { loadConfig } = await import('../../config/load-config.ts');

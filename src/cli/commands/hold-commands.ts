@@ -1,7 +1,10 @@
 import type { Command } from 'commander';
 import { createBrokerClient, type ConnectionFlags } from '../broker-client.ts';
+import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
+import { jsonOption } from '../output-flags.ts';
 import { countdown, print, printJson, say, table } from '../output.ts';
+import { progressLine } from '../progress-line.ts';
 
 interface HoldAnswer {
   readonly why: string;
@@ -38,19 +41,22 @@ export function addHoldCommands(program: Command, connection: (command: Command)
 
   connection(hold.command('show', { isDefault: true }))
     .description('the hold in force, if there is one')
-    .option('--json')
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly hold'))
     .action(async (flags: ConnectionFlags & { json?: boolean }) => {
-      const { body } = await createBrokerClient(flags, 'operator').call('GET', '/v1/hold');
+      const client = createBrokerClient(flags, 'operator');
+      const { body } = await client.call('GET', '/v1/hold');
       const current = body['hold'] as HoldAnswer | null;
       if (flags.json === true) printJson(body);
-      else print(current === null ? 'nothing is held: credentials are granted' : wordsOf(current));
+      else print(current === null ? 'nothing is held: credentials are granted' : wordsOf(current, client.nowMs()));
     });
 
   connection(hold.command('release'))
     .description('grant again, as an admin; what no record accounts for is revoked')
     .requiredOption('--reason <text>', 'for the record')
-    .option('--json')
-    .addHelpText('before', 'Look first: `mayfly reconcile --dry-run` shows what would be revoked. Locks are gone as well: place them again.\n\nExample:\n  mayfly hold release --reason "restored from the backup of 04:00"\n')
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly hold release --reason "restored from the backup of 04:00"'))
+    .addHelpText('after', '\nLook first: `mayfly reconcile --dry-run` shows what would be revoked. Locks are gone as well: place them again.')
     .action(async (flags: ConnectionFlags & { reason: string; json?: boolean }) => {
       const { body } = await createBrokerClient(flags, 'operator').call('POST', '/v1/hold/release', { reason: flags.reason });
       if (flags.json === true) {
@@ -64,8 +70,8 @@ export function addHoldCommands(program: Command, connection: (command: Command)
   connection(program.command('reconcile'))
     .description('compare what is live at the targets with the records now, and revoke what no record accounts for')
     .option('--dry-run', 'only look')
-    .option('--json')
-    .addHelpText('before', 'Example:\n  mayfly reconcile --dry-run\n')
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly reconcile --dry-run'))
     .action(async (flags: ConnectionFlags & { dryRun?: boolean; json?: boolean }) => {
       const client = createBrokerClient(flags, 'operator');
       const asked = (await client.call('POST', '/v1/reconciliations', { dry_run: flags.dryRun ?? false })).body['reconciliation'] as ReconciliationAnswer;
@@ -77,17 +83,20 @@ export function addHoldCommands(program: Command, connection: (command: Command)
     });
 }
 
-const wordsOf = ({ why, since, until }: HoldAnswer): string =>
-  `nothing is granted: the ledger lost records at ${since} (${LOSSES[why] ?? why})\nit ends in ${countdown(until, Date.now())}, or with \`mayfly hold release\`; \`mayfly reconcile --dry-run\` shows what is live and in no record`;
+const wordsOf = ({ why, since, until }: HoldAnswer, nowMs: number): string =>
+  `nothing is granted: the ledger lost records at ${since} (${LOSSES[why] ?? why})\nit ends in ${countdown(until, nowMs)}, or with \`mayfly hold release\`; \`mayfly reconcile --dry-run\` shows what is live and in no record`;
 
 async function follow(asked: ReconciliationAnswer, client: ReturnType<typeof createBrokerClient>): Promise<ReconciliationAnswer> {
   const startedMs = performance.now();
+  const line = progressLine();
   let now = asked;
   while (now.state !== 'done') {
     if (performance.now() - startedMs > PATIENCE_MS) throw new CliError(EXIT.pending, `no worker has done it yet; GET /v1/reconciliations/${now.id} tells when one has`);
+    line.show(0, 0, `comparing what is live at the targets with the records: ${Math.round((performance.now() - startedMs) / 1000)} s`);
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
     now = (await client.call('GET', `/v1/reconciliations/${now.id}`)).body['reconciliation'] as ReconciliationAnswer;
   }
+  line.clear();
   return now;
 }
 

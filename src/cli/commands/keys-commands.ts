@@ -1,7 +1,10 @@
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import type { Config } from '../../config/config-schema.ts';
 import type { KeyStatus } from '../../keys/rotate-keys.ts';
+import { requiredConfigOption } from '../config-flag.ts';
+import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
+import { jsonOption } from '../output-flags.ts';
 import { print, printJson, say, table } from '../output.ts';
 import { wholeNumber } from '../whole-number.ts';
 
@@ -13,8 +16,6 @@ interface KeyList {
   readonly livesSeconds: number;
 }
 
-const configOption = (): Option => new Option('--config <path>', 'the configuration file').env('MAYFLY_CONFIG').makeOptionMandatory();
-
 /** `mayfly keys`: what signs, and its rotation. Works on the files; running brokers read them when they start. */
 export function addKeysCommands(program: Command): void {
   const keys = program.command('keys').description('the keys that sign tokens, audit checkpoints and receipts');
@@ -22,8 +23,9 @@ export function addKeysCommands(program: Command): void {
   keys
     .command('ls')
     .description('each key with its place: what signs, what is published ahead of use, what is retired')
-    .addOption(configOption())
-    .option('--json')
+    .addOption(requiredConfigOption())
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly keys ls --config /etc/mayfly/mayfly.yaml'))
     .action(async (flags: { config: string; json?: boolean }) => {
       const { keyStatus } = await import('../../keys/rotate-keys.ts');
       const { loadCheckpointSigners } = await import('../../audit/checkpoint-signers.ts');
@@ -42,11 +44,11 @@ export function addKeysCommands(program: Command): void {
     .command('rotate')
     .description('the next key signs, the signing one retires, a new one is published')
     .argument('<list>', 'a provider of type jwt, `checkpoints` or `receipts`')
-    .addOption(configOption())
+    .addOption(requiredConfigOption())
     .option('--published <seconds>', 'how long the next key must have been published: as long as verifiers keep a key set', '3600')
     .option('--force', 'rotate now, although tokens of the oldest key may still live, or the next may not be known yet')
-    .option('--json')
-    .addHelpText('before', 'Example:\n  mayfly keys rotate tokens --config /etc/mayfly/mayfly.yaml\n')
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly keys rotate tokens --config /etc/mayfly/mayfly.yaml'))
     .action(async (list: string, flags: { config: string; published: string; force?: boolean; json?: boolean }) => {
       const { rotateKeys, TooEarly } = await import('../../keys/rotate-keys.ts');
       const lists = listsOf(await configuration(flags.config));

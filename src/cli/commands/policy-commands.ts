@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
+import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
+import { jsonOption } from '../output-flags.ts';
 import { print, printJson, say, styled, table } from '../output.ts';
 import { addPolicyReplayCommand } from './policy-replay-command.ts';
 import { addPolicyUsageCommand } from './policy-usage-command.ts';
@@ -16,8 +18,8 @@ export function addPolicyCommands(program: Command): void {
     .description('what keeps a set from coming into force, and what is doubtful in it')
     .argument('[directory]', 'the folder of the policies', DIRECTORY)
     .option('--strict', 'fail for warnings too')
-    .option('--json')
-    .addHelpText('before', 'Example:\n  mayfly policy lint config/policies\n')
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly policy lint config/policies'))
     .action(async (directory: string, flags: { strict?: boolean; json?: boolean }) => {
       const { readPolicies } = await import('../../policy/load-policies.ts');
       const { lintPolicies } = await import('../../policy/lint-policies.ts');
@@ -36,8 +38,8 @@ export function addPolicyCommands(program: Command): void {
     .argument('[files...]', 'files of cases')
     .option('--coverage', 'tell which policies no case was decided by')
     .addOption(new Option('--min <percent>', 'fail below this coverage').implies({ coverage: true }))
-    .option('--json')
-    .addHelpText('before', 'Example:\n  mayfly policy test config/policies --coverage --min 100\n')
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly policy test config/policies --coverage --min 100'))
     .action(async (directory: string, files: string[], flags: { coverage?: boolean; min?: string; json?: boolean }) => {
       const min = flags.min === undefined ? 0 : percentOf(flags.min);
       const { loadPolicies } = await import('../../policy/load-policies.ts');
@@ -70,8 +72,8 @@ export function addPolicyCommands(program: Command): void {
     .description('why a question is answered as it is: which policies decided, and what is missing in those that nearly did')
     .argument('[directory]', 'the folder of the policies', DIRECTORY)
     .addOption(new Option('--ask <file>', 'the question as JSON or YAML, as in a case; - for standard input').makeOptionMandatory())
-    .option('--json')
-    .addHelpText('before', "Example:\n  echo '{agent: \"agent:refunds\", credential: orders-db, purpose: data-export, actions: [export]}' | mayfly policy explain --ask -\n")
+    .addOption(jsonOption())
+    .addHelpText('before', examples("echo '{agent: \"agent:refunds\", credential: orders-db, purpose: data-export, actions: [export]}' | mayfly policy explain --ask -"))
     .action(async (directory: string, flags: { ask: string; json?: boolean }) => {
       const { loadPolicies } = await import('../../policy/load-policies.ts');
       const { explainDecision } = await import('../../policy/explain-decision.ts');

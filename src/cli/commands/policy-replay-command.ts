@@ -3,9 +3,13 @@ import { Option, type Command } from 'commander';
 import { systemClock } from '../../core/clock.ts';
 import type { ReplayChange, ReplayGroup, ReplayReport } from '../../policy/replay-decisions.ts';
 import { auditFileOf, auditFileOptions, type AuditFileFlags } from '../audit-file-flag.ts';
+import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { instantFlag } from '../instant-flag.ts';
+import { jsonOption } from '../output-flags.ts';
 import { print, printJson, printable, say, styled } from '../output.ts';
+import { progressLine } from '../progress-line.ts';
+import { countFlag } from '../whole-number.ts';
 
 type FailOn = 'deny' | 'difference' | 'never';
 
@@ -33,13 +37,13 @@ export function addPolicyReplayCommand(policy: Command, directoryDefault: string
     .description('ask policies what is on the audit log again, and tell where they would answer otherwise; needs no broker')
     .argument('[directory]', 'the folder of the policies', directoryDefault)
     .option('--since <when>', 'RFC 3339, or how long ago: 30m, 12h, 7d')
-    .option('--until <when>')
-    .option('--agent <subject>')
-    .option('--purpose <code>')
+    .option('--until <when>', 'the same')
+    .option('--agent <subject>', 'whose')
+    .option('--purpose <code>', 'declared for it')
     .addOption(new Option('--fail-on <what>', 'exit with 1 when something would be denied, when anything differs, or never').choices(['deny', 'difference', 'never']).default('deny'))
     .addOption(new Option('--examples <n>', 'decisions named for each difference').default('3'))
-    .option('--json')
-    .addHelpText('before', 'Example:\n  mayfly policy replay config/policies --since 7d --audit /var/lib/mayfly/audit.jsonl\n');
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly policy replay config/policies --since 7d --audit /var/lib/mayfly/audit.jsonl'));
   for (const option of auditFileOptions()) replay.addOption(option);
   replay.action(async (directory: string, flags: ReplayFlags) => {
     const { loadPolicies } = await import('../../policy/load-policies.ts');
@@ -48,6 +52,8 @@ export function addPolicyReplayCommand(policy: Command, directoryDefault: string
     const nowMs = systemClock.now();
     const { since, until, agent, purpose } = flags;
     const file = await auditFileOf(flags);
+    const line = progressLine();
+    const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
     const engine = createCedarEngine(loadPolicies(directory), 'replay');
     const report = await replayDecisions(engine, file, {
       filter: {
@@ -56,14 +62,14 @@ export function addPolicyReplayCommand(policy: Command, directoryDefault: string
         ...(agent === undefined ? {} : { agent }),
         ...(purpose === undefined ? {} : { purpose }),
       },
-      examples: examplesOf(flags.examples),
+      examples: countFlag('--examples', flags.examples, 0),
       maxGroups: Number.MAX_SAFE_INTEGER,
       maxDecisions: Number.MAX_SAFE_INTEGER,
-      ...progressOf(file),
+      onProgress: ({ bytes, decisions }) => line.show(bytes, size, `of the record; ${decisions} decisions replayed`),
     }).catch((error: unknown) => {
       throw new CliError(EXIT.failure, `${file} cannot be read: ${error instanceof Error ? error.message : ''}`);
     });
-    if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
+    line.clear();
     if (flags.json === true) printJson(report);
     else tell(report);
     const { chain, changed } = report;
@@ -74,18 +80,6 @@ export function addPolicyReplayCommand(policy: Command, directoryDefault: string
     if (changed.would_deny > 0) throw new CliError(EXIT.failure, `${changed.would_deny} of ${report.replayed} would be denied`);
     if (flags.failOn === 'difference' && differing > 0) throw new CliError(EXIT.failure, `${differing} of ${report.replayed} differ`);
   });
-}
-
-function examplesOf(text: string): number {
-  if (!/^\d{1,4}$/.test(text)) throw new CliError(EXIT.usage, `--examples takes a whole number, not ${text}`);
-  return Number(text);
-}
-
-/** On a terminal: how far it is. */
-function progressOf(file: string): { readonly onProgress?: (progress: { bytes: number; decisions: number }) => void } {
-  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-  if (!process.stderr.isTTY || size === 0) return {};
-  return { onProgress: ({ bytes, decisions }) => void process.stderr.write(`\rreplayed ${decisions} decisions, ${Math.floor((100 * bytes) / size)} % of the record\u001b[K`) };
 }
 
 function tell({ replayed, unchanged, changed, cannot_be_replayed: lost, groups, policy_version: version }: ReplayReport): void {

@@ -2,9 +2,12 @@ import { Option, type Command } from 'commander';
 import { systemClock } from '../../core/clock.ts';
 import type { CredentialUsage, Proposal, UsageGroup } from '../../policy/usage/usage-report.ts';
 import { auditFileOf, auditFileOptions, type AuditFileFlags } from '../audit-file-flag.ts';
+import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { instantFlag } from '../instant-flag.ts';
+import { jsonOption } from '../output-flags.ts';
 import { print, printJson, say, table } from '../output.ts';
+import { countFlag } from '../whole-number.ts';
 
 interface UsageFlags extends AuditFileFlags {
   readonly since: string;
@@ -29,19 +32,19 @@ export function addPolicyUsageCommand(policy: Command): void {
     .command('usage')
     .description('compare what was granted with what was used, and propose narrower declarations; needs no broker')
     .addOption(new Option('--since <when>', 'RFC 3339, or how long ago: 30m, 12h, 7d').default('7d'))
-    .option('--until <when>')
+    .option('--until <when>', 'the same')
     .option('--postgres-log <files...>', 'logs of PostgreSQL (stderr, csvlog or jsonlog) that hold statements', [])
     .option('--cloudtrail <files...>', 'files of CloudTrail, also gzipped', [])
     .addOption(new Option('--min-leases <n>', 'propose nothing on fewer').default('5'))
-    .option('--json')
-    .addHelpText('before', 'Example:\n  mayfly policy usage --since 7d --audit audit.jsonl --postgres-log /var/log/postgresql/*.csv\n');
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly policy usage --since 7d --audit audit.jsonl --postgres-log /var/log/postgresql/*.csv'));
   for (const option of auditFileOptions()) usage.addOption(option);
   usage.action(async (flags: UsageFlags) => {
     const { readGrantedLeases } = await import('../../policy/usage/granted-leases.ts');
     const { readPostgresLogs } = await import('../../policy/usage/postgres-log.ts');
     const { readCloudTrail } = await import('../../policy/usage/cloudtrail.ts');
     const { reportUsage } = await import('../../policy/usage/usage-report.ts');
-    if (!/^[1-9]\d{0,5}$/.test(flags.minLeases)) throw new CliError(EXIT.usage, `--min-leases takes a whole number from 1, not ${flags.minLeases}`);
+    const minLeases = countFlag('--min-leases', flags.minLeases);
     const nowMs = systemClock.now();
     const time = { sinceMs: instantFlag('--since', flags.since, nowMs), untilMs: flags.until === undefined ? nowMs : instantFlag('--until', flags.until, nowMs) };
     const file = await auditFileOf(flags);
@@ -52,7 +55,7 @@ export function addPolicyUsageCommand(policy: Command): void {
     ]).catch((error: unknown) => {
       throw new CliError(EXIT.failure, `a file cannot be read: ${error instanceof Error ? error.message : ''}`);
     });
-    const groups = reportUsage(granted.leases, { toolCalls: granted.toolCalls, postgres, cloudTrail }, Number(flags.minLeases));
+    const groups = reportUsage(granted.leases, { toolCalls: granted.toolCalls, postgres, cloudTrail }, minLeases);
     const malformed = [...(postgres?.malformed ?? []), ...(cloudTrail?.malformed ?? [])];
     if (flags.json === true) printJson({ leases: granted.leases.length, chain: granted.chain, tool_calls_without_lease: granted.toolCallsWithoutLease, groups, malformed, cannot_be_known: LIMITS });
     else for (const group of groups) tellGroup(group);

@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { Receipt } from '../../revocation/receipt.ts';
 import { createBrokerClient, type ConnectionFlags } from '../broker-client.ts';
+import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
+import { jsonOption } from '../output-flags.ts';
 import { print, printable, printJson } from '../output.ts';
 
 /** `mayfly receipts`: proof of what became of a credential. Verifying needs no broker. */
@@ -13,7 +15,7 @@ export function addReceiptCommands(program: Command, connection: (command: Comma
     .description('the receipt of an ended lease, as an operator')
     .argument('<lease>')
     .option('--json', 'receipt and signature, to be kept')
-    .addHelpText('before', 'Example:\n  mayfly receipts get lse_... --json > receipt.json\n')
+    .addHelpText('before', examples('mayfly receipts get lse_... --json > receipt.json'))
     .action(async (lease: string, flags: ConnectionFlags & { json?: boolean }) => {
       const { body } = await createBrokerClient(flags, 'operator').call('GET', `/v1/leases/${encodeURIComponent(lease)}/receipt`);
       if (flags.json === true) printJson(body);
@@ -22,7 +24,8 @@ export function addReceiptCommands(program: Command, connection: (command: Comma
 
   connection(receipts.command('keys'))
     .description('the keys that sign receipts, as a JWK Set')
-    .option('--json')
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly receipts keys > receipt-keys.json'))
     .action(async (flags: ConnectionFlags) => {
       printJson((await createBrokerClient(flags, 'operator').call('GET', '/v1/receipts/keys')).body);
     });
@@ -32,7 +35,8 @@ export function addReceiptCommands(program: Command, connection: (command: Comma
     .description('whether a receipt was signed by one of these keys, and what it says')
     .argument('<file>', 'what `receipts get --json` printed, or the JWS alone')
     .requiredOption('--keys <file>', 'a JWK Set, as `receipts keys` printed it')
-    .option('--json')
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly receipts verify receipt.json --keys receipt-keys.json'))
     .action(async (file: string, flags: { keys: string; json?: boolean }) => {
       const { openReceipt } = await import('../../revocation/receipt.ts');
       const { verifyingKeyOf } = await import('../../keys/signing-keys.ts');

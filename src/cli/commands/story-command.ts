@@ -5,8 +5,10 @@ import { tellStory } from '../../audit/task-story.ts';
 import { systemClock } from '../../core/clock.ts';
 import { addMs, epochMsFrom, rfc3339OrNull, toRfc3339, type EpochMs } from '../../core/time.ts';
 import { createBrokerClient, type BrokerClient, type ConnectionFlags } from '../broker-client.ts';
+import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { dayFlag, inLocalTime, instantFlag } from '../instant-flag.ts';
+import { jsonOption } from '../output-flags.ts';
 import { print, printJson, say } from '../output.ts';
 import { agentLines, treeLines } from '../story-lines.ts';
 
@@ -19,12 +21,6 @@ interface StoryFlags extends ConnectionFlags {
   readonly json?: boolean;
 }
 
-const EXAMPLES = `Examples:
-  mayfly audit story tsk_5c1f0a9be0f2417d8d1f6f2a3f1c9e7b
-  mayfly audit story --agent agent:refunds --on 'last tuesday'
-  mayfly audit story --agent agent:refunds --since 2026-01-05 --until 2026-01-09 --audit /var/log/mayfly
-`;
-
 /** `mayfly audit story`: one task and its whole tree, or one agent in a time, told from the record. */
 export function addStoryCommand(audit: Command, connection: (command: Command) => Command): void {
   connection(audit.command('story'))
@@ -35,8 +31,8 @@ export function addStoryCommand(audit: Command, connection: (command: Command) =
     .option('--since <when>', 'with --agent: a day, 7d, or RFC 3339; a day before --until when absent')
     .option('--until <when>', 'with --agent: the same; a day is included; now when absent')
     .option('--audit <file or folder>', 'look in these files, rotated ones included, and ask no broker')
-    .option('--json')
-    .addHelpText('before', EXAMPLES)
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly audit story tsk_5c1f0a9be0f2417d8d1f6f2a3f1c9e7b', "mayfly audit story --agent agent:refunds --on 'last tuesday'", 'mayfly audit story --agent agent:refunds --since 2026-01-05 --until 2026-01-09 --audit /var/log/mayfly'))
     .action(async (task: string | undefined, flags: StoryFlags) => {
       if ((task === undefined) === (flags.agent === undefined)) throw new CliError(EXIT.usage, 'name a task, or an agent with --agent');
       if (task === undefined) await tellAgent(flags.agent ?? '', flags);

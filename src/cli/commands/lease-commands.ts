@@ -1,0 +1,82 @@
+import { Option, type Command } from 'commander';
+import { createBrokerClient, type BrokerClient, type ConnectionFlags } from '../broker-client.ts';
+import { durationFlag } from '../duration-flag.ts';
+import { examples } from '../examples.ts';
+import { leaseColumns, leaseText, type LeaseAnswer } from '../lease-output.ts';
+import { listOf } from '../list-pages.ts';
+import { jsonOption, printList, withListOutput, type ListFlags } from '../output-flags.ts';
+import { print, printJson } from '../output.ts';
+
+/** Which leases a command is about. */
+export interface LeaseFilterFlags {
+  readonly state?: string;
+  readonly provider?: string;
+  readonly dueBefore?: string;
+  readonly dueWithin?: string;
+}
+
+type OneFlags = ConnectionFlags & { readonly json?: boolean };
+
+const STATES = ['intended', 'active', 'revoking', 'stuck', 'revoked', 'lapsed', 'abandoned', 'disclosed'];
+
+/** Commands about the lifetimes of credentials: leases ls, get, retry, acknowledge. */
+export function addLeaseCommands(program: Command, connection: (command: Command) => Command): void {
+  const leases = program.command('leases').description('the lifetimes of credentials, as an operator');
+
+  withListOutput(withLeaseFilter(connection(leases.command('ls'))))
+    .description('list leases; with a live --state, what is due first at the top')
+    .option('--limit <n>', 'leases at most', '50')
+    .addHelpText('before', examples('mayfly leases ls --state active --due-within 5m', 'mayfly leases ls --state stuck --output jsonl'))
+    .action(async (flags: ConnectionFlags & LeaseFilterFlags & ListFlags & { limit: string }) => {
+      const client = createBrokerClient(flags, 'operator');
+      const document = await listOf<LeaseAnswer>(client, '/v1/leases', leaseQuery(flags, client), flags.limit);
+      printList(flags, document, leaseColumns(client.nowMs()));
+    });
+
+  connection(leases.command('get'))
+    .description('one lease: its state, when it is due, and what was tried')
+    .argument('<lease>')
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly leases get lse_...'))
+    .action(async (lease: string, flags: OneFlags) => show(flags, lease));
+
+  connection(leases.command('retry'))
+    .description('try a stuck revocation again now')
+    .argument('<lease>')
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly leases retry lse_...'))
+    .action(async (lease: string, flags: OneFlags) => show(flags, lease, 'retry', {}));
+
+  connection(leases.command('acknowledge'))
+    .description('say that a stuck revocation was seen, and why it stands; it is tried as before')
+    .argument('<lease>')
+    .requiredOption('--reason <text>', 'for the record')
+    .addOption(jsonOption())
+    .addHelpText('before', examples('mayfly leases acknowledge lse_... --reason "the database is down until 14:00, OPS-12"'))
+    .action(async (lease: string, flags: OneFlags & { reason: string }) => show(flags, lease, 'acknowledge', { reason: flags.reason }));
+}
+
+/** Gives a command the filters of `GET /v1/leases`. */
+export const withLeaseFilter = (command: Command): Command =>
+  [
+    new Option('--state <state>', 'as it stands').choices(STATES),
+    new Option('--provider <name>', 'as the configuration calls it'),
+    new Option('--due-before <instant>', 'RFC 3339'),
+    new Option('--due-within <time>', 'as 90s, 5m or 1h').conflicts('dueBefore'),
+  ].reduce((so, option) => so.addOption(option.helpGroup('Which (all that is given has to match):')), command);
+
+/** What the filters ask of `GET /v1/leases`. Throws a usage error. */
+export function leaseQuery(flags: LeaseFilterFlags, client: Pick<BrokerClient, 'nowMs'>): Record<string, string | undefined> {
+  const { state, provider, dueBefore, dueWithin } = flags;
+  const within = dueWithin === undefined ? undefined : new Date(client.nowMs() + durationFlag('--due-within', dueWithin)).toISOString();
+  return { state, provider, due_before: dueBefore ?? within };
+}
+
+/** Looks at a lease, or does something about it, and shows how it stands then. */
+async function show(flags: OneFlags, lease: string, act?: 'retry' | 'acknowledge', body?: object): Promise<void> {
+  const client = createBrokerClient(flags, 'operator');
+  const path = `/v1/leases/${encodeURIComponent(lease)}`;
+  const answer = (await (act === undefined ? client.call('GET', path) : client.call('POST', `${path}/${act}`, body))).body;
+  if (flags.json === true) printJson(answer);
+  else print(leaseText(answer['lease'] as LeaseAnswer, client.nowMs()));
+}
