@@ -1,6 +1,7 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DevIssuer } from './dev-issuer.ts';
+import type { DevPerson } from './dev-sign-in.ts';
 
 /** Who there is in the development stack; the example policies know the workloads by these names. */
 export const AGENT = 'agent:refunds';
@@ -22,6 +23,15 @@ const OPERATORS = {
   second_operator_token_file: ['oskar', 'mayfly-operator'],
   admin_token_file: ['ada', 'mayfly-admin'],
 } as const;
+
+/** Who can sign in with a browser: the same people. */
+export const PEOPLE: readonly DevPerson[] = [
+  ['vera', 'viewer: looks', 'mayfly-viewer'],
+  ['olga', 'operator: revokes, locks, approves', 'mayfly-operator'],
+  ['oskar', 'operator: a second one, for what needs two', 'mayfly-operator'],
+  ['ada', 'admin: also changes policy and releases holds', 'mayfly-admin'],
+  ['nora', 'nobody here: she is given no role, and is not let in', null],
+].map(([subject, title, role]) => ({ subject, title, claims: { roles: role === null ? [] : [role] } }) as DevPerson);
 
 /** Tokens live ten minutes; written anew this often, a file is never close to its end. */
 const REFRESH_MS = 120_000;

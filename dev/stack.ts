@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
-import { AGENT, ORCHESTRATOR, SECOND_AGENT, keepTokensFresh, type TokenFiles } from './dev-identities.ts';
+import { AGENT, ORCHESTRATOR, PEOPLE, SECOND_AGENT, keepTokensFresh, type TokenFiles } from './dev-identities.ts';
 import { startAwsEmulator, type AwsEmulator } from './aws-emulator.ts';
 import { startDevIssuer, type DevIssuer } from './dev-issuer.ts';
 import { startOpenBao, type OpenBaoServer } from './openbao-server.ts';
@@ -18,6 +18,8 @@ const REPOSITORY = dirname(import.meta.dirname);
 /** What workload tokens must carry in `aud`, and what operator tokens must. */
 const AUDIENCE = 'mayfly-dev';
 const OPERATOR_AUDIENCE = 'mayfly-dev-operators';
+/** What the operator issuer knows the broker by, when people sign in. */
+const CLIENT_ID = 'mayfly-dev-dashboard';
 /** Audiences of the example's tokens. */
 const PAYMENTS = 'https://payments.example.org';
 const LEDGER = 'https://ledger.example.org';
@@ -73,13 +75,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       options.onPart?.(part, { ok: false, seconds: 0, why: error instanceof Error ? error.message : String(error) });
       return null;
     });
+  const client = { clientId: CLIENT_ID, clientSecret: randomBytes(32).toString('base64url') };
   const [redis, postgres, openbao, aws, workloads, operators] = await Promise.all([
     timed('Redis', () => startRedis({ directory })),
     ifPossible('PostgreSQL', () => startPostgres({ directory })),
     ifPossible('OpenBao', () => startOpenBao({ directory })),
     options.aws === true ? ifPossible('AWS emulator', () => startAws(directory)) : null,
     timed('workload issuer', () => startDevIssuer({ audience: AUDIENCE })),
-    timed('operator issuer', () => startDevIssuer({ audience: OPERATOR_AUDIENCE })),
+    timed('operator issuer', () => startDevIssuer({ audience: OPERATOR_AUDIENCE, signIn: { ...client, redirectUri: `${urlOf(options)}/auth/callback`, people: PEOPLE } })),
   ]);
   const logins =
     openbao === null
@@ -88,7 +91,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
           seedOpenBao({ address: openbao.address, rootToken: openbao.rootToken, postgres: postgres?.openbaoLogin ?? null, directory: join(directory, 'logins') }),
         );
 
-  const secrets = await writeSecrets(directory, { redis, postgres, openbao, workloads });
+  const secrets = await writeSecrets(directory, { redis, postgres, openbao, workloads, clientSecret: client.clientSecret });
   const spiffe = await startSpiffeDomain(join(directory, 'spiffe'));
   const tlsPort = await freePort();
   const tokens = await keepTokensFresh(secrets.folder, workloads, operators);
@@ -142,10 +145,11 @@ interface SecretFiles {
   readonly redisUrlFile: string;
   readonly rootTokenFile: string;
   readonly adminUrlFile: string;
+  readonly clientSecretFile: string;
   readonly issuerKeyFile: string;
 }
 
-async function writeSecrets(directory: string, parts: Pick<Stack, 'redis' | 'postgres' | 'openbao' | 'workloads'>): Promise<SecretFiles> {
+async function writeSecrets(directory: string, parts: Pick<Stack, 'redis' | 'postgres' | 'openbao' | 'workloads'> & { readonly clientSecret: string }): Promise<SecretFiles> {
   const folder = join(directory, 'secrets');
   await mkdir(folder, { mode: 0o700 });
   const write = async (name: string, content: string | Buffer): Promise<string> => {
@@ -163,6 +167,7 @@ async function writeSecrets(directory: string, parts: Pick<Stack, 'redis' | 'pos
     redisUrlFile: await write('redis-url', parts.redis.url),
     rootTokenFile: await write('openbao-root-token', parts.openbao?.rootToken ?? ''),
     adminUrlFile: await write('postgres-admin-url', parts.postgres?.adminUrl ?? ''),
+    clientSecretFile: await write('sign-in-client', parts.clientSecret),
     issuerKeyFile: await write('workload-issuer.pem', await parts.workloads.exportKey()),
   };
 }
@@ -182,8 +187,10 @@ interface ConfigParts {
   readonly auditFile: string;
 }
 
+const urlOf = ({ port }: Pick<StackOptions, 'port'>): string => `http://127.0.0.1:${port}`;
+
 function configOf({ options, deploymentId, openbao, logins, postgres, aws, workloads, operators, spiffe, tlsPort, secrets, auditFile }: ConfigParts): Record<string, unknown> {
-  const ours = `http://127.0.0.1:${options.port}`;
+  const ours = urlOf(options);
   const vault = openbao === null || logins === null ? null : vaultPart(openbao, logins, postgres !== null);
   const cloud = aws === null ? null : awsPart(aws);
   return {
@@ -197,7 +204,7 @@ function configOf({ options, deploymentId, openbao, logins, postgres, aws, workl
       trust_domains: [{ name: TRUST_DOMAIN, bundle_file: spiffe.bundleFile }],
     },
     agents: registeredAgents(workloads.issuer),
-    operators: { issuer: operators.issuer, audience: OPERATOR_AUDIENCE },
+    operators: { issuer: operators.issuer, audience: OPERATOR_AUDIENCE, sign_in: { client_id: CLIENT_ID, client_secret_file: secrets.clientSecretFile } },
     redis: { url_file: secrets.redisUrlFile },
     policy: { directory: join(REPOSITORY, 'config/policies'), risk: { write: 'medium', export: 'high' } },
     audit: { file: auditFile, checkpoint_seconds: 5 },

@@ -182,8 +182,9 @@ function announce(running: Stack, url: string): void {
   const { postgres, openbao, aws } = running;
   say('');
   say(`Mayfly answers at        ${url}`);
-  say(`  live leases            ${url}/ in a browser; to sign in, paste what is in`);
+  say(`  live leases            ${url}/ in a browser; where it asks for a token, paste what is in`);
   say(`                         ${running.tokenFiles.operator_token_file}`);
+  say(`  sign in as a person    ${url}/auth/sign-in`);
   say(`  its log                ${join(RUN, 'broker.log')}`);
   say(`  its audit file         ${running.auditFile}`);
   say(`  its configuration      ${running.configFile}`);

@@ -1,6 +1,7 @@
 import type { AgentRegister } from './agents/agent-register.ts';
 import type { AuditSealerDeps } from './audit/audit-sealer.ts';
 import type { FeedReader } from './audit/feed-reader.ts';
+import { signInParts } from './broker-sign-in.ts';
 import { authzenUrlOf } from './config/authzen-url.ts';
 import type { Config } from './config/config-schema.ts';
 import { longestTaskMs } from './config/longest-task.ts';
@@ -49,10 +50,12 @@ export interface RouteParts {
   readonly version: string;
   /** 32 bytes, derived for the nonces of DPoP alone. */
   readonly dpopNonceKey: Buffer;
+  /** The same, for attempts to sign in. */
+  readonly signInKey: Buffer;
 }
 
 /** What each group of routes needs. */
-export function routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, snapshot, version, dpopNonceKey }: RouteParts) {
+export function routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, snapshot, version, dpopNonceKey, signInKey }: RouteParts) {
   const clock = systemClock;
   const outboundFetch = createIssuerFetch(config);
   const useOnce: Ledger['useOnce'] = (what, untilMs) => ledger.useOnce(what, untilMs);
@@ -60,7 +63,8 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
   const dpop = publicUrl === undefined ? undefined : createDpopVerifier({ publicUrl, nonces: createDpopNonces(dpopNonceKey, clock), useOnce, clock });
   const { identity, operators } = config;
   const verifying = { identity, operators, keys: createKeySources(identity.trust_domains, { outboundFetch, clock, log, workloadApi }), outboundFetch, clock };
-  const authenticator = createAuthenticator({ ...verifying, dpop, useOnce });
+  const people = signInParts({ config, ledger, keys: verifying.keys, outboundFetch, attemptKey: signInKey, log });
+  const authenticator = createAuthenticator({ ...verifying, dpop, sessions: people?.callers, useOnce });
   const issuers = new Set([...identity.issuers.map(({ issuer }) => issuer), ...identity.trust_domains.map(({ name }) => `spiffe://${name}`)]);
   const { external } = config.policy;
   const grant: GrantDeps = {
@@ -110,6 +114,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
     hold: { authenticator, ledger, reconciliation },
     reconciliations: { authenticator, ledger, reconciliation },
     oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers, publicUrl, mtlsUrl: config.tls?.public_url, takesCertificates: config.tls !== undefined && config.tls.client_certificates !== 'none', grant, nudge, dpop, ...oauthFace({ config, ledger, jwtProviders, log }) },
+    signIn: { authenticator, records: ledger, signIn: people?.signIn, operatorIssuer: operators.issuer, publicUrl },
     events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },
   };
 }

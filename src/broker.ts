@@ -188,7 +188,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       : createApp({
           health,
           version,
-          ...routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, snapshot, version, dpopNonceKey: deriveKey(master, 'DPoP nonces') }),
+          ...routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, snapshot, version, dpopNonceKey: deriveKey(master, 'DPoP nonces'), signInKey: deriveKey(master, 'sign-in attempts') }),
           log,
           onTampered: (error) => tampered.report(error, shardOfRecord(error), ledger),
           observeRequest: (observation) => metrics.observeRequest(observation),

@@ -6,7 +6,7 @@ const SRC = resolve(import.meta.dirname, '../src');
 
 /** From the top down. A folder imports from its own tier or from below, never from above. */
 const TIERS: readonly (readonly string[])[] = [
-  ['main.ts', 'broker.ts', 'broker-routes.ts', 'broker-workers.ts'],
+  ['main.ts', 'broker.ts', 'broker-routes.ts', 'broker-workers.ts', 'broker-sign-in.ts'],
   ['http', 'cli'],
   ['doctor'],
   ['grant'],

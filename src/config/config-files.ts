@@ -40,6 +40,8 @@ export function filesOf(config: Config): ConfigFile[] {
   add('written', ['audit', 'file'], config.audit.file);
   add('written', ['redis', 'epoch_file'], config.redis.epoch_file);
   add('public', ['operators', 'ca_file'], config.operators.ca_file);
+  add('secret', ['operators', 'sign_in', 'client_secret_file'], config.operators.sign_in?.client_secret_file);
+  add('secret', ['operators', 'sign_in', 'client_key_file'], config.operators.sign_in?.client_key_file);
   add('public', ['identity', 'users', 'ca_file'], config.identity.users?.ca_file);
   for (const [index, issuer] of config.identity.issuers.entries()) {
     const key = ['identity', 'issuers', index];

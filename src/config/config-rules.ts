@@ -4,6 +4,7 @@ import { credentialFaults } from './credential-rules.ts';
 import { oauthFaults } from './oauth-rules.ts';
 import type { ConfigPath } from './load-config.ts';
 import { profileFaults } from './profile-rules.ts';
+import { signInFaults } from './sign-in-rules.ts';
 import { trustDomainFaults, workloadApiFaults } from './spiffe-rules.ts';
 
 export interface RuleFault {
@@ -18,6 +19,7 @@ export function configFaults(config: Config, options: { readonly urlFromEnvironm
     ...profileFaults(config),
     ...urlFaults(config),
     ...oauthFaults(config),
+    ...signInFaults(config),
     ...credentialFaults(config),
     ...senderFaults(config),
     ...introspectionFaults(config),

@@ -7,6 +7,7 @@ import { bundleSources, workloadApi } from './spiffe-schemas.ts';
 import { tlsListener } from './tls-schemas.ts';
 import { oauth } from './oauth-schemas.ts';
 import { provider } from './provider-schemas.ts';
+import { signIn } from './sign-in-schemas.ts';
 
 /**
  * The whole configuration, once. Loading, checking, documentation and types all come from here.
@@ -105,6 +106,7 @@ export const configSchema = z
         .prefault({})
         .describe('which values of the claim stand for which role'),
       ca_file: filePath.optional().describe('PEM certificates to trust for this issuer instead of the system store'),
+      sign_in: signIn.optional(),
     }).describe('which people may call'),
     outbound: z
       .strictObject({
@@ -249,5 +251,6 @@ export type OidcIssuerConfig = Config['identity']['issuers'][number];
 export type TrustDomainConfig = Config['identity']['trust_domains'][number];
 export type TlsConfig = NonNullable<Config['tls']>;
 export type OperatorsConfig = Config['operators'];
+export type SignInConfig = NonNullable<OperatorsConfig['sign_in']>;
 export type UsersConfig = NonNullable<Config['identity']['users']>;
 export type OAuthClientConfig = Config['oauth']['clients'][number];

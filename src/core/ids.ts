@@ -11,10 +11,11 @@ export type RevocationId = Id<'revocation'>;
 export type LockId = Id<'lock'>;
 export type ReconciliationId = Id<'reconciliation'>;
 export type AgentId = Id<'agent'>;
+export type SessionId = Id<'session'>;
 
 /**
  * One of sixteen slices of the ledger, a lower-case hexadecimal digit. It is the first digit of every task, lease,
- * revocation, lock and agent id, so that an id alone tells where its record lives.
+ * revocation, lock, agent and session id, so that an id alone tells where its record lives.
  */
 export type Shard = string & { readonly [kind]: 'shard' };
 
@@ -55,11 +56,14 @@ export const agentIdFrom = (digest: string): AgentId => `agt_${digest}` as Agent
 /** The lock that stands for a disabled agent: one an agent, whoever places it and however often. */
 export const lockIdOfAgent = (id: AgentId): LockId => `lck_${id.slice(4)}` as LockId;
 
+/** A session goes by the digest of what the person's browser holds: whoever reads the ledger can use none. 64 hexadecimal digits. */
+export const sessionIdFrom = (digest: string): SessionId => `ses_${digest}` as SessionId;
+
 export const isLockId = (text: string): text is LockId => hasPrefix(text, 'lck');
 export const isAgentId = (text: string): text is AgentId => hasPrefix(text, 'agt');
 
-/** The shard of a task, lease, revocation, lock, reconciliation or agent id. */
-export function shardOf(id: TaskId | LeaseId | RevocationId | LockId | ReconciliationId | AgentId): Shard {
+/** The shard of a task, lease, revocation, lock, reconciliation, agent or session id. */
+export function shardOf(id: TaskId | LeaseId | RevocationId | LockId | ReconciliationId | AgentId | SessionId): Shard {
   return id.charAt(4) as Shard;
 }
 

@@ -20,7 +20,9 @@ import { overviewRoutes, type OverviewRoutesDeps } from './routes/overview.ts';
 import { policyRoutes, type PolicyRoutesDeps } from './routes/policy.ts';
 import { reconciliationRoutes, type ReconciliationRoutesDeps } from './routes/reconciliations.ts';
 import { referenceRoutes } from './routes/reference.ts';
+import { refusalPage } from './sign-in/refusal-page.ts';
 import { revocationRoutes, type RevocationRoutesDeps } from './routes/revocations.ts';
+import { signInRoutes, type SignInRoutesDeps } from './routes/sign-in.ts';
 import { statusPageRoutes } from './routes/status-page.ts';
 import { taskRoutes, type TaskRoutesDeps } from './routes/tasks.ts';
 import { whoamiRoutes } from './routes/whoami.ts';
@@ -42,6 +44,7 @@ export interface AppDeps {
   readonly reconciliations: ReconciliationRoutesDeps;
   readonly oauth: OAuthRoutesDeps;
   readonly events: EventRoutesDeps;
+  readonly signIn: SignInRoutesDeps;
   readonly version: string;
   /** Whether tokens that are bound to a key can be used here. */
   readonly offersDpop: boolean;
@@ -75,9 +78,11 @@ export function createApp(deps: AppDeps): Express {
   app.use(oauthRoutes(deps.oauth));
   app.use(eventRoutes(deps.events));
   app.use(whoamiRoutes(deps.events));
+  app.use(signInRoutes(deps.signIn));
   app.use(statusPageRoutes());
   app.use(methodNotAllowed(), notFound);
   app.use(OAUTH_ENDPOINTS, oauthErrorResponse(deps.log, deps.onTampered));
+  app.use('/auth', refusalPage(deps.log, deps.onTampered));
   app.use(problemResponse(deps.log, deps.onTampered, { offersDpop: deps.offersDpop, resource: deps.oauth.publicUrl }));
   return app;
 }

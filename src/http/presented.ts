@@ -3,6 +3,7 @@ import type { Request } from 'express';
 import { Problem } from '../core/problem.ts';
 import type { Presented } from '../identity/presented.ts';
 import { peerCertificates } from '../identity/x509/peer-certificates.ts';
+import { readCookie, SESSION_COOKIE } from './sign-in/cookies.ts';
 
 const AUTHORIZATION = /^(Bearer|DPoP) +([\w~+/.=-]+)$/i;
 
@@ -14,7 +15,14 @@ export function presentedBy(request: Request): Presented {
     method: request.method,
     path: request.originalUrl,
     certificates: request.socket instanceof TLSSocket ? peerCertificates(request.socket) : null,
+    session: sessionOf(request),
   };
+}
+
+function sessionOf(request: Request): Presented['session'] {
+  const cookie = readCookie(request, SESSION_COOKIE);
+  if (cookie === null) return null;
+  return { cookie, site: request.get('sec-fetch-site') ?? null, origin: request.get('origin') ?? null, purpose: request.get('x-mayfly-request') ?? null };
 }
 
 function authorizationOf(request: Request): Presented['authorization'] {

@@ -72,7 +72,7 @@ function sendProblem(response: Response, problem: Problem, instance: string): vo
 function challenge(code: ProblemCode, authorization: string, { offersDpop, resource }: Offered): string {
   const algorithms = `algs="${DPOP_ALGORITHMS.join(' ')}"`;
   const more = resource === undefined ? '' : `, resource_metadata="${resourceMetadataUrl(resource)}"`;
-  if (code !== 'invalid_token') return `DPoP error="${code}", ${algorithms}${more}`;
+  if (code !== 'invalid_token' && code !== 'session_ended') return `DPoP error="${code}", ${algorithms}${more}`;
   if (/^DPoP /i.test(authorization)) return `DPoP error="invalid_token", ${algorithms}${more}`;
   return `Bearer error="invalid_token"${more}${offersDpop ? `, DPoP ${algorithms}` : ''}`;
 }

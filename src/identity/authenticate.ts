@@ -8,6 +8,7 @@ import type { Authenticator, Caller } from './caller.ts';
 import { boundCertificate, certificateCallers, requireCertificate } from './certificate-caller.ts';
 import type { DpopVerifier } from './dpop/dpop-verifier.ts';
 import type { Presented } from './presented.ts';
+import type { SessionCallers } from './session-caller.ts';
 import { provenThumbprint } from './sender-binding.ts';
 import { usedAs } from './single-use-token.ts';
 import { parseSpiffeId, posesAsSpiffeId } from './spiffe-id.ts';
@@ -19,6 +20,8 @@ export interface AuthenticatorDeps extends TokenKindDeps {
   readonly operators: Config['operators'];
   /** Undefined where the broker does not know by which URL clients reach it. */
   readonly dpop: DpopVerifier | undefined;
+  /** Undefined where nobody can sign in: cookies then mean nothing. */
+  readonly sessions: SessionCallers | undefined;
   /** True for the first who uses a thing, over all replicas. */
   readonly useOnce: (what: string, untilMs: EpochMs) => Promise<boolean>;
 }
@@ -39,8 +42,9 @@ interface Accepted {
 /**
  * Proves who is calling. A token is judged by exactly one set of rules, chosen before it is verified: a SPIFFE subject
  * by its trust domain alone (Federation section 7.3), unless an OIDC issuer was given that subject by name; anything else
- * by its issuer. There is no second try with other keys. Without a token it is the X.509-SVID of the connection that says who
- * calls; beside a token, a certificate only shows that the token's own one is there.
+ * by its issuer. There is no second try with other keys. Without a token it is the session of the browser that says who calls, and
+ * without one the X.509-SVID of the connection; beside a token, a certificate only shows that the token's own one is there, and a
+ * cookie means nothing: a token is shown on purpose, a cookie by the browser alone.
  */
 export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const kindFor = kindChooser(deps);
@@ -86,7 +90,8 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
 
   return {
     async authenticate(presented) {
-      const { authorization, certificates } = presented;
+      const { authorization, certificates, session } = presented;
+      if (authorization === null && session !== null && deps.sessions !== undefined) return deps.sessions.authenticate(session, presented.method);
       if (authorization === null && certificates !== null) return byCertificate(certificates);
       const token = tokenOf(presented);
       const told = await accepted(token);
@@ -98,7 +103,8 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     },
 
     async recheck(presented) {
-      const { authorization, certificates } = presented;
+      const { authorization, certificates, session } = presented;
+      if (authorization === null && session !== null && deps.sessions !== undefined) return deps.sessions.recheck(session);
       if (authorization === null && certificates !== null) return byCertificate(certificates);
       const token = tokenOf(presented);
       const { caller, kind, verified } = await accepted(token);

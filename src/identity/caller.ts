@@ -1,3 +1,4 @@
+import type { SessionId } from '../core/ids.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { Presented } from './presented.ts';
 
@@ -36,7 +37,10 @@ export type OperatorRole = (typeof OPERATOR_ROLES)[number];
 export interface Operator extends WorkloadId {
   readonly kind: 'operator';
   readonly role: OperatorRole;
+  /** Of a session, when that ends. */
   readonly tokenExpiresAtMs: EpochMs;
+  /** Of a person who signed in, in place of a token. */
+  readonly session?: { readonly id: SessionId; readonly endsAtMs: EpochMs; readonly idleEndsAtMs: EpochMs };
 }
 
 export type Caller = Workload | Operator;
@@ -49,7 +53,7 @@ export function sameWorkload(a: WorkloadId, b: WorkloadId): boolean {
 /** Proves who is calling. */
 export interface Authenticator {
   /**
-   * Throws `invalid_token`, `invalid_dpop_proof`, `use_dpop_nonce`, `identity_unavailable`, `ledger_unavailable` where it cannot
+   * Throws `invalid_token`, `invalid_dpop_proof`, `use_dpop_nonce`, `session_ended`, `cross_site_request`, `identity_unavailable`, `ledger_unavailable` where it cannot
    * be known whether this was used before, or `forbidden` for an operator without a role.
    */
   authenticate(presented: Presented): Promise<Caller>;

@@ -9,4 +9,16 @@ export interface Presented {
   readonly path: string;
   /** The certificates that the client sent over TLS, in DER, its own first; null without any. That it holds its key, TLS has proved. */
   readonly certificates: readonly Uint8Array[] | null;
+  /** What a browser sends by itself of a person who signed in, and by which page it was made to; null without the cookie. */
+  readonly session: PresentedSession | null;
+}
+
+/** A browser attaches its cookie whoever made it send the request: it counts only with the page that did. */
+export interface PresentedSession {
+  readonly cookie: string;
+  /** `Sec-Fetch-Site` (W3C Fetch Metadata), which no page can set; null where the browser sends none. */
+  readonly site: string | null;
+  readonly origin: string | null;
+  /** `X-Mayfly-Request`, which no other site's page can send. */
+  readonly purpose: string | null;
 }

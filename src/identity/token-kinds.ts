@@ -93,7 +93,7 @@ export function operatorKind(operators: OperatorsConfig, deps: Pick<TokenKindDep
     mayName: (subject) => !posesAsSpiffeId(subject),
     ...REUSED,
     toCaller({ subject, claims, expiresAtMs }) {
-      const role = highestRole(claims, operators);
+      const role = operatorRole(claims, operators);
       if (role === undefined) throw new Problem('forbidden', 'the token gives none of the roles viewer, operator, admin');
       return { kind: 'operator', issuer: operators.issuer, subject, role, tokenExpiresAtMs: expiresAtMs };
     },
@@ -105,7 +105,8 @@ export const userExpectation = (users: UsersConfig, deps: Pick<TokenKindDeps, 'k
 
 type OidcRules = Pick<OperatorsConfig, 'issuer' | 'audience' | 'algorithms' | 'max_lifetime_seconds'>;
 
-const oidcExpectation = (rules: OidcRules, { keys }: Pick<TokenKindDeps, 'keys'>): TokenExpectation => ({
+/** What a token of an OpenID Connect issuer must be. */
+export const oidcExpectation = (rules: OidcRules, { keys }: Pick<TokenKindDeps, 'keys'>): TokenExpectation => ({
   issuer: rules.issuer,
   audience: rules.audience,
   algorithms: rules.algorithms,
@@ -136,7 +137,7 @@ function claimedInstance(claims: JWTPayload, claim: string | undefined): string 
 }
 
 /** The highest role that the roles claim gives: a list, or a string separated by spaces. */
-function highestRole(claims: JWTPayload, { roles, roles_claim }: OperatorsConfig): OperatorRole | undefined {
+export function operatorRole(claims: JWTPayload, { roles, roles_claim }: Pick<OperatorsConfig, 'roles' | 'roles_claim'>): OperatorRole | undefined {
   const value = claimAt(claims, roles_claim);
   const given: readonly unknown[] = typeof value === 'string' ? value.split(' ') : Array.isArray(value) ? value : [];
   return OPERATOR_ROLES.findLast((role) => roles[role].some((name) => given.includes(name)));

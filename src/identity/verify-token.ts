@@ -21,12 +21,15 @@ export interface TokenExpectation {
   readonly keyFor: KeyResolver;
 }
 
-export interface VerifiedToken {
-  readonly subject: string;
+export interface VerifiedJwt {
   readonly claims: JWTPayload;
   readonly expiresAtMs: EpochMs;
   /** Whether the key that signed it is still in force. Throws `identity_unavailable` where that cannot be known. */
   readonly keyStands: () => Promise<boolean>;
+}
+
+export interface VerifiedToken extends VerifiedJwt {
+  readonly subject: string;
 }
 
 /** Clocks of issuers and ours may differ by this much (design: tokens get 30 s of skew). */
@@ -39,10 +42,18 @@ const FORBIDDEN_HEADERS = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip'];
 const SUBJECT = /^\P{Cc}{1,2048}$/u;
 
 /**
- * The one function that verifies a token's signature and claims. It asks jose for every check explicitly, since jose
+ * Verifies a token of somebody: the one function that looks at signatures and claims is below. It asks jose for every check explicitly, since jose
  * checks nothing it is not told to. Throws `invalid_token` with a reason that repeats nothing of the token.
  */
 export async function verifyToken(token: string, expected: TokenExpectation, nowMs: EpochMs): Promise<VerifiedToken> {
+  const verified = await verifyJwt(token, expected, nowMs);
+  const { sub } = verified.claims;
+  if (sub === undefined) throw refused('its claim sub is missing or wrong');
+  return { ...verified, subject: sub };
+}
+
+/** The same, of what need not name anybody; a subject that is there is one that can be used. */
+export async function verifyJwt(token: string, expected: TokenExpectation, nowMs: EpochMs): Promise<VerifiedJwt> {
   const { algorithm, kid } = checkHeader(token, expected);
   const key = await expected.keyFor(kid, algorithm);
   if (key === undefined) throw refused('its key is not one of the issuer');
@@ -52,7 +63,7 @@ export async function verifyToken(token: string, expected: TokenExpectation, now
       algorithms: [algorithm],
       audience: expected.audience,
       ...(expected.issuer === undefined ? {} : { issuer: expected.issuer }),
-      requiredClaims: ['exp', 'sub', 'aud'],
+      requiredClaims: ['exp', 'aud'],
       clockTolerance: SKEW_SECONDS,
       currentDate: new Date(nowMs),
     }));
@@ -102,16 +113,16 @@ function headerOf(token: string): Record<string, unknown> {
   }
 }
 
-function checkClaims(claims: JWTPayload, expected: TokenExpectation, nowMs: EpochMs): Pick<VerifiedToken, 'subject' | 'expiresAtMs'> {
+function checkClaims(claims: JWTPayload, expected: TokenExpectation, nowMs: EpochMs): Pick<VerifiedJwt, 'expiresAtMs'> {
   const { sub, aud, exp, iat, nbf } = claims;
   const now = toEpochSeconds(nowMs);
-  if (typeof sub !== 'string' || !SUBJECT.test(sub)) throw refused('its subject is not usable');
+  if (sub !== undefined && !(typeof sub === 'string' && SUBJECT.test(sub))) throw refused('its subject is not usable');
   // A token that another service also accepts could be replayed here by that service.
   if (Array.isArray(aud) ? aud.length !== 1 || aud[0] !== expected.audience : aud !== expected.audience) throw refused('it is for more than this audience');
   if (exp === undefined || [exp, iat, nbf].some((at) => at !== undefined && !Number.isSafeInteger(at))) throw refused('its times are not whole seconds');
   if (iat !== undefined && iat > now + SKEW_SECONDS) throw refused('it was issued in the future');
   if (exp - (iat ?? now) > expected.maxLifetimeSeconds) throw refused('it lives longer than allowed');
-  return { subject: sub, expiresAtMs: fromEpochSeconds(exp) };
+  return { expiresAtMs: fromEpochSeconds(exp) };
 }
 
 /** The problem for a token that is not accepted. `why` completes "the token was not accepted: …". */

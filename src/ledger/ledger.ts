@@ -18,6 +18,7 @@ import type { ReconciliationRecords } from './reconciliation-records.ts';
 import type { RevocationRecord, RevocationRecords } from './revocation-records.ts';
 import type { Reservation } from './room.ts';
 import type { SingleUse } from './single-use.ts';
+import type { SessionRecords } from '../identity/session.ts';
 
 export interface MintedLease extends MintedFacts {
   readonly leaseId: LeaseId;
@@ -121,7 +122,7 @@ export interface LedgerSnapshot {
  * `ledger_unavailable`, `clock_skewed`, `audit_behind`, `held`, `locked` or `task_not_active`, and have then written nothing.
  * A record that fails its seal throws `TamperedRecord`.
  */
-export interface Ledger extends RevocationRecords, ReconciliationRecords, AgentRecords, SingleUse, NoticeRecords {
+export interface Ledger extends RevocationRecords, ReconciliationRecords, AgentRecords, SingleUse, NoticeRecords, SessionRecords {
   /** Room under an agent's limit, and its counters as they were before, `purpose` being what it asks for now. */
   reserve(agent: WorkloadId, purpose: string, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[], limit: number): Promise<Reservation>;
   /** One more denial of a workload in a row, and the end of such a row. */

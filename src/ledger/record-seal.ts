@@ -1,7 +1,7 @@
 import { createMac } from '../core/mac.ts';
 
 /** What a record is; part of the seal, so that one kind can never pass as another. */
-export type RecordKind = 'task' | 'lease' | 'revocation' | 'idempotency' | 'locks' | 'epoch' | 'reconciliation' | 'tree' | 'agent' | 'agents';
+export type RecordKind = 'task' | 'lease' | 'revocation' | 'idempotency' | 'locks' | 'epoch' | 'reconciliation' | 'tree' | 'agent' | 'agents' | 'session';
 
 /** A record as it stands in Redis. */
 export interface SealedRecord {

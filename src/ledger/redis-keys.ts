@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { AgentId, LeaseId, ReconciliationId, RevocationId, Shard, TaskId } from '../core/ids.ts';
+import type { AgentId, LeaseId, ReconciliationId, RevocationId, SessionId, Shard, TaskId } from '../core/ids.ts';
 import { RECONCILIATIONS, shardOf, shardOfName } from '../core/ids.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { TaskState, WaitingState } from '../task/task.ts';
@@ -92,6 +92,13 @@ export const agentIndexKey = (shard: Shard): string => inShard(shard, 'agents');
 export const epochKey = (shard: Shard): string => inShard(shard, 'epoch');
 /** Hash: what became of a request that may be repeated. */
 export const idempotencyKey = (shard: Shard, id: string): string => inShard(shard, `idempotency:${id}`);
+
+/** Hash: the session of a person who signed in. Expires by itself. */
+export const sessionKey = (id: SessionId): string => inShard(shardOf(id), `session:${id}`);
+/** String: what stands for a person's sessions; another once they were all ended. Expires by itself, after the last of them. */
+export const standingKey = (person: WorkloadId): string => inShard(shardOfName(workloadDigest(person)), `standing:${workloadDigest(person)}`);
+/** String: that the issuer ended its own session, and ours that began in it. Expires by itself. */
+export const issuerSessionKey = (issuer: string, sid: string): string => inShard(shardOfName(sid), `issuer-session:${shortDigest(JSON.stringify([issuer, sid]))}`);
 
 /** String: that a thing which may be used once was used, under its digest. Expires by itself. */
 export const usedKey = (shard: Shard, digest: string): string => inShard(shard, `used:${digest}`);

@@ -18,6 +18,7 @@ import { createNoticeRecords } from './notice-records.ts';
 import { createReconciliationRecords } from './reconciliation-records.ts';
 import { createRevocationRecords } from './revocation-records.ts';
 import { createRoom } from './room.ts';
+import { createSessionRecords } from './session-records.ts';
 import { createSingleUse } from './single-use.ts';
 
 const DENIALS: ReadonlySet<AuditEventType> = new Set(['task.denied', 'credential.denied', 'extension.denied']);
@@ -47,6 +48,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
     ...createReconciliationRecords(steps, runClaim),
     ...createAgentRecords(steps),
     ...createNoticeRecords(steps, runClaim),
+    ...createSessionRecords(steps),
     currentHold: steps.epochs.currentHold,
     releaseHold: steps.epochs.releaseHold,
 

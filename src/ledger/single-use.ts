@@ -17,6 +17,8 @@ export interface SingleUse {
    * @param untilMs when the thing is good for nothing any more, the clock skew that its verifier grants included.
    */
   useOnce(what: string, untilMs: EpochMs): Promise<boolean>;
+  /** Whether it was used: for what is done first and marked after, so that a failure in between is made good by doing it again. */
+  wasUsed(what: string): Promise<boolean>;
 }
 
 /** Another replica's clock may still find the thing good: it stays marked for longer than clocks of one deployment differ. */
@@ -27,12 +29,20 @@ export function createSingleUse({ redis, clock, awaitReplicas }: LedgerSteps): S
     async useOnce(what, untilMs) {
       const forMs = untilMs - clock.now();
       if (forMs <= 0) return false;
-      const digest = createHash('sha256').update(what).digest('hex');
       // A length, not an instant: how far Redis' clock is from ours must not shorten it.
-      const marked = await unavailableOnFailure(() => redis.set(usedKey(shardOfName(digest), digest), 1, 'PX', forMs + MARGIN_MS, 'NX'));
+      const marked = await unavailableOnFailure(() => redis.set(keyOf(what), 1, 'PX', forMs + MARGIN_MS, 'NX'));
       if (marked !== 'OK') return false;
       await awaitReplicas();
       return true;
     },
+
+    async wasUsed(what) {
+      return (await unavailableOnFailure(() => redis.exists(keyOf(what)))) > 0;
+    },
   };
+}
+
+function keyOf(what: string): string {
+  const digest = createHash('sha256').update(what).digest('hex');
+  return usedKey(shardOfName(digest), digest);
 }

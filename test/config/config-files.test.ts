@@ -79,15 +79,17 @@ describe('the files a configuration names', () => {
       .replace('    - issuer: https://issuer.test', '    - issuer: https://issuer.test\n      profile: kubernetes\n      token_review: { url: "https://api.test", token_file: t, ca_file: c }\n      ca_file: c')
       .concat('notices: [{ name: n, kind: webhook, url_file: u, secret_file: s }]\n')
       .replace('operators:\n', '  users: { issuer: https://users.test, audience: consent, ca_file: c }\noperators:\n')
-      .replace('  audience: mayfly-operators', '  audience: mayfly-operators\n  ca_file: c')
+      .replace('  audience: mayfly-operators', '  audience: mayfly-operators\n  ca_file: c\n  sign_in: { client_id: d, client_secret_file: s }')
+      .concat('http: { public_url: "https://broker.test" }\n')
       .concat('oauth: { clients: [{ client_id: c, workload: { issuer: "https://issuer.test", subject: a }, jwks_file: k }] }\n')
     const shapeOf = (key: readonly (string | number)[]): string => key.filter((part) => typeof part === 'string' && !['tokens', 'tokens-of-aws', 'vault-main', 'api', 'worker', 'reconciler'].includes(part)).join('.');
     const withTokens = text.replace('worker: { method: token_file, file: worker-token }', 'worker: { method: jwt, role: w, jwt_file: j }')
       .replace('api: { method: approle, role_id_file: r, secret_id_file: s }', 'api: { method: kubernetes, role: a }');
+    const withKey = text.replace('client_secret_file: s', 'client_key_file: k');
     const withAws = RIGHT.replace('  tokens:', '  tokens-of-aws:\n    type: aws-sts\n    region: eu-central-1\n    login: { api: { method: credentials_file, credentials_file: f }, worker: { method: web_identity, role_arn: "arn:aws:iam::111122223333:role/w", token_file: t } }\n  tokens:');
     const domain = '    - { name: web.org, bundle_endpoint: { profile: https_web, url: "https://web.org/b", ca_file: c } }\n    - { name: own.org, bundle_endpoint: { profile: https_spiffe, url: "https://own.org/b", endpoint_spiffe_id: "spiffe://own.org/b", bootstrap_file: b } }\n';
     const withSpiffe = RIGHT.replace('operators:', `${domain}tls: { certificate: { source: files, certificate_file: c, key_file: k } }\noperators:`);
-    const found = new Set([text, withTokens, withAws, withSpiffe].flatMap((each) => filesOf(load(each)).map(({ key }) => shapeOf(key))));
+    const found = new Set([text, withTokens, withKey, withAws, withSpiffe].flatMap((each) => filesOf(load(each)).map(({ key }) => shapeOf(key))));
     expect([...found].sort()).toEqual([...pathKeys(z.toJSONSchema(configSchema, { io: 'input' }), [])].sort());
   });
 });

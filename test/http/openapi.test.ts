@@ -73,8 +73,8 @@ describe('the description of the interface', () => {
     });
     const waysOf = (method: string, path: string): string[] => ((document.paths[path]?.[method] as { security: object[] }).security).flatMap((way) => Object.keys(way));
     expect(waysOf('post', '/v1/tasks')).toEqual(['workloadToken', 'workloadCertificate', 'boundToken']);
-    expect(waysOf('get', '/v1/whoami')).toEqual(['workloadToken', 'workloadCertificate', 'operatorToken', 'boundToken']);
-    expect(waysOf('post', '/v1/revocations')).toEqual(['operatorToken', 'boundToken']);
+    expect(waysOf('get', '/v1/whoami')).toEqual(['workloadToken', 'workloadCertificate', 'operatorToken', 'session', 'boundToken']);
+    expect(waysOf('post', '/v1/revocations')).toEqual(['operatorToken', 'session', 'boundToken']);
     expect(waysOf('get', '/livez')).toEqual([]);
     const undefinedSchemes = OPERATIONS.flatMap(({ method, path }) => waysOf(method, path)).filter((name) => !(name in schemes));
     expect(undefinedSchemes).toEqual([]);

@@ -63,6 +63,7 @@ function fresh({ issuer = {}, operators = {}, trustDomains = ['example.org', 'ot
   });
   const outboundFetch: OutboundFetch = (url, options) => (url.startsWith(people.issuer) ? people : workloads).fetch(url, options);
   const created = createAuthenticator({
+    sessions: undefined,
     identity: settings,
     operators: operatorsSchema.parse({ issuer: people.issuer, audience: OPERATORS, ...operators }),
     keys: createKeySources(settings.trust_domains, { outboundFetch, clock, log: { warn: () => undefined } }),

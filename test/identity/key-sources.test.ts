@@ -48,7 +48,7 @@ interface Verifiers {
 /** Both over the sources that are given, by default the same ones, as a broker has them. */
 function verifiers(sources: () => KeySources = one(newSources())): Verifiers {
   const deps = () => ({ identity: settings(), operators: configSchema.shape.operators.parse({ issuer: 'https://people.test', audience: 'operators' }), keys: sources(), outboundFetch: issuer.fetch, clock });
-  const authenticator = createAuthenticator({ ...deps(), dpop: undefined, useOnce: () => Promise.reject(new Error('nothing here is for one use')) });
+  const authenticator = createAuthenticator({ ...deps(), dpop: undefined, sessions: undefined, useOnce: () => Promise.reject(new Error('nothing here is for one use')) });
   const verifier = createEvidenceVerifier(deps());
   return { login: (token) => authenticator.authenticate(bearer(token)), evidence: (token) => verifier.signedDeclaration(token) };
 }

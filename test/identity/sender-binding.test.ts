@@ -41,6 +41,7 @@ function replica(settings: object = {}, { publicUrl = 'https://mayfly.example.or
   const useOnce: typeof ledger.useOnce = (what, untilMs) => ledger.useOnce(what, untilMs);
   const nonces = createDpopNonces(deriveKey(Buffer.alloc(32), 'DPoP nonces'), clock);
   return createAuthenticator({
+    sessions: undefined,
     identity: identity.parse({ audience: 'mayfly', issuers: [{ issuer: issuer.issuer, instance_claim: 'run_id', ...settings }] }),
     operators: operators.parse({ issuer: 'https://people.test', audience: 'mayfly-operators' }),
     keys: createKeySources([], { outboundFetch: issuer.fetch, clock, log: { warn: () => undefined } }),

@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { OPERATIONS } from '../../src/http/openapi/operations.ts';
 import { at } from '../support/at.ts';
 import { operationOf, undescribed } from '../support/described-answer.ts';
+import { CookieBrowser } from '../support/cookie-browser.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
 
@@ -24,7 +25,7 @@ async function call(method: string, path: string, token: string | null, body?: u
 
 function note(method: string, path: string, status: number): void {
   const id = operationOf(method, path)?.id;
-  if (id !== undefined && status < 300) answered.add(id);
+  if (id !== undefined && status < 400) answered.add(id);
 }
 
 /** Asks by plain fetch: bodies that are not JSON, on either side. */
@@ -194,6 +195,27 @@ describe('real answers are as described', () => {
     note('GET', '/v1/events', stream.status);
     await stream.body?.cancel();
   }, 30_000);
+
+  it('for a person who signs in and out, and for an issuer that ends the sessions of one', async () => {
+    await call('GET', '/auth/methods', null);
+    const person = new CookieBrowser(broker.url);
+    const sent = await person.ask('/auth/sign-in');
+    const back = await person.signIn('ada');
+    for (const [path, { status, headers }] of [['/auth/sign-in', sent], ['/auth/callback', back]] as const) {
+      expect([status, undescribed('GET', path, { status, headers, body: '' })]).toEqual([303, null]);
+      note('GET', path, status);
+    }
+    expect((await call('GET', '/auth/callback', null)).status).toBe(403);
+    expect((await call('GET', '/auth/sign-in?return_to=elsewhere', null)).status).toBe(422);
+    expect((await call('POST', '/v1/sign-outs', await broker.operatorToken('admin'), { subject: 'vera', reason: 'a test' })).status).toBe(200);
+    const signedOut = await person.act('POST', '/auth/sign-out', { everywhere: true });
+    expect([signedOut.status, await signedOut.json()]).toEqual([200, { end_session_url: null }]);
+    expect((await call('POST', '/auth/sign-out', null)).status).toBe(200);
+    const logout = { subject: 'vera', audience: 'mayfly-dev-dashboard', type: 'logout+jwt', claims: { events: { 'http://schemas.openid.net/event/backchannel-logout': {} } } };
+    const token = await broker.stack.operators.sign(logout);
+    expect(await ask('POST', '/auth/back-channel-logout', { body: new URLSearchParams({ logout_token: token }) })).toBe(200);
+    expect(await ask('POST', '/auth/back-channel-logout', { body: new URLSearchParams({ logout_token: token }) })).toBe(400);
+  });
 
   it('for a lease that is stuck', async () => {
     const operator = await broker.operatorToken('operator');

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { at } from '../support/at.ts';
+import { CookieBrowser } from '../support/cookie-browser.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
 
@@ -7,6 +8,8 @@ let broker: RunningBroker;
 let tokens: Readonly<Record<string, string | null>>;
 let taskId: string;
 let leaseId: string;
+/** The same roles, of people who signed in with a browser. */
+let signedIn: Readonly<Record<string, CookieBrowser>>;
 
 beforeAll(async () => {
   broker = await RunningBroker.start();
@@ -20,6 +23,8 @@ beforeAll(async () => {
     admin: await broker.operatorToken('admin'),
     nobody: null,
   };
+  signedIn = { viewer: new CookieBrowser(broker.url), operator: new CookieBrowser(broker.url), admin: new CookieBrowser(broker.url) };
+  for (const [role, person] of [['viewer', 'vera'], ['operator', 'olga'], ['admin', 'ada']] as const) await signedIn[role]?.signIn(person);
   const grant = await broker.grant(['task-reference'], { token: agent });
   taskId = grant.id;
   leaseId = at(grant.credentials, 0).lease_id;
@@ -92,6 +97,12 @@ const TABLE: readonly (readonly [call: string, body: object | undefined, answers
   ['GET /v1/audit/story?limit=x', undefined, [403, 403, 403, 422, 422, 422, 401]],
   ['POST /v1/policy/evaluate', { wrong: 1 }, [403, 403, 403, 422, 422, 422, 401]],
   ['POST /v1/policy/replay', { wrong: 1 }, [403, 403, 403, 422, 422, 422, 401]],
+  ['POST /v1/sign-outs', { wrong: 1 }, [403, 403, 403, 403, 403, 422, 401]],
+  ['GET /auth/methods', undefined, [200, 200, 200, 200, 200, 200, 200]],
+  ['GET /auth/sign-in?return_to=//elsewhere.example', undefined, [422, 422, 422, 422, 422, 422, 422]],
+  ['GET /auth/callback', undefined, [403, 403, 403, 403, 403, 403, 403]],
+  ['POST /auth/sign-out', { wrong: 1 }, [422, 422, 422, 422, 422, 422, 422]],
+  ['GET /v1/whoami', undefined, [200, 200, 200, 200, 200, 200, 401]],
   // The development configuration lists the orchestrator as an enforcement point.
   ['POST /access/v1/evaluation', { wrong: 1 }, [403, 403, 400, 400, 400, 400, 401]],
   ['POST /access/v1/evaluations', { wrong: 1 }, [403, 403, 400, 400, 400, 400, 401]],
@@ -113,6 +124,22 @@ describe('who may call what', () => {
       expect(answer.headers.get('content-type')).toContain('application/problem+json');
       expect(answer.body).toMatchObject({ status: answer.status, type: expect.stringMatching(/^urn:mayfly:problem:/), request_id: expect.any(String) });
     }
+  });
+
+  const bySession = cases.filter(([, caller]) => ['viewer', 'operator', 'admin'].includes(caller));
+
+  it.each(bySession)('%s by a signed-in %s answers %i, as by a token', async (call, role, expected, body) => {
+    const [method = '', path = ''] = call.replace(':task', taskId).replace(':lease', leaseId).split(' ');
+    const answer = await broker.call(method, path, null, body, signedIn[role]?.headers());
+    expect([answer.status, answer.body['code']]).toEqual([expected, expected >= 400 ? expect.stringMatching(/^(?!cross_site_request|session_ended)/) : undefined]);
+  });
+
+  const changes = bySession.filter(([call]) => !call.startsWith('GET ') && call !== 'POST /auth/sign-out');
+
+  it.each(changes)('%s by a signed-in %s is refused from the page of another site (and answers %i from its own)', async (call, role, _own, body) => {
+    const [method = '', path = ''] = call.replace(':task', taskId).replace(':lease', leaseId).split(' ');
+    const headers = { ...signedIn[role]?.headers(), 'Sec-Fetch-Site': 'cross-site' };
+    expect(await broker.call(method, path, null, body, headers)).toMatchObject({ status: 403, body: { code: 'cross_site_request' } });
   });
 
   const declaredFor = DECLARED_FOR.flatMap(([call, answers]) => Object.entries(answers).map(([caller, expected]) => [call, caller, expected] as const));

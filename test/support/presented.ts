@@ -7,5 +7,6 @@ export const bearer = (token: string, more: Partial<Presented> = {}): Presented 
   method: 'GET',
   path: '/v1/whoami',
   certificates: null,
+  session: null,
   ...more,
 });

@@ -45,10 +45,10 @@ export async function authenticateClient(request: Request, form: OAuthForm, deps
   return client;
 }
 
-/** Whoever calls: by the `Authorization` header, else by a client assertion. Throws `invalid_client` where neither proves it. */
+/** Whoever calls: by the `Authorization` header, else by a client assertion; never by a browser's cookie. Throws `invalid_client` where neither proves it. */
 export async function authenticateCaller(request: Request, form: OAuthForm, deps: AuthenticateClientDeps): Promise<Caller> {
   const client = await authenticateClient(request, form, deps);
-  return client?.workload ?? deps.authenticator.authenticate(presentedBy(request));
+  return client?.workload ?? deps.authenticator.authenticate({ ...presentedBy(request), session: null });
 }
 
 /** A `client_id` beside an assertion names the same client (RFC 7521 section 4.2). */

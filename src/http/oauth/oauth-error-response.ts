@@ -3,10 +3,10 @@ import type { TamperedRecord } from '../../ledger/record-seal.ts';
 import { reportFailure, toProblem, type ErrorLog } from '../problem-response.ts';
 import { OAuthError, oauthErrorOf } from './oauth-error.ts';
 
-/** The calls that OAuth clients make; what goes wrong in them is told in their own words. */
-export const OAUTH_ENDPOINTS = ['/oauth2/token', '/oauth2/introspect', '/oauth2/revoke'];
 /** Where a token may authenticate who calls (RFC 6750); at the token endpoint only an assertion can. */
-const BEARER_ENDPOINTS = OAUTH_ENDPOINTS.slice(1);
+const BEARER_ENDPOINTS = ['/oauth2/introspect', '/oauth2/revoke'];
+/** The calls that OAuth clients and issuers make; what goes wrong in them is told in their own words. */
+export const OAUTH_ENDPOINTS = ['/oauth2/token', ...BEARER_ENDPOINTS, '/auth/back-channel-logout'];
 
 /** Ends a failed call of an OAuth client with an `error` and an `error_description` (RFC 6749 section 5.2). Nothing internal leaves. */
 export function oauthErrorResponse(log: ErrorLog, onTampered: (error: TamperedRecord) => void): ErrorRequestHandler {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PROBLEMS, type ProblemCode } from '../../core/problem.ts';
 import type { CallerKind, Operation, OperationArea } from './operation.ts';
+import { SESSION_COOKIE } from '../sign-in/cookies.ts';
 import { oauthErrorsOf, problemsOf } from './operation.ts';
 import { oauthErrorSchema, problemSchema } from './problem-schema.ts';
 
@@ -18,6 +19,7 @@ const SECURITY_SCHEMES = {
   workloadToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'a JWT-SVID or an OpenID Connect token of a workload, for the audience of the broker' },
   workloadCertificate: { type: 'mutualTLS', description: 'the X.509-SVID of a workload, without a token, at the TLS listener; beside a token it only shows that the certificate is there to which the token is bound (RFC 8705)' },
   operatorToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: "a token of the operators' issuer" },
+  session: { type: 'apiKey', in: 'cookie', name: SESSION_COOKIE, description: "of a person who signed in with a browser; changes also need `X-Mayfly-Request: dashboard`, from the broker's own page" },
   boundToken: { type: 'http', scheme: 'DPoP', description: 'either token, where it is bound to a key, with a proof for this very request in the header DPoP (RFC 9449)' },
 };
 
@@ -80,7 +82,7 @@ const CALLERS: Readonly<Record<CallerKind, string>> = {
 };
 
 const WORKLOAD = [{ workloadToken: [] }, { workloadCertificate: [] }];
-const OPERATOR = [{ operatorToken: [] }];
+const OPERATOR = [{ operatorToken: [] }, { session: [] }];
 const BOUND = [{ boundToken: [] }];
 const SECURITY: Readonly<Record<CallerKind, readonly Json[]>> = {
   anyone: [],

@@ -74,7 +74,7 @@ export const GRANT_PROBLEMS: readonly ProblemCode[] = [
 
 /** Of any request at all: its body is read, and can be too large or coded, before anything looks at it. */
 const ANY: readonly ProblemCode[] = ['malformed_body', 'body_too_large', 'unsupported_media_type', 'internal', 'shutting_down'];
-const AUTHENTICATED: readonly ProblemCode[] = ['invalid_token', 'invalid_dpop_proof', 'use_dpop_nonce', 'identity_unavailable', 'ledger_unavailable', 'record_tampered'];
+const AUTHENTICATED: readonly ProblemCode[] = ['invalid_token', 'invalid_dpop_proof', 'use_dpop_nonce', 'session_ended', 'cross_site_request', 'identity_unavailable', 'ledger_unavailable', 'record_tampered'];
 
 /** Every problem an operation can answer: its own, and those that follow from who may call and from what it takes. */
 export function problemsOf(operation: Operation): ReadonlySet<ProblemCode> {

@@ -10,6 +10,7 @@ import { LOCK_OPERATIONS } from './lock-operations.ts';
 import type { OperationArea } from './operation.ts';
 import { POLICY_OPERATIONS } from './policy-operations.ts';
 import { REVOCATION_OPERATIONS } from './revocation-operations.ts';
+import { SIGN_IN_OPERATIONS } from './sign-in-operations.ts';
 import { TASK_OPERATIONS } from './task-operations.ts';
 import { WATCH_OPERATIONS } from './watch-operations.ts';
 
@@ -26,6 +27,7 @@ export const OPERATION_AREAS: readonly OperationArea[] = [
   AUTHZEN_OPERATIONS,
   AUDIT_OPERATIONS,
   WATCH_OPERATIONS,
+  SIGN_IN_OPERATIONS,
   OAUTH_OPERATIONS,
   HEALTH_OPERATIONS,
 ];

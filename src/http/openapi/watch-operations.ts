@@ -58,6 +58,10 @@ export const WATCH_OPERATIONS: OperationArea = {
                 sender_bound: z.boolean().describe('whether this call proved to hold the key that the identity is bound to'),
                 token_expires_at: z.iso.datetime(),
               }),
+              session: z
+                .strictObject({ expires_at: z.iso.datetime(), idle_expires_at: z.iso.datetime().describe('when it ends if its person does nothing more') })
+                .nullable()
+                .describe('of a person who signed in; null of whoever shows a token'),
               now: z.iso.datetime(),
             })
             .meta({ id: 'WhoAmI' }),

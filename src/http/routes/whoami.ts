@@ -1,7 +1,7 @@
 import { Router } from 'express';
 import type { Clock } from '../../core/clock.ts';
 import { toRfc3339 } from '../../core/time.ts';
-import type { Authenticator } from '../../identity/caller.ts';
+import type { Authenticator, Operator } from '../../identity/caller.ts';
 import { authenticate } from '../authenticate.ts';
 
 export interface WhoamiRoutesDeps {
@@ -25,9 +25,12 @@ export function whoamiRoutes(deps: WhoamiRoutesDeps): Router {
         sender_bound: caller.kind === 'workload' && caller.senderBound,
         token_expires_at: toRfc3339(caller.tokenExpiresAtMs),
       },
+      session: caller.kind === 'operator' && caller.session !== undefined ? sessionView(caller.session) : null,
       now: toRfc3339(deps.clock.now()),
     });
   });
 
   return router;
 }
+
+const sessionView = ({ endsAtMs, idleEndsAtMs }: NonNullable<Operator['session']>) => ({ expires_at: toRfc3339(endsAtMs), idle_expires_at: toRfc3339(idleEndsAtMs) });

@@ -40,6 +40,7 @@ function front(settings: object): { authenticate(token: string): Promise<Caller>
   const { identity, operators } = configSchema.shape;
   const outboundFetch = createOutboundFetch({ environment: 'development', allowHosts: ['127.0.0.1'], allowPrivateAddresses: true });
   const created = createAuthenticator({
+    sessions: undefined,
     identity: identity.parse({ audience: AUDIENCE, issuers: [{ issuer: issuer.issuer, ...settings }] }),
     operators: operators.parse({ issuer: 'https://people.test', audience: 'operators' }),
     keys: createKeySources([], { outboundFetch, clock, log: { warn: () => undefined } }),
