@@ -1,5 +1,5 @@
-import { createHmac } from 'node:crypto';
 import type { Risk } from '../config/config-words.ts';
+import { signWebhook, type WebhookKey } from '../core/standard-webhooks.ts';
 import { toRfc3339, rfc3339OrNull, type EpochMs } from '../core/time.ts';
 import { envelopeDigest } from '../task/approval.ts';
 import type { Task } from '../task/task.ts';
@@ -17,15 +17,11 @@ interface Asked {
 }
 
 /**
- * A notice by Standard Webhooks 1.0: the id is the same at every attempt, so that a recipient can tell a repetition; the signature
- * is over id, time and the exact body. `key`: the bytes of the shared secret.
+ * A notice by Standard Webhooks 1.0: the id is the same at every attempt, so that a recipient can tell a repetition.
  */
-export function webhookNotice(task: Task, { key, recipient, nowMs, ...asked }: Asked & { readonly key: Buffer; readonly recipient: string; readonly nowMs: EpochMs }): NoticeMessage {
+export function webhookNotice(task: Task, { key, recipient, nowMs, ...asked }: Asked & { readonly key: WebhookKey; readonly recipient: string; readonly nowMs: EpochMs }): NoticeMessage {
   const body = JSON.stringify({ type: 'task.approval_required', timestamp: toRfc3339(task.createdAtMs), data: noticeData(task, asked) });
-  const id = `${task.id}.${recipient}`;
-  const seconds = String(Math.floor(nowMs / 1000));
-  const signature = createHmac('sha256', key).update(`${id}.${seconds}.${body}`).digest('base64');
-  return { body, headers: { 'webhook-id': id, 'webhook-timestamp': seconds, 'webhook-signature': `v1,${signature}` } };
+  return { body, headers: signWebhook({ id: `${task.id}.${recipient}`, body }, [key], nowMs) };
 }
 
 /** A notice for an incoming webhook of Slack, or of what takes the same: one text, in which nothing of the declarer's is obeyed. */

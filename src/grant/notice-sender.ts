@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import { SHARDS, type Shard } from '../core/ids.ts';
 import { Rounds } from '../core/rounds.ts';
 import { Secret } from '../core/secret.ts';
+import { parseWebhookKey, type WebhookKey } from '../core/standard-webhooks.ts';
 import { addMs } from '../core/time.ts';
 import { createOutboundFetch, type OutboundFetch } from '../identity/outbound-fetch.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -38,7 +39,7 @@ interface Recipient {
   readonly name: string;
   /** The address is a secret: whoever has it can post to it. */
   readonly url: Secret;
-  readonly key: Buffer | undefined;
+  readonly key: WebhookKey | undefined;
   readonly post: OutboundFetch;
 }
 
@@ -131,9 +132,8 @@ function recipientOf({ name, url_file: urlFile, secret_file: secretFile, allow_p
   };
 }
 
-/** Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes. */
-function webhookKey(name: string, text: string): Buffer {
-  const key = Buffer.from(text.replace(/^whsec_/, ''), 'base64');
-  if (key.length < 24 || key.length > 64) throw new TypeError(`notices ${name}: secret_file must hold whsec_ and 24 to 64 bytes in base64`);
+function webhookKey(name: string, text: string): WebhookKey {
+  const key = parseWebhookKey(text);
+  if (key === undefined) throw new TypeError(`notices ${name}: secret_file must hold whsec_ and 24 to 64 bytes in base64`);
   return key;
 }
