@@ -10,6 +10,7 @@ import { createCredentialCatalog } from './grant/credential-catalog.ts';
 import type { GrantDeps } from './grant/grant-deps.ts';
 import { PolicyReplay } from './grant/replay-policy.ts';
 import { endpointOf } from './http/oauth/metadata.ts';
+import type { WebhookRoutesDeps } from './http/routes/webhooks.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createClientAssertions } from './identity/client-assertions.ts';
 import { createDpopNonces } from './identity/dpop/dpop-nonces.ts';
@@ -46,6 +47,7 @@ export interface RouteParts {
   readonly checkpoints: AuditSealerDeps['checkpoints'];
   readonly feed: FeedReader;
   readonly register: AgentRegister;
+  readonly webhooks: Pick<WebhookRoutesDeps, 'recipients' | 'records'>;
   readonly snapshot: () => Promise<BrokerSnapshot>;
   readonly version: string;
   /** 32 bytes, derived for the nonces of DPoP alone. */
@@ -55,7 +57,7 @@ export interface RouteParts {
 }
 
 /** What each group of routes needs. */
-export function routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, snapshot, version, dpopNonceKey, signInKey }: RouteParts) {
+export function routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, webhooks, snapshot, version, dpopNonceKey, signInKey }: RouteParts) {
   const clock = systemClock;
   const outboundFetch = createIssuerFetch(config);
   const useOnce: Ledger['useOnce'] = (what, untilMs) => ledger.useOnce(what, untilMs);
@@ -115,6 +117,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
     reconciliations: { authenticator, ledger, reconciliation },
     oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers, publicUrl, mtlsUrl: config.tls?.public_url, takesCertificates: config.tls !== undefined && config.tls.client_certificates !== 'none', grant, nudge, dpop, ...oauthFace({ config, ledger, jwtProviders, log }) },
     signIn: { authenticator, records: ledger, signIn: people?.signIn, operatorIssuer: operators.issuer, publicUrl },
+    webhooks: { authenticator, ledger, clock, deploymentId: config.deployment_id, ...webhooks },
     events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },
   };
 }

@@ -5,6 +5,7 @@ import type { EventSealer } from './audit/seal-event.ts';
 import type { Config } from './config/config-schema.ts';
 import type { Clock } from './core/clock.ts';
 import { NoticeSender } from './grant/notice-sender.ts';
+import type { RedisHold } from './core/redis-hold.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { CredentialProvider } from './providers/credential-provider.ts';
 import type { ProviderWatch } from './providers/provider-watch.ts';
@@ -15,6 +16,9 @@ import { RevocationQueues } from './revocation/revocation-queues.ts';
 import { SweepClock } from './revocation/sweep-clock.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { Metrics } from './telemetry/metrics.ts';
+import { WebhookCourier } from './webhooks/webhook-courier.ts';
+import type { WebhookRecipient } from './webhooks/webhook-recipient.ts';
+import type { WebhookRecords } from './webhooks/webhook-records.ts';
 
 /** Batches of one provider worked on at once. */
 const BATCHES_PER_PROVIDER = 4;
@@ -34,6 +38,7 @@ export interface WorkerParts {
   readonly events: EventSealer;
   readonly feedSeal: FeedSeal;
   readonly checkpoints: AuditSealerDeps['checkpoints'];
+  readonly webhooks: { readonly recipients: readonly WebhookRecipient[]; readonly records: WebhookRecords; readonly hold: RedisHold };
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -47,7 +52,7 @@ export interface Workers {
 }
 
 /** What a process does that ends things and seals the audit log, whether or not it serves. */
-export function startWorkers({ config, clock, ledger, connect, redisTimeMs, providers, watch, jobs, events, feedSeal, checkpoints, metrics, log }: WorkerParts): Workers {
+export function startWorkers({ config, clock, ledger, connect, redisTimeMs, providers, watch, jobs, events, feedSeal, checkpoints, webhooks, metrics, log }: WorkerParts): Workers {
   const sealerRedis = connect(false);
   const sealer = new AuditSealer({
     redis: sealerRedis,
@@ -116,17 +121,32 @@ export function startWorkers({ config, clock, ledger, connect, redisTimeMs, prov
     observe: (observation) => metrics.countNotice(observation),
     log,
   });
+  const couriers = webhooks.recipients.map(
+    (recipient) =>
+      new WebhookCourier({
+        recipient,
+        records: webhooks.records,
+        hold: webhooks.hold,
+        ledger,
+        deploymentId: config.deployment_id,
+        clock,
+        observe: (observation) => metrics.countWebhook(observation),
+        onForged: () => metrics.countTampered(),
+        log,
+      }),
+  );
   queues.start();
   notices.start();
   sweep.start();
   reconciler.start();
   jobs.start();
+  for (const courier of couriers) courier.start();
   sealer.start();
 
   return {
     nudge: () => sweep.nudge(),
     async stop(graceMs) {
-      await Promise.all([sweep.stop(), reconciler.stop(), jobs.stop(), notices.stop()]);
+      await Promise.all([sweep.stop(), reconciler.stop(), jobs.stop(), notices.stop(), ...couriers.map((courier) => courier.stop())]);
       await queues.stop(graceMs);
     },
     stopSealing: () => sealer.stop(),

@@ -18,6 +18,7 @@ import type { Config, TlsConfig } from './config/config-schema.ts';
 import { epochFileOf, longestLifeMs } from './config/ledger-loss.ts';
 import { redisUrlOf } from './config/redis-url.ts';
 import { systemClock, type Clock } from './core/clock.ts';
+import { createRedisHold } from './core/redis-hold.ts';
 import { deriveKey } from './core/derive-key.ts';
 import { SHARDS, type Shard } from './core/ids.ts';
 import { createApp, createHealthApp } from './http/create-app.ts';
@@ -43,6 +44,8 @@ import { createJwtProvider, type JwtProvider } from './providers/jwt/jwt-provide
 import { createVaultProvider } from './providers/vault/vault-provider.ts';
 import { ProviderWatch } from './providers/provider-watch.ts';
 import { createBrokerSnapshot, type SeenProvider } from './revocation/broker-snapshot.ts';
+import { webhookRecipient } from './webhooks/webhook-recipient.ts';
+import { createWebhookRecords } from './webhooks/webhook-records.ts';
 import { metricsSnapshot } from './revocation/metrics-snapshot.ts';
 import { QueueDepths } from './revocation/queue-depths.ts';
 import { RevocationJobs } from './revocation/revocation-jobs.ts';
@@ -163,11 +166,17 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const watch = new ProviderWatch(providers, log);
   watch.start();
 
+  const webhooks = {
+    recipients: config.webhooks.map((webhook) => webhookRecipient(webhook, { environment: config.environment, clock })),
+    records: createWebhookRecords({ redis: ledgerRedis, seal: feedSeal }),
+    hold: createRedisHold(ledgerRedis),
+  };
+
   let workers: Workers | undefined;
   const nudge = (): void => workers?.nudge();
   const jobs = new RevocationJobs({ ledger, clock, leasesPerSecond: config.revocation.bulk_leases_per_second, nudge, log });
   if (works) {
-    workers = startWorkers({ config, clock, ledger, connect, redisTimeMs: () => redisTimeMs(ledgerRedis), providers, watch, jobs, events, feedSeal, checkpoints, metrics, log });
+    workers = startWorkers({ config, clock, ledger, connect, redisTimeMs: () => redisTimeMs(ledgerRedis), providers, watch, jobs, events, feedSeal, checkpoints, webhooks, metrics, log });
   }
 
   const feed = serves ? new FeedReader({ redis: connect(false, FOLLOWING), seal: feedSeal, onForged: () => metrics.countTampered(), log }) : undefined;
@@ -188,7 +197,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       : createApp({
           health,
           version,
-          ...routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, snapshot, version, dpopNonceKey: deriveKey(master, 'DPoP nonces'), signInKey: deriveKey(master, 'sign-in attempts') }),
+          ...routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, webhooks, snapshot, version, dpopNonceKey: deriveKey(master, 'DPoP nonces'), signInKey: deriveKey(master, 'sign-in attempts') }),
           log,
           onTampered: (error) => tampered.report(error, shardOfRecord(error), ledger),
           observeRequest: (observation) => metrics.observeRequest(observation),

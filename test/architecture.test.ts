@@ -11,7 +11,7 @@ const TIERS: readonly (readonly string[])[] = [
   ['doctor'],
   ['grant'],
   ['agents'],
-  ['policy', 'revocation'],
+  ['policy', 'revocation', 'webhooks'],
   ['ledger', 'providers'],
   ['task'],
   ['identity', 'audit', 'keys', 'config', 'telemetry'],

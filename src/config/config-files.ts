@@ -64,6 +64,10 @@ export function filesOf(config: Config): ConfigFile[] {
     add('secret', ['notices', index, 'url_file'], notice.url_file);
     add('secret', ['notices', index, 'secret_file'], notice.secret_file);
   }
+  for (const [index, webhook] of config.webhooks.entries()) {
+    for (const [position, file] of webhook.secret_files.entries()) add('secret', ['webhooks', index, 'secret_files', position], file);
+    add('public', ['webhooks', index, 'ca_file'], webhook.ca_file);
+  }
   for (const [index, client] of config.oauth.clients.entries()) add('public', ['oauth', 'clients', index, 'jwks_file'], client.jwks_file);
   for (const [name, provider] of Object.entries(config.providers)) {
     const key = ['providers', name];

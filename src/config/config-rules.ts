@@ -27,6 +27,7 @@ export function configFaults(config: Config, options: { readonly urlFromEnvironm
     ...authzenFaults(config),
     ...agentFaults(config),
     ...noticeFaults(config),
+    ...webhookFaults(config),
     ...externalPolicyFaults(config),
     ...redisFaults(config, options.urlFromEnvironment),
     ...limitFaults(config),
@@ -143,6 +144,19 @@ function noticeFaults({ notices }: Config): RuleFault[] {
       ...(notices.slice(0, index).some((other) => other.name === name) ? [{ key: [...key, 'name'], detail: 'is listed twice' }] : []),
       ...(kind === 'webhook' && secret === undefined ? [{ key, detail: 'needs secret_file: a webhook is signed' }] : []),
       ...(kind === 'slack' && secret !== undefined ? [{ key: [...key, 'secret_file'], detail: 'is for webhooks: a notice to Slack is not signed' }] : []),
+    ];
+  });
+}
+
+/** Names are keys, and an address is not a place for a password. */
+function webhookFaults({ webhooks, environment }: Config): RuleFault[] {
+  return webhooks.flatMap(({ name, url }, index) => {
+    const key = ['webhooks', index];
+    const { protocol, username, password, hash } = new URL(url);
+    return [
+      ...(webhooks.slice(0, index).some((other) => other.name === name) ? [{ key: [...key, 'name'], detail: 'is listed twice' }] : []),
+      ...(environment === 'production' && protocol === 'http:' ? [{ key: [...key, 'url'], detail: 'must be https in production' }] : []),
+      ...(username + password + hash === '' ? [] : [{ key: [...key, 'url'], detail: 'must hold no user, no password and no fragment' }]),
     ];
   });
 }

@@ -8,6 +8,7 @@ import { tlsListener } from './tls-schemas.ts';
 import { oauth } from './oauth-schemas.ts';
 import { provider } from './provider-schemas.ts';
 import { signIn } from './sign-in-schemas.ts';
+import { webhooks } from './webhook-schemas.ts';
 
 /**
  * The whole configuration, once. Loading, checking, documentation and types all come from here.
@@ -205,6 +206,7 @@ export const configSchema = z
       )
       .default([])
       .describe('who is told when a task begins to wait for a human'),
+    webhooks,
     authzen: z
       .strictObject({
         url: httpUrl.optional().describe('where enforcement points find this broker, without a path; `http.public_url` when absent, if that has none. Without either there is no discovery document'),

@@ -25,6 +25,7 @@ import { revocationRoutes, type RevocationRoutesDeps } from './routes/revocation
 import { signInRoutes, type SignInRoutesDeps } from './routes/sign-in.ts';
 import { statusPageRoutes } from './routes/status-page.ts';
 import { taskRoutes, type TaskRoutesDeps } from './routes/tasks.ts';
+import { webhookRoutes, type WebhookRoutesDeps } from './routes/webhooks.ts';
 import { whoamiRoutes } from './routes/whoami.ts';
 import { requestTraceOf, routeOf, traceRequest } from './trace-request.ts';
 
@@ -45,6 +46,7 @@ export interface AppDeps {
   readonly oauth: OAuthRoutesDeps;
   readonly events: EventRoutesDeps;
   readonly signIn: SignInRoutesDeps;
+  readonly webhooks: WebhookRoutesDeps;
   readonly version: string;
   /** Whether tokens that are bound to a key can be used here. */
   readonly offersDpop: boolean;
@@ -77,6 +79,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(authzenRoutes(deps.authzen));
   app.use(oauthRoutes(deps.oauth));
   app.use(eventRoutes(deps.events));
+  app.use(webhookRoutes(deps.webhooks));
   app.use(whoamiRoutes(deps.events));
   app.use(signInRoutes(deps.signIn));
   app.use(statusPageRoutes());

@@ -22,10 +22,12 @@ export interface OutboundFetchOptions {
 export interface FetchOptions {
   /** The `Accept` header; `application/json` unless given. */
   readonly accept?: string;
-  /** Posted as `application/json`; a request without it is a GET. A body with a secret in it is a `Secret` of its text. */
+  /** Posted as JSON; a request without it is a GET. A body with a secret in it is a `Secret` of its text. */
   readonly json?: Secret | object;
   /** Posted as `application/x-www-form-urlencoded`, in place of `json`. */
   readonly form?: Secret;
+  /** What `json` is posted as; `application/json` unless given. */
+  readonly mediaType?: string;
   /** Further headers, such as a signature of the body. */
   readonly headers?: Readonly<Record<string, string>>;
   /** The token to send, where the other side wants to know who asks. */
@@ -120,11 +122,11 @@ function verifying(connector: buildConnector.connector, verify: NonNullable<Fetc
 }
 
 /** What goes out, besides the address. A secret is exposed here and nowhere else. */
-function sent({ accept = 'application/json', headers: more = {}, json, form, bearer }: FetchOptions) {
+function sent({ accept = 'application/json', mediaType = 'application/json', headers: more = {}, json, form, bearer }: FetchOptions) {
   const headers = { ...more, accept, ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer.expose()}` }) };
   if (form !== undefined) return { method: 'POST', headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' }, body: form.expose() } as const;
   if (json === undefined) return { method: 'GET', headers } as const;
-  return { method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body: json instanceof Secret ? json.expose() : JSON.stringify(json) } as const;
+  return { method: 'POST', headers: { ...headers, 'content-type': mediaType }, body: json instanceof Secret ? json.expose() : JSON.stringify(json) } as const;
 }
 
 function allowedUrl(text: string, { environment, allowHosts }: OutboundFetchOptions): URL {

@@ -45,6 +45,7 @@ export function createMetrics(version: string) {
   const tampered = new Counter({ name: 'mayfly_records_tampered_total', help: 'Stored records that failed their seal or vanished', registers });
   const orphans = new Counter({ name: 'mayfly_orphans_total', help: 'Live credentials found at a target and in no record', labelNames: ['provider'], registers });
   const notices = new Counter({ name: 'mayfly_notices_total', help: 'Notices of tasks that wait for a human, by what came of each attempt', labelNames: ['recipient', 'outcome'], registers });
+  const webhooks = new Counter({ name: 'mayfly_webhook_deliveries_total', help: 'Attempts to deliver an event to a webhook, by what came of each', labelNames: ['webhook', 'outcome'], registers });
   const auditFailures = new Counter({ name: 'mayfly_audit_write_failures_total', help: 'Failed writes of the audit file', registers });
   const policyReloads = new Counter({ name: 'mayfly_policy_reloads_total', help: 'Changes of the policy folder, by what came of them', labelNames: ['outcome'], registers });
   const policyVersion = new Gauge({ name: 'mayfly_policy_info', help: 'Always 1; the version in force is in the label', labelNames: ['version'], registers });
@@ -107,6 +108,7 @@ export function createMetrics(version: string) {
     setEventStreams: (open: number): void => eventStreams.set(open),
     countTampered: (): void => tampered.inc(),
     countNotice: (labels: { recipient: string; outcome: string }): void => notices.inc(labels),
+    countWebhook: (labels: { webhook: string; outcome: string }): void => webhooks.inc(labels),
     countOrphan: (provider: string): void => orphans.inc({ provider }),
     countPolicyReload: (outcome: 'reloaded' | 'refused'): void => policyReloads.inc({ outcome }),
     setPolicyVersion(version: string): void {

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { OPERATIONS } from '../../src/http/openapi/operations.ts';
@@ -6,15 +9,25 @@ import { operationOf, undescribed } from '../support/described-answer.ts';
 import { CookieBrowser } from '../support/cookie-browser.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
+import { startWebhookServer, type WebhookServer } from '../support/webhook-server.ts';
 
 let broker: RunningBroker;
+let recipient: WebhookServer;
+let folder: string;
 const answered = new Set<string>();
 
 beforeAll(async () => {
-  broker = await RunningBroker.start();
+  folder = await mkdtemp(join(tmpdir(), 'mayfly-described-'));
+  await writeFile(join(folder, 'secret'), `whsec_${Buffer.alloc(32, 7).toString('base64')}`);
+  recipient = await startWebhookServer();
+  broker = await RunningBroker.start({ webhooks: [{ name: 'soc', url: recipient.url, secret_files: [join(folder, 'secret')], events: ['*'], allow_private_addresses: true }] });
 }, 60_000);
 
-afterAll(() => broker.stop(), 30_000);
+afterAll(async () => {
+  recipient.stop();
+  await broker.stop();
+  await rm(folder, { recursive: true, force: true });
+}, 30_000);
 
 /** Answers the status; `broker.call` throws when the answer is not as described. */
 async function call(method: string, path: string, token: string | null, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }> {
@@ -170,6 +183,14 @@ describe('real answers are as described', () => {
     expect((await call('POST', '/v1/tasks', await broker.agentToken(), declaration)).status).toBe(503);
     expect((await call('GET', '/v1/hold', admin)).body).toMatchObject({ hold: { why: 'wiped' } });
     expect((await call('POST', '/v1/hold/release', admin, { reason: 'a test' })).status).toBe(200);
+  });
+
+  it('for those who are told', async () => {
+    const admin = await broker.operatorToken('admin');
+    expect((await call('GET', '/v1/webhooks', admin)).status).toBe(200);
+    expect((await call('POST', '/v1/webhooks/soc/test', admin)).body).toMatchObject({ test: { delivered: true } });
+    expect((await call('POST', '/v1/webhooks/soc/enable', admin, {})).status).toBe(200);
+    expect((await call('POST', '/v1/webhooks/unknown/enable', admin)).status).toBe(404);
   });
 
   it('for those who watch and audit', async () => {

@@ -13,6 +13,7 @@ import { REVOCATION_OPERATIONS } from './revocation-operations.ts';
 import { SIGN_IN_OPERATIONS } from './sign-in-operations.ts';
 import { TASK_OPERATIONS } from './task-operations.ts';
 import { WATCH_OPERATIONS } from './watch-operations.ts';
+import { WEBHOOK_OPERATIONS } from './webhook-operations.ts';
 
 /** The whole interface. A new route is described in the file of its area; a test compares this with what express routes. */
 export const OPERATION_AREAS: readonly OperationArea[] = [
@@ -28,6 +29,7 @@ export const OPERATION_AREAS: readonly OperationArea[] = [
   AUDIT_OPERATIONS,
   WATCH_OPERATIONS,
   SIGN_IN_OPERATIONS,
+  WEBHOOK_OPERATIONS,
   OAUTH_OPERATIONS,
   HEALTH_OPERATIONS,
 ];
