@@ -51,6 +51,12 @@ export function findSpin(): { readonly spin: string; readonly gcc: string } | un
   return spin === undefined || gcc === undefined ? undefined : { spin, gcc };
 }
 
+/** Prometheus and its tool for rules; undefined where they cannot be had. */
+export function findPrometheus(): { readonly prometheus: string; readonly promtool: string } | undefined {
+  const [prometheus, promtool] = ['prometheus', 'promtool'].map((name) => onPath(name).find(isExecutable));
+  return prometheus === undefined || promtool === undefined ? undefined : { prometheus, promtool };
+}
+
 const onPath = (name: string): string[] =>
   (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '').map((folder) => join(folder, name));
 

@@ -44,6 +44,11 @@ const TEST_PACKAGES = [
     isThere: () => ['spin', 'gcc'].every(onPath) && existsSync('/usr/include/stdio.h'),
     without: 'the model of the lease protocol is not checked',
   },
+  {
+    packages: ['prometheus'],
+    isThere: () => ['prometheus', 'promtool'].every(onPath),
+    without: 'the alert rules and the Grafana dashboard are not tried',
+  },
 ];
 /** One Ctrl-C arrives up to three times: from the terminal, and passed on by npm. Within this time it is still the same one. */
 const SAME_SIGNAL_MS = 1_000;

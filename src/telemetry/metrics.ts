@@ -84,6 +84,7 @@ export function createMetrics(version: string) {
         for (const outcome of ['minted', 'unavailable', 'refused']) mint.zero({ provider, outcome });
         for (const reason of ['completed', 'expired', 'revoked']) lateness.zero({ provider, reason });
       }
+      for (const outcome of ['reloaded', 'refused']) policyReloads.inc({ outcome }, 0);
       for (const recipient of recipients) for (const outcome of ['sent', 'failed', 'gone']) notices.inc({ recipient, outcome }, 0);
     },
 
