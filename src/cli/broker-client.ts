@@ -1,17 +1,11 @@
-import { readFileSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { systemClock } from '../core/clock.ts';
+import { connectionSettings, type Caller, type ConnectionFlags, type ConnectionSettings, type Surroundings } from './connection-settings.ts';
 import { CliError, EXIT, exitCodeFor } from './exit-codes.ts';
 import { printable, say } from './output.ts';
+import { tlsFetch } from './tls-fetch.ts';
 
-/** How to reach the broker, as every command takes it. */
-export interface ConnectionFlags {
-  readonly addr?: string;
-  readonly tokenFile?: string;
-}
-
-/** Whose token a command needs, where a development stack offers several. */
-export type Caller = 'agent' | 'operator';
+export type { Caller, ConnectionFlags } from './connection-settings.ts';
 
 export interface Answer {
   readonly status: number;
@@ -23,93 +17,87 @@ export interface BrokerClient {
   call(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object, idempotencyKey?: string): Promise<Answer>;
   /** The same answer, once the task has left its state or that many seconds have passed (RFC 7240). */
   waitFor(path: string, seconds: number): Promise<Answer>;
+  /** An answer that goes on, such as server-sent events; its body is the caller's to read, and `signal` ends it. */
+  stream(path: string, signal: AbortSignal, headers?: Readonly<Record<string, string>>): Promise<Response>;
   /** The broker's time, as its last answer told it, ms since the epoch: countdowns go by it. */
   nowMs(): number;
 }
 
-interface DevStack {
-  readonly url: string;
-  readonly agent_token_file: string;
-  readonly operator_token_file: string;
-}
-
 const TIMEOUT_MS = 30_000;
 
-/**
- * A client for one broker. Address: `--addr`, `MAYFLY_ADDR`, else a development stack in this folder or above it. Token:
- * `--token-file` (`-` for standard input), `MAYFLY_TOKEN_FILE`, `MAYFLY_TOKEN`, else that stack's.
- */
-export function createBrokerClient(flags: ConnectionFlags, caller: Caller, env: NodeJS.ProcessEnv = process.env): BrokerClient {
-  const dev = findDevStack(process.cwd());
-  const named = flags.addr ?? env['MAYFLY_ADDR'];
-  const source = flags.addr !== undefined ? '--addr' : env['MAYFLY_ADDR'] !== undefined ? 'MAYFLY_ADDR' : (dev?.path ?? '');
-  const address = safeAddress(named ?? dev?.stack.url, source);
-  // A development stack's tokens are for that stack: they never go to an address from elsewhere.
-  const ownTokens = dev !== undefined && (named === undefined || new URL(named).origin === new URL(dev.stack.url).origin) ? dev : undefined;
-  const token = tokenReader(flags, caller, env, ownTokens);
+interface Connection {
+  readonly address: string;
+  readonly source: string;
+  readonly authorization: () => string | undefined;
+  readonly fetch: typeof fetch;
+}
+
+interface Request {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  readonly body?: object | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+}
+
+/** A client for one broker: which, and with what, is looked up at its first call (`connectionSettings`). Every call throws `CliError`. */
+export function createBrokerClient(flags: ConnectionFlags, caller: Caller, surroundings: Surroundings = { env: process.env, folder: process.cwd() }): BrokerClient {
+  let connection: Promise<Connection> | undefined;
   let aheadMs = 0;
 
-  async function ask(method: 'GET' | 'POST' | 'DELETE', path: string, body: object | undefined, headers: Readonly<Record<string, string>>): Promise<Answer> {
+  async function send({ method, path, body, headers = {}, signal }: Request): Promise<Response> {
+    connection ??= connectionSettings(flags, caller, surroundings).then((settings) => connect(settings, caller));
+    const { address, source, authorization, fetch: fetchWith } = await connection;
+    const bearer = authorization();
     let response: Response;
     try {
-      response = await fetch(new URL(path, address), {
+      response = await fetchWith(new URL(path, address), {
         method,
         redirect: 'error',
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-        headers: { Authorization: `Bearer ${token()}`, ...headers, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+        signal,
+        headers: { ...(bearer === undefined ? {} : { Authorization: bearer }), ...headers, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
     } catch (error) {
+      if (error instanceof CliError) throw error;
       if (error instanceof DOMException && error.name === 'TimeoutError') {
         throw new CliError(EXIT.pending, `the broker at ${address} did not answer within ${TIMEOUT_MS / 1000} s; what was asked may still happen`);
       }
-      throw new CliError(EXIT.upstream, `no broker answers at ${address} (from ${source})`, 'start one with `npm start`, or name another with --addr');
+      throw new CliError(EXIT.upstream, `no broker answers at ${address} (from ${source})${why(error)}`, 'start one with `npm start`, or name another with --addr');
     }
     aheadMs = clockDifference(response.headers.get('date'), systemClock.now());
-    const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
-    if (!response.ok) throw problemError(response.status, answer);
-    return { status: response.status, body: answer };
+    if (!response.ok) throw problemError(response.status, (await response.json().catch(() => ({}))) as Record<string, unknown>);
+    return response;
   }
+  const ask = async (method: Request['method'], path: string, body: object | undefined, headers: Readonly<Record<string, string>>): Promise<Answer> => {
+    const response = await send({ method, path, body, headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    return { status: response.status, body: (await response.json().catch(() => ({}))) as Record<string, unknown> };
+  };
 
   return {
     call: (method, path, body, idempotencyKey) => ask(method, path, body, idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey }),
     waitFor: (path, seconds) => ask('GET', path, undefined, { Prefer: `wait=${seconds}` }),
+    stream: (path, signal, headers = {}) => send({ method: 'GET', path, headers, signal }),
     nowMs: () => systemClock.now() + aheadMs,
   };
 }
 
-/** How far the broker's clock is ahead. A `Date` has whole seconds and the answer was some time on its way: a second is none. */
-function clockDifference(date: string | null, nowMs: number): number {
-  const aheadMs = date === null ? 0 : Date.parse(date) - nowMs;
-  return Math.abs(aheadMs) > 1_500 ? aheadMs : 0;
+async function connect({ addr, tokenFile, token, certFile, keyFile, caFile }: ConnectionSettings, caller: Caller): Promise<Connection> {
+  if (tokenFile !== undefined && tokenFile.origin === addr.origin && addr.origin.endsWith('dev.json')) say(`using the development ${caller}'s token of ${addr.origin}`);
+  const tls = certFile !== undefined || caFile !== undefined;
+  return {
+    address: addr.value,
+    source: addr.origin,
+    authorization: authorizationOf(tokenFile?.value, token?.value),
+    fetch: tls ? await tlsFetch({ certFile: certFile?.value, keyFile: keyFile?.value, caFile: caFile?.value }) : fetch,
+  };
 }
 
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
-
-/** Throws where there is no address, or one that would carry the token in the clear. */
-function safeAddress(address: string | undefined, source: string): string {
-  if (address === undefined) {
-    throw new CliError(EXIT.usage, 'no broker is named: use --addr or MAYFLY_ADDR, or run `npm start` here for a development stack');
-  }
-  const url = URL.parse(address);
-  if (url === null || !/^https?:$/.test(url.protocol)) throw new CliError(EXIT.usage, `${printable(address)} (from ${source}) is not an http or https URL`);
-  if (url.username !== '' || url.password !== '') throw new CliError(EXIT.usage, `the address from ${source} must not hold a user or a password`);
-  if (url.protocol === 'http:' && !LOOPBACK.test(url.hostname)) {
-    throw new CliError(EXIT.usage, `${address} (from ${source}) is plain http: the token would be readable on its way; use https`);
-  }
-  return address;
-}
-
-/** Answers the token to send now: a file is read for each call, since whoever keeps it writes it anew before it expires. */
-function tokenReader(flags: ConnectionFlags, caller: Caller, env: NodeJS.ProcessEnv, dev: FoundStack | undefined): () => string {
-  const file = flags.tokenFile ?? env['MAYFLY_TOKEN_FILE'];
-  const given = env['MAYFLY_TOKEN'];
-  if (file === undefined && given !== undefined) return () => given.trim();
-  if (file === undefined && dev !== undefined) say(`using the development ${caller}'s token of ${dev.path}`);
-  const path = file ?? (caller === 'agent' ? dev?.stack.agent_token_file : dev?.stack.operator_token_file);
-  if (path === undefined) throw new CliError(EXIT.usage, 'no token is named: use --token-file, MAYFLY_TOKEN_FILE or MAYFLY_TOKEN');
-  const first = readToken(path);
-  return path === '-' ? () => first : () => readToken(path);
+/** What to send now: a file is read for each call, since whoever keeps it writes it anew before it expires. */
+function authorizationOf(file: string | undefined, token: string | undefined): () => string | undefined {
+  if (file === undefined) return () => (token === undefined ? undefined : `Bearer ${token.trim()}`);
+  const first = readToken(file);
+  return () => `Bearer ${file === '-' ? first : readToken(file)}`;
 }
 
 function readToken(path: string): string {
@@ -120,26 +108,16 @@ function readToken(path: string): string {
   }
 }
 
-interface FoundStack {
-  readonly stack: DevStack;
-  readonly path: string;
+/** What is wrong with the connection, where it is more than nobody listening: a certificate above all. */
+function why(error: unknown): string {
+  const { code } = ((error as { cause?: unknown }).cause ?? {}) as { code?: unknown };
+  return typeof code === 'string' && code !== 'ECONNREFUSED' ? `: ${printable(code)}` : '';
 }
 
-/** The development stack that was started in this folder or in one above it, by this user: anybody can write below /tmp. */
-function findDevStack(folder: string): FoundStack | undefined {
-  for (let at = resolve(folder); ; at = resolve(at, '..')) {
-    const path = join(at, '.mayfly/dev.json');
-    if (statSync(path, { throwIfNoEntry: false })?.uid === process.getuid?.()) return { stack: readDevStack(path), path };
-    if (at === resolve(at, '..')) return undefined;
-  }
-}
-
-function readDevStack(path: string): DevStack {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as DevStack;
-  } catch {
-    throw new CliError(EXIT.usage, `${path} cannot be read; start the development stack again, or use --addr and --token-file`);
-  }
+/** How far the broker's clock is ahead. A `Date` has whole seconds and the answer was some time on its way: a second is none. */
+function clockDifference(date: string | null, nowMs: number): number {
+  const aheadMs = date === null ? 0 : Date.parse(date) - nowMs;
+  return Math.abs(aheadMs) > 1_500 ? aheadMs : 0;
 }
 
 /** A problem document in words: what, why, which fields, and the id that finds it in the broker's log. */

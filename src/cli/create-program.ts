@@ -4,6 +4,7 @@ import { addAgentCommands } from './commands/agent-commands.ts';
 import { addApprovalCommands } from './commands/approval-commands.ts';
 import { addAuditCommands } from './commands/audit-commands.ts';
 import { addBrokerCommands } from './commands/broker-commands.ts';
+import { addConnectionCommands } from './commands/connection-commands.ts';
 import { addDeclarationCommands } from './commands/declaration-commands.ts';
 import { addDoctorCommand } from './commands/doctor-command.ts';
 import { addHoldCommands } from './commands/hold-commands.ts';
@@ -65,10 +66,11 @@ export function createProgram(): Command {
   addHoldCommands(program, connection);
   program.commandsGroup('For whoever runs a broker:');
   addPolicyCommands(program);
-  addBrokerCommands(program);
+  addBrokerCommands(program, connection);
   addDoctorCommand(program);
   addKeysCommands(program);
   program.commandsGroup('Other:');
+  addConnectionCommands(program, connection);
 
   // Last in every help: what a command is about comes before how the broker is reached.
   for (const command of connected) for (const option of connectionOptions()) command.addOption(option);
@@ -79,4 +81,7 @@ const connectionOptions = (): Option[] =>
   [
     new Option('--addr <url>', 'the broker (MAYFLY_ADDR)'),
     new Option('--token-file <path>', 'a file with the bearer token; - for standard input (MAYFLY_TOKEN_FILE)'),
+    new Option('--cert-file <path>', 'a certificate to show, such as an X.509-SVID, PEM (MAYFLY_CERT_FILE)'),
+    new Option('--key-file <path>', 'its private key, PEM (MAYFLY_KEY_FILE)'),
+    new Option('--ca-file <path>', 'who may vouch for the broker, PEM (MAYFLY_CA_FILE)'),
   ].map((option) => option.helpGroup('Connection:'));

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { NOBODYS_HOME } from '../support/run-mayfly.ts';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -37,7 +38,7 @@ async function mayfly(args: readonly string[], options: { env?: Record<string, s
   const marks = process.env['MAYFLY_TEST_RUN'];
   const child = spawn(options.node ?? process.execPath, [join(ROOT, 'bin/mayfly.js'), ...args], {
     cwd: options.cwd ?? folder,
-    env: { PATH: process.env['PATH'] ?? '', ...(marks === undefined ? {} : { MAYFLY_TEST_RUN: marks }), ...options.env },
+    env: { PATH: process.env['PATH'] ?? '', HOME: NOBODYS_HOME, ...(marks === undefined ? {} : { MAYFLY_TEST_RUN: marks }), ...options.env },
   });
   child.stdin.end(options.input ?? '');
   const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;

@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
+import { NOBODYS_HOME } from './run-mayfly.ts';
 import { until } from './until.ts';
 
 const RUNNER = join(import.meta.dirname, 'run-in-terminal.py');
@@ -26,7 +27,7 @@ export class Terminal {
     const marks = process.env['MAYFLY_TEST_RUN'];
     this.#child = spawn('python3', [RUNNER, String(rows), String(columns), ...command], {
       cwd,
-      env: { PATH: process.env['PATH'] ?? '', TERM: 'xterm-256color', ...(marks === undefined ? {} : { MAYFLY_TEST_RUN: marks }), ...env },
+      env: { PATH: process.env['PATH'] ?? '', TERM: 'xterm-256color', HOME: NOBODYS_HOME, ...(marks === undefined ? {} : { MAYFLY_TEST_RUN: marks }), ...env },
       stdio: ['pipe', 'pipe', 'inherit', 'pipe'],
     }) as ChildProcessByStdio<Writable, Readable, null>;
     this.#ended = once(this.#child, 'exit');

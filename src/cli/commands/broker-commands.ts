@@ -1,12 +1,13 @@
 import { Option, type Command } from 'commander';
 import { requiredConfigOption } from '../config-flag.ts';
+import { addConfigViewCommand } from './connection-commands.ts';
 import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { jsonOption } from '../output-flags.ts';
 import { print, printJson } from '../output.ts';
 
-/** Commands of whoever runs a broker: serve, config check. What they need is loaded when they run. */
-export function addBrokerCommands(program: Command): void {
+/** Commands of whoever runs a broker: serve, config check; and config view. What they need is loaded when they run. */
+export function addBrokerCommands(program: Command, connection: (command: Command) => Command): void {
   program
     .command('serve')
     .description('run the broker until SIGTERM')
@@ -18,9 +19,9 @@ export function addBrokerCommands(program: Command): void {
       await serve({ configPath: flags.config, role: flags.role });
     });
 
-  program
-    .command('config')
-    .description('work with configuration')
+  const config = program.command('config').description('the configuration of a broker, and how commands reach one');
+  addConfigViewCommand(config, connection);
+  config
     .command('check')
     .description('check a configuration file: each fault with its line, key and what is allowed')
     .addOption(requiredConfigOption())
