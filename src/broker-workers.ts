@@ -51,6 +51,8 @@ export interface Workers {
   stopSealing(): Promise<void>;
 }
 
+const MEBIBYTE = 1_048_576;
+
 /** What a process does that ends things and seals the audit log, whether or not it serves. */
 export function startWorkers({ config, clock, ledger, connect, redisTimeMs, providers, watch, jobs, events, feedSeal, checkpoints, webhooks, metrics, log }: WorkerParts): Workers {
   const sealerRedis = connect(false);
@@ -59,6 +61,7 @@ export function startWorkers({ config, clock, ledger, connect, redisTimeMs, prov
     feed: createFeedWriter(sealerRedis, feedSeal, log),
     file: config.audit.file,
     ...(config.audit.sink === 'stdout' ? { stream: process.stdout } : {}),
+    ...(config.audit.rotate_mebibytes === undefined ? {} : { rotateBytes: config.audit.rotate_mebibytes * MEBIBYTE }),
     ...(checkpoints === undefined ? {} : { checkpoints }),
     events,
     clock,

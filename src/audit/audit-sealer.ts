@@ -7,8 +7,9 @@ import { createRedisHold, type RedisHold } from '../core/redis-hold.ts';
 import { defineScript, type RunScript } from '../core/redis-script.ts';
 import { toRfc3339 } from '../core/time.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { appendCheckpoint, checkpointFileOf, readCheckpoints } from './checkpoint-file.ts';
-import { ChainFile, ChainFileBusy, RECENT_IDS, type ChainSink } from './chain-file.ts';
+import { appendCheckpoint, newestCheckpoint } from './checkpoint-file.ts';
+import { ChainFile, ChainFileBusy } from './chain-file.ts';
+import { RECENT_IDS, type ChainSink } from './chain-sink.ts';
 import { ChainStream } from './chain-stream.ts';
 import { eventsKey, SEALER_LEASE_KEY, SEALER_TOKEN_KEY, sealerFenceKey } from './event-stream-keys.ts';
 import { appendRecord, type ChainHead, type ChainRecord, type SealerNotice } from './hash-chain.ts';
@@ -24,6 +25,8 @@ export interface AuditSealerDeps {
   /** Absent: records go into the file. Else they go to this stream, and the file keeps where the chain stands. */
   readonly stream?: NodeJS.WritableStream;
   readonly events: EventSealer;
+  /** Bytes at which the file is moved aside; never when absent. */
+  readonly rotateBytes?: number | undefined;
   /** Where sealed records are copied for those who watch. */
   readonly feed?: FeedWriter;
   readonly clock: Clock;
@@ -158,8 +161,8 @@ export class AuditSealer {
   /** The file, or nothing while another process of this machine has it: the lease is then given back. */
   async #openSink(holder: string): Promise<ChainSink | undefined> {
     try {
-      const { file, stream } = this.#deps;
-      return stream === undefined ? await ChainFile.open(file, await this.#lastSigned()) : await ChainStream.open(file, stream);
+      const { file, stream, rotateBytes } = this.#deps;
+      return stream === undefined ? await ChainFile.open(file, { signed: await this.#lastSigned(), rotateBytes }) : await ChainStream.open(file, stream);
     } catch (error) {
       await this.#hold.giveBack(SEALER_LEASE_KEY, holder);
       if (error instanceof ChainFileBusy) return undefined;
@@ -171,16 +174,17 @@ export class AuditSealer {
   async #lastSigned(): Promise<Checkpoint | undefined> {
     const { file, checkpoints } = this.#deps;
     if (checkpoints === undefined) return undefined;
-    const judged = await readCheckpoints(checkpointFileOf(file), checkpoints.signers.map(({ verifier }) => verifier));
-    return judged.flatMap((one) => ('checkpoint' in one ? [one.checkpoint] : [])).at(-1);
+    return newestCheckpoint(file, checkpoints.signers.map(({ verifier }) => verifier));
   }
 
-  /** Signs where the chain stands, when it has moved and it is time, or `now`. */
+  /** Signs the tree of the log, when it has grown and it is time, or `now`. */
   async #sign(sealing: Sealing, now: boolean): Promise<void> {
     const { checkpoints, clock, file } = this.#deps;
     const { head, signed } = sealing;
     if (checkpoints === undefined || head.seq === signed.seq || (!now && clock.monotonicMs() - signed.atMonotonicMs < checkpoints.everyMs)) return;
-    await appendCheckpoint(file, { origin: checkpoints.origin, seq: head.seq, hash: head.hash }, checkpoints.signers[0], toRfc3339(clock.now()));
+    const { tree } = sealing.sink;
+    if (tree === null) return;
+    await appendCheckpoint(file, { origin: checkpoints.origin, size: tree.size, hash: tree.root.toString('hex') }, checkpoints.signers[0], toRfc3339(clock.now()));
     sealing.signed = { seq: head.seq, atMonotonicMs: clock.monotonicMs() };
   }
 
@@ -258,14 +262,16 @@ export class AuditSealer {
     const before = sealing.head;
     let head = before;
     let lines = '';
+    const hashes: string[] = [];
     const records: Pick<ChainRecord, 'seq' | 'epoch' | 'event'>[] = [];
     for (const content of contents) {
       const next = appendRecord(head, { ...content, sealed_at: sealedAt, epoch: sealing.token });
       lines += next.line;
       head = next.head;
+      hashes.push(head.hash);
       records.push({ seq: head.seq, epoch: head.epoch, event: content.event });
     }
-    await sealing.sink.append(lines, head, sealing.last);
+    await sealing.sink.append({ lines, hashes, head, last: sealing.last });
     sealing.head = head;
     await this.#deps.feed?.publish(before, records);
   }

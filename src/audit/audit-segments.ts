@@ -18,7 +18,7 @@ export interface AuditSegment {
 }
 
 /** What stands beside an audit file and holds no records. */
-const NO_SEGMENT = /\.(?:checkpoints|epoch|tree|next)$/;
+const NO_SEGMENT = /\.(?:checkpoints|epoch|tree|state|next)$/;
 
 /**
  * The files of an audit log, oldest first: `path` itself and what was rotated away beside it (`audit.jsonl.1`,

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, open, type FileHandle } from 'node:fs/promises';
+import { access, mkdir, open, rename, stat, type FileHandle } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { dirname, resolve } from 'node:path';
+import type { ChainSink, Recovered, SealedBatch } from './chain-sink.ts';
+import { stateFileOf, syncFolderOf, writeChainState, type ChainState } from './chain-state.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { linesOf } from './file-lines.ts';
-import { checkLine, GENESIS, parseLine, type ChainHead } from './hash-chain.ts';
+import type { TreeFile } from './merkle/tree-file.ts';
+import { recoverChain, type RecoveredLog } from './recover-chain.ts';
 
 /** Another process of this machine has the file. */
 export class ChainFileBusy extends Error {
@@ -17,75 +19,74 @@ export class ChainFileMoved extends Error {
   override readonly name = 'ChainFileMoved';
 }
 
-/** The file ends before, or says otherwise than, what was signed for it. */
-export class ChainFileCut extends Error {
-  override readonly name = 'ChainFileCut';
+export interface ChainFileOptions {
+  /** What the log must hold. */
+  readonly signed?: Pick<Checkpoint, 'size' | 'hash'> | undefined;
+  /** A file that has grown to so many bytes is moved aside; never when absent. */
+  readonly rotateBytes?: number | undefined;
 }
 
-/** What the file already holds: where it stands, and the last entry of each shard in it. */
-export interface Recovered {
-  readonly head: ChainHead;
-  /** By shard: id and number of the last sealed entry. */
-  readonly last: ReadonlyMap<string, { readonly streamId: string; readonly n: number }>;
-  /** Ids of the newest events in the file, to tell an entry that comes again. */
-  readonly recentIds: readonly string[];
-  /** Bytes of a last line that was torn by a crash, now cut off. */
-  readonly cutBytes: number;
-}
-
-/** Where the sealer writes, and what was written there before. */
-export interface ChainSink {
-  readonly recovered: Recovered;
-  /** Writes lines, and does not answer before they are safe. `head` and `last` are what they lead to. */
-  append(lines: string, head: ChainHead, last: Recovered['last']): Promise<void>;
-  close(): Promise<void>;
-}
-
-/** Events whose ids are remembered. */
-export const RECENT_IDS = 100_000;
+/** Records after which is noted where the log stands: a start reads no more than these afresh. */
+const MARK_EVERY = 5_000;
+/** Digits of the first record in the name of a file that was moved aside, so that names sort as records do. */
+const SEQ_DIGITS = 12;
 
 /**
  * The audit file, opened for appending by one process alone. The exclusion is held by the kernel, as an abstract socket
- * named for the file, so it ends with the process however that dies.
+ * named for the file, so it ends with the process however that dies. The log goes on in a new file when this one has grown large, or was
+ * moved aside by somebody else; chain and tree go on across files.
  */
 export class ChainFile implements ChainSink {
-  readonly #file: FileHandle;
+  readonly #path: string;
   readonly #lock: Server;
+  readonly #tree: TreeFile;
+  readonly #rotateBytes: number;
+  #file: FileHandle;
+  #inode: number;
   #size: number;
+  #firstSeq: number;
+  #state: ChainState;
+  #unmarked = 0;
   readonly recovered: Recovered;
 
-  private constructor(file: FileHandle, lock: Server, size: number, recovered: Recovered) {
-    this.#file = file;
+  private constructor(path: string, lock: Server, opened: OpenedFile, { tree, firstSeq, recovered }: RecoveredLog, rotateBytes: number) {
+    this.#path = path;
     this.#lock = lock;
-    this.#size = size;
-    this.recovered = recovered;
+    this.#tree = tree;
+    this.#rotateBytes = rotateBytes;
+    this.#file = opened.file;
+    this.#inode = opened.inode;
+    this.#size = opened.size;
+    this.#firstSeq = firstSeq;
+    this.#state = recovered;
+    this.recovered = { ...recovered, cutBytes: opened.cutBytes };
   }
 
   /**
-   * Opens or creates the file (mode 0600) and reads what it holds. Throws `ChainFileBusy`, or `ChainFileCut` when it does
-   * not hold what `signed` vouches for: continuing it would sign over the gap.
+   * Opens or creates the file (mode 0600) and finds where its log stands. Throws `ChainFileBusy`, or `ChainFileCut` when it does
+   * not hold what was signed.
    */
-  static async open(path: string, signed?: Pick<Checkpoint, 'seq' | 'hash'>): Promise<ChainFile> {
+  static async open(path: string, { signed, rotateBytes = Infinity }: ChainFileOptions = {}): Promise<ChainFile> {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     const lock = await acquireLock(resolve(path));
-    let file: FileHandle | undefined;
+    let opened: OpenedFile | undefined;
     try {
-      file = await open(path, 'a+', 0o600);
-      const { recovered, goodBytes, hashAtSigned } = await recover(file, signed?.seq ?? 0);
-      if (signed !== undefined && signed.seq > 0 && hashAtSigned !== signed.hash) {
-        throw new ChainFileCut(`the audit file does not hold record ${signed.seq} as its last checkpoint signed it: it was cut or rewritten; move it and its checkpoints aside to start anew`);
-      }
-      if (recovered.cutBytes > 0) await file.truncate(goodBytes);
-      return new ChainFile(file, lock, goodBytes, recovered);
+      opened = await openWhole(path);
+      return new ChainFile(path, lock, opened, await recoverChain(path, signed), rotateBytes);
     } catch (error) {
       lock.close();
-      await file?.close();
+      await opened?.file.close();
       throw error;
     }
   }
 
-  /** Appends lines in one write and waits until they are on the disk. Throws `ChainFileMoved`, or what the disk says. */
-  async append(lines: string): Promise<void> {
+  get tree(): { readonly size: number; readonly root: Buffer } {
+    return { size: this.#tree.size, root: this.#tree.root };
+  }
+
+  /** Appends records in one write and waits until they are on the disk. Throws `ChainFileMoved`, or what the disk says. */
+  async append({ lines, hashes, head, last }: SealedBatch): Promise<void> {
+    await this.#follow();
     const { size } = await this.#file.stat();
     if (size !== this.#size) throw new ChainFileMoved('the audit file was changed by somebody else');
     const bytes = Buffer.from(lines);
@@ -98,14 +99,89 @@ export class ChainFile implements ChainSink {
       throw error;
     }
     this.#size += bytes.length;
+    this.#tree.append(hashes.map((hash) => Buffer.from(hash, 'hex')));
+    this.#state = { head, last: new Map(last) };
+    this.#unmarked += hashes.length;
+    if (this.#size >= this.#rotateBytes) await this.#rotate();
+    else if (this.#unmarked >= MARK_EVERY) await this.#mark();
   }
 
   async close(): Promise<void> {
+    try {
+      await this.#mark();
+    } finally {
+      this.#tree.close();
+      await this.#file.close();
+      this.#lock.close();
+      await once(this.#lock, 'close');
+    }
+  }
+
+  /** Notes where the log stands, once its tree is on the disk up to there. */
+  async #mark(): Promise<void> {
+    if (this.#unmarked === 0) return;
+    await this.#tree.sync();
+    await writeChainState(stateFileOf(this.#path), this.#state);
+    this.#unmarked = 0;
+  }
+
+  /** Moves the file aside. Killed in between, the next start finds by the mark where the log goes on. */
+  async #rotate(): Promise<void> {
+    await this.#mark();
+    const aside = `${this.#path}.${String(this.#firstSeq).padStart(SEQ_DIGITS, '0')}`;
+    if (await exists(aside)) throw new ChainFileMoved(`${aside} is there already`);
+    await rename(this.#path, aside);
+    await this.#follow();
+  }
+
+  /** Goes on in a new file where this one is no longer the one of that name: it was moved aside, by us or by who rotates logs. */
+  async #follow(): Promise<void> {
+    const found = await stat(this.#path).catch(() => undefined);
+    if (found?.ino === this.#inode) return;
+    await this.#mark();
+    const next = await openWhole(this.#path);
+    if (next.size + next.cutBytes > 0) {
+      await next.file.close();
+      throw new ChainFileMoved('another file stands in the place of the audit file');
+    }
+    await syncFolderOf(this.#path);
     await this.#file.close();
-    this.#lock.close();
-    await once(this.#lock, 'close');
+    [this.#file, this.#inode, this.#size, this.#firstSeq] = [next.file, next.inode, 0, this.#state.head.seq + 1];
   }
 }
+
+interface OpenedFile {
+  readonly file: FileHandle;
+  readonly inode: number;
+  /** Up to the end of its last whole line. */
+  readonly size: number;
+  readonly cutBytes: number;
+}
+
+/** Opens or creates a file, and cuts off a last line that does not end. */
+async function openWhole(path: string): Promise<OpenedFile> {
+  const file = await open(path, 'a+', 0o600);
+  const { size, ino } = await file.stat();
+  const whole = await endOfLastLine(file, size);
+  if (whole < size) await file.truncate(whole);
+  return { file, inode: ino, size: whole, cutBytes: size - whole };
+}
+
+const LINE_FEED = 0x0a;
+const CHUNK_BYTES = 64 * 1024;
+
+async function endOfLastLine(file: FileHandle, size: number): Promise<number> {
+  for (let end = size; end > 0; ) {
+    const from = Math.max(0, end - CHUNK_BYTES);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(end - from), 0, end - from, from);
+    const at = buffer.subarray(0, bytesRead).lastIndexOf(LINE_FEED);
+    if (at !== -1) return from + at + 1;
+    end = from;
+  }
+  return 0;
+}
+
+const exists = (path: string): Promise<boolean> => access(path).then(() => true, () => false);
 
 async function acquireLock(path: string): Promise<Server> {
   const name = createHash('sha256').update(path).digest('hex').slice(0, 32);
@@ -118,35 +194,4 @@ async function acquireLock(path: string): Promise<Server> {
   }
   server.unref();
   return server;
-}
-
-async function recover(file: FileHandle, signedSeq: number): Promise<{ recovered: Recovered; goodBytes: number; hashAtSigned: string | undefined }> {
-  const last = new Map<string, { streamId: string; n: number }>();
-  const recentIds: string[] = [];
-  let head: ChainHead = GENESIS;
-  let goodBytes = 0;
-  let cutBytes = 0;
-  let hashAtSigned: string | undefined;
-  for await (const { text, bytes, ended } of linesOf(file.createReadStream({ start: 0, autoClose: false }))) {
-    if (!ended) {
-      cutBytes = bytes;
-      break;
-    }
-    goodBytes += bytes;
-    const checked = checkLine(text, head);
-    // A broken chain is for `mayfly audit verify` to find: here it is continued from what its last record says.
-    const record = checked.ok ? checked.record : parseLine(text);
-    if (record === undefined) continue;
-    head = checked.ok ? checked.head : (headOf(text) ?? head);
-    if (head.seq === signedSeq) hashAtSigned = head.hash;
-    if (record.origin !== null) last.set(record.origin.shard, { streamId: record.origin.stream_id, n: record.origin.n });
-    if ('id' in record.event) recentIds.push(record.event.id);
-    if (recentIds.length > 2 * RECENT_IDS) recentIds.splice(0, RECENT_IDS);
-  }
-  return { recovered: { head, last, recentIds: recentIds.slice(-RECENT_IDS), cutBytes }, goodBytes, hashAtSigned };
-}
-
-function headOf(line: string): ChainHead | undefined {
-  const record = parseLine(line);
-  return record === undefined ? undefined : { seq: record.seq, hash: record.hash, epoch: record.epoch };
 }

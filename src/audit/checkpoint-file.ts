@@ -1,7 +1,8 @@
 import { createReadStream } from 'node:fs';
-import { access, open } from 'node:fs/promises';
+import { access, open, stat } from 'node:fs/promises';
 import { checkpointText, parseCheckpoint, type Checkpoint } from './checkpoint.ts';
 import { linesOf } from './file-lines.ts';
+import { nextLine } from './line-position.ts';
 import { openNote, signNote, type NoteSigner, type NoteVerifier } from './signed-note.ts';
 
 /** A checkpoint as it is kept: one JSON line `{"at": "...", "note": "..."}`. */
@@ -25,11 +26,20 @@ export async function appendCheckpoint(auditFile: string, checkpoint: Checkpoint
   }
 }
 
-/** The newest checkpoint in the file, signed by whomever; undefined when there is none. */
+/** The newest checkpoint of a log, signed by whomever; undefined when there is none. */
 export async function lastCheckpoint(auditFile: string): Promise<KeptCheckpoint | undefined> {
-  let last: KeptCheckpoint | undefined;
-  for await (const { kept } of keptCheckpoints(checkpointFileOf(auditFile))) last = kept ?? last;
-  return last;
+  for await (const kept of newestFirst(checkpointFileOf(auditFile))) return kept;
+  return undefined;
+}
+
+/** The newest checkpoint of a log that one of these keys signed. */
+export async function newestCheckpoint(auditFile: string, verifiers: readonly NoteVerifier[]): Promise<(Checkpoint & { readonly note: string }) | undefined> {
+  for await (const { note } of newestFirst(checkpointFileOf(auditFile))) {
+    const text = openNote(note, verifiers);
+    const checkpoint = text === undefined ? undefined : parseCheckpoint(text);
+    if (checkpoint !== undefined) return { ...checkpoint, note };
+  }
+  return undefined;
 }
 
 /** What one line of a checkpoint file is worth. */
@@ -48,6 +58,25 @@ export async function readCheckpoints(path: string, verifiers: readonly NoteVeri
   }
   return judged;
 }
+
+/** Read from the end: there is one for each minute of years. */
+async function* newestFirst(path: string): AsyncGenerator<KeptCheckpoint> {
+  if (!(await exists(path))) return;
+  const { size } = await stat(path);
+  for (let to = size; to > 0; ) {
+    const start = to - BLOCK_BYTES <= 0 ? 0 : await nextLine(path, to - BLOCK_BYTES, to);
+    const from = start === to ? 0 : start;
+    const block: KeptCheckpoint[] = [];
+    for await (const { text, ended } of linesOf(createReadStream(path, { start: from, end: to - 1 }))) {
+      const kept = ended ? parseKept(text) : undefined;
+      if (kept !== undefined) block.push(kept);
+    }
+    yield* block.reverse();
+    to = from;
+  }
+}
+
+const BLOCK_BYTES = 64 * 1024;
 
 async function* keptCheckpoints(path: string): AsyncIterable<{ readonly line: number; readonly kept: KeptCheckpoint | undefined }> {
   if (!(await exists(path))) return;

@@ -15,7 +15,8 @@ const POSITION_CHARS = 96;
 /** Where a line stands; undefined when it is no record. Reads its end alone. */
 export function positionOf(line: string): LinePosition | undefined {
   const [, sealedAt = '', seq] = POSITION.exec(line.slice(-POSITION_CHARS)) ?? [];
-  return seq === undefined ? undefined : { seq: Number(seq), sealedAtMs: Date.parse(sealedAt) };
+  // A time that is none does not keep the record from being found by its number.
+  return seq === undefined ? undefined : { seq: Number(seq), sealedAtMs: Date.parse(sealedAt) || -Infinity };
 }
 
 /** So close to each other, two places are found faster by reading than by seeking. */
@@ -44,12 +45,17 @@ export async function seekLine(path: string, wanted: (position: LinePosition) =>
   }
 }
 
-/** Where the first line begins that begins after an offset into a plain file, before `end`; `end` where there is none. */
+/** Where the first line begins that begins after an offset into a plain file; `end` where none does before that. */
 export async function nextLine(path: string, offset: number, end: number): Promise<number> {
   const file = await open(path);
   try {
-    const next = await recordFrom(file, offset, { midLine: true });
-    return Math.min(next?.offset ?? end, end);
+    let at = offset;
+    for await (const { bytes } of linesOf(chunksFrom(file, offset))) {
+      // The first is what the offset fell into.
+      at += bytes;
+      break;
+    }
+    return Math.min(at, end);
   } finally {
     await file.close();
   }

@@ -138,7 +138,8 @@ export const configSchema = z
       .strictObject({
         file: filePath.describe('the hash-chained record, its folder writable; with `sink: stdout` only where the chain stands'),
         sink: z.enum(['file', 'stdout']).default('file').describe('`stdout`: records go to standard output for a collector to keep'),
-        checkpoint_seconds: seconds(1, 86_400).default(60).describe('how often the chain is signed, where it has grown'),
+        checkpoint_seconds: seconds(1, 86_400).default(60).describe('how often the log is signed, where it has grown'),
+        rotate_mebibytes: z.int().min(1).max(1_048_576).optional().describe('a file that has grown to so many is moved aside, and the log goes on in a new one; never by itself when absent'),
       })
       .describe('the record of every step'),
     keys: z.strictObject({

@@ -61,7 +61,7 @@ export const auditCheck = (config: Config): Check => ({
     const verdict = await verifyChainFile(audit.file, verifiers.length === 0 ? [] : await readCheckpoints(checkpointFileOf(audit.file), verifiers)).catch(() => undefined);
     if (verdict === undefined) findings.push(skipped('audit.chain', 'there is no audit file yet'));
     // A broker that is writing leaves an unfinished last line for a moment.
-    else if (!verdict.ok && verdict.problem !== 'torn') findings.push(failure('audit.chain', `line ${verdict.line}: ${verdict.problem}: ${verdict.detail}`, 'find out who changed it; then move it and its checkpoints aside'));
+    else if (!verdict.ok && verdict.problem !== 'torn') findings.push(failure('audit.chain', `${verdict.file ?? checkpointFileOf(audit.file)}, line ${verdict.line}: ${verdict.problem}: ${verdict.detail}`, 'find out who changed it; then move it, and all that is named like it, into another folder'));
     else findings.push(ok('audit.chain', verdict.ok ? `whole: ${verdict.records} records` : 'whole up to a line that is being written'));
     return findings;
   },

@@ -190,7 +190,7 @@ describe('the audit file', () => {
   it('is not appended to after somebody else did', async () => {
     const chain = await ChainFile.open(file);
     await appendFile(file, 'x\n');
-    await expect(chain.append('y\n')).rejects.toThrow(ChainFileMoved);
+    await expect(chain.append({ lines: 'y\n', hashes: [], head: GENESIS, last: new Map() })).rejects.toThrow(ChainFileMoved);
     await chain.close();
   });
 

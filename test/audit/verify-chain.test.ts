@@ -110,7 +110,7 @@ describe('verifying with signed checkpoints', () => {
 
   const hashOf = (line: string): string => (JSON.parse(line) as { hash: string }).hash;
   const checkpointOf = (lines: readonly string[], seq: number, signer = ours): string =>
-    `${JSON.stringify({ at: '2026-01-01T00:00:00Z', note: signNote(checkpointText({ origin: ORIGIN, seq, hash: hashOf(at(lines, seq - 1)) }), signer) })}\n`;
+    `${JSON.stringify({ at: '2026-01-01T00:00:00Z', note: signNote(checkpointText({ origin: ORIGIN, size: seq, hash: hashOf(at(lines, seq - 1)) }), signer) })}\n`;
 
   async function verifySigned(text: string, checkpoints: string, keys = [ours.verifierKey]) {
     await writeFile(file, text);

@@ -19,8 +19,8 @@ export function addAuditCommands(program: Command, connection: (command: Command
 
   audit
     .command('verify')
-    .description('find the first line of an audit file that is changed, missing, moved or cut off')
-    .argument('<file>')
+    .description('find the first line of an audit log that is changed, missing, moved or cut off')
+    .argument('<file>', 'rotated files beside it are read too; or a folder')
     .option('--key <verifier key>', 'whoever may sign its checkpoints, as `mayfly keys ls` prints it; repeat for more', repeatable, [])
     .option('--checkpoints <file>', 'its checkpoints, best kept elsewhere; else those beside it')
     .addOption(jsonOption())
@@ -43,10 +43,10 @@ export function addAuditCommands(program: Command, connection: (command: Command
       });
       if (flags.json === true) printJson(verdict);
       if (!verdict.ok) {
-        const where = verdict.problem === 'unknown_key' ? checkpointFile : file;
-        throw new CliError(EXIT.failure, `${where}, line ${verdict.line}: ${verdict.problem}: ${verdict.detail}`);
+        throw new CliError(EXIT.failure, `${verdict.file ?? checkpointFile}, line ${verdict.line}: ${verdict.problem}: ${verdict.detail}`);
       }
-      if (flags.json !== true) print(`${file} is whole: ${verdict.records} records, head ${verdict.head ?? 'none'}`);
+      if (flags.json !== true) print(`${file} is whole: ${verdict.records} records${verdict.files > 1 ? ` in ${verdict.files} files` : ''}, head ${verdict.head ?? 'none'}`);
+      if (verdict.begins_at > 1) say(`it begins with record ${verdict.begins_at}; for what came before it stands its tree, which a checkpoint vouches for`);
       if (verdict.checkpoint !== null) say(`signed up to record ${verdict.checkpoint.seq}, at ${verdict.checkpoint.at}`);
       else say(verifiers.length === 0 ? 'lines cut off at the end were not looked for: name whoever signs its checkpoints with --key' : `there is no checkpoint in ${checkpointFile}: lines cut off at the end cannot be told`);
       const { forged, gaps, resets } = verdict.notices;

@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { systemClock } from '../../core/clock.ts';
 import type { ReplayChange, ReplayGroup, ReplayReport } from '../../policy/replay-decisions.ts';
@@ -53,7 +52,6 @@ export function addPolicyReplayCommand(policy: Command, directoryDefault: string
     const { since, until, agent, purpose } = flags;
     const file = await auditFileOf(flags);
     const line = progressLine();
-    const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
     const engine = createCedarEngine(loadPolicies(directory), 'replay');
     const report = await replayDecisions(engine, file, {
       filter: {
@@ -65,7 +63,7 @@ export function addPolicyReplayCommand(policy: Command, directoryDefault: string
       examples: countFlag('--examples', flags.examples, 0),
       maxGroups: Number.MAX_SAFE_INTEGER,
       maxDecisions: Number.MAX_SAFE_INTEGER,
-      onProgress: ({ bytes, decisions }) => line.show(bytes, size, `of the record; ${decisions} decisions replayed`),
+      onProgress: ({ bytes, decisions }) => line.show(0, 0, `${Math.floor(bytes / 1_048_576)} MiB of the record; ${decisions} decisions replayed`),
     }).catch((error: unknown) => {
       throw new CliError(EXIT.failure, `${file} cannot be read: ${error instanceof Error ? error.message : ''}`);
     });
@@ -73,7 +71,7 @@ export function addPolicyReplayCommand(policy: Command, directoryDefault: string
     if (flags.json === true) printJson(report);
     else tell(report);
     const { chain, changed } = report;
-    if (!chain.ok) say(`the chain of ${file} is broken: line ${chain.line}: ${chain.problem}: ${chain.detail}; what stands after it is vouched for by nothing`);
+    if (!chain.ok) say(`the chain of ${chain.file} is broken: line ${chain.line}: ${chain.problem}: ${chain.detail}; what stands after it is vouched for by nothing`);
     const differing = Object.values(changed).reduce((sum, count) => sum + count, 0);
     if (flags.failOn === 'never') return;
     if (!chain.ok) throw new CliError(EXIT.failure);

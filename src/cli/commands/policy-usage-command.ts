@@ -59,7 +59,7 @@ export function addPolicyUsageCommand(policy: Command): void {
     const malformed = [...(postgres?.malformed ?? []), ...(cloudTrail?.malformed ?? [])];
     if (flags.json === true) printJson({ leases: granted.leases.length, chain: granted.chain, tool_calls_without_lease: granted.toolCallsWithoutLease, groups, malformed, cannot_be_known: LIMITS });
     else for (const group of groups) tellGroup(group);
-    if (!granted.chain.ok) say(`the chain of ${file} is broken at line ${granted.chain.line}: ${granted.chain.detail}`);
+    if (!granted.chain.ok) say(`the chain of ${granted.chain.file} is broken at line ${granted.chain.line}: ${granted.chain.detail}`);
     if (postgres?.span === null) say('the PostgreSQL logs hold no statement that can be placed in time: is log_statement at all, and log_timezone at UTC?');
     if (flags.json === true) return;
     for (const { file: where, line, detail } of malformed.slice(0, 10)) say(`${where}, line ${line}: ${detail}`);

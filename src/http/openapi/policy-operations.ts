@@ -30,9 +30,9 @@ const replayAnswer = z
     chain: z
       .union([
         z.strictObject({ ok: z.literal(true), records: count }),
-        z.strictObject({ ok: z.literal(false), records: count, line: z.int().min(1), problem: z.enum(['not_json', 'changed', 'missing', 'reordered']), detail: z.string() }),
+        z.strictObject({ ok: z.literal(false), records: count, file: z.string(), line: z.int().min(1), problem: z.enum(['not_json', 'changed', 'missing', 'reordered']), detail: z.string() }),
       ])
-      .describe('whether what was read of the audit file is a whole chain; where not, what stands after that line is vouched for by nothing'),
+      .describe('whether what was read of the audit log is a whole chain; where not, what stands after that line of that file is vouched for by nothing'),
     replayed: count.describe('decisions that fit and were asked again'),
     unchanged: count,
     changed: z.strictObject({ would_deny: count, would_need_approval: count, would_permit: count, other_policies: count }),
