@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { isHidden } from '../../src/cli/completion/complete-words.ts';
 import { createProgram } from '../../src/cli/create-program.ts';
 
 /** As wide as a terminal that does not say how wide it is: what is printed into a file looks like this, too. */
@@ -7,7 +8,7 @@ const WIDTH = 80;
 /** `docs/cli-reference.md`: the help of each command as the command line prints it, with the groups of commands as chapters. */
 export function cliReference(): string {
   const program = createProgram();
-  const commands = program.commands.filter((command) => command.name() !== 'help');
+  const commands = program.commands.filter((command) => command.name() !== 'help' && !isHidden(command));
   return `${HEAD}\n${helpOf(program, 'mayfly')}\n${commands.map((command) => chapter(command, 'mayfly')).join('\n')}`;
 }
 

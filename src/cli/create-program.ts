@@ -4,6 +4,7 @@ import { addAgentCommands } from './commands/agent-commands.ts';
 import { addApprovalCommands } from './commands/approval-commands.ts';
 import { addAuditCommands } from './commands/audit-commands.ts';
 import { addBrokerCommands } from './commands/broker-commands.ts';
+import { addCompletionCommands } from './commands/completion-commands.ts';
 import { addConnectionCommands } from './commands/connection-commands.ts';
 import { addDeclarationCommands } from './commands/declaration-commands.ts';
 import { addDoctorCommand } from './commands/doctor-command.ts';
@@ -71,6 +72,7 @@ export function createProgram(): Command {
   addKeysCommands(program);
   program.commandsGroup('Other:');
   addConnectionCommands(program, connection);
+  addCompletionCommands(program);
 
   // Last in every help: what a command is about comes before how the broker is reached.
   for (const command of connected) for (const option of connectionOptions()) command.addOption(option);

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import type { Command } from 'commander';
+import { isHidden } from '../../src/cli/completion/complete-words.ts';
 import { createProgram } from '../../src/cli/create-program.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -17,7 +18,7 @@ interface Named {
 }
 
 const below = (command: Command, name: string): Named[] => [{ name, command }, ...command.commands.flatMap((one) => below(one, `${name} ${one.name()}`))];
-const all = below(createProgram(), 'mayfly').filter(({ command }) => command.name() !== 'help');
+const all = below(createProgram(), 'mayfly').filter(({ command }) => command.name() !== 'help' && !isHidden(command));
 const leaves = all.filter(({ command }) => command.commands.length === 0);
 
 function helpOf(command: Command): string {
@@ -44,7 +45,7 @@ describe('the help of every command', () => {
 
   it('offers one JSON document wherever data is printed', () => {
     // These print nothing but words, or a token, or run until they are told to end.
-    const others = ['mayfly declaration digest', 'mayfly declaration sign', 'mayfly serve'];
+    const others = ['mayfly declaration digest', 'mayfly declaration sign', 'mayfly serve', 'mayfly completion'];
     expect(leaves.filter(({ command }) => !command.options.some(({ long }) => long === '--json')).map(({ name }) => name)).toEqual(others);
   });
 
