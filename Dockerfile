@@ -1,10 +1,10 @@
 FROM node:24.21.0-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
-# The image brings its own Node; the optional packages would bring another.
-RUN npm ci --omit=optional --no-audit --no-fund
+# With the optional packages: what builds the dashboard has its native parts among them. They are pruned below.
+RUN npm ci --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
-COPY scripts/copy-assets.js scripts/
+COPY scripts/copy-assets.js scripts/build-dashboard.js scripts/run-step.js scripts/
 COPY src src
 RUN npm run build && npm prune --omit=dev --omit=optional --no-audit --no-fund
 

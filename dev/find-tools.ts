@@ -34,7 +34,7 @@ function debianPostgres(): string[] {
   }
 }
 
-/** A Chromium for the tests of the status page: `MAYFLY_CHROMIUM`, else PATH; undefined when there is none. */
+/** A Chromium for the tests of the dashboard: `MAYFLY_CHROMIUM`, else PATH; undefined when there is none. */
 export function findChromium(): string | undefined {
   const named = process.env['MAYFLY_CHROMIUM'];
   return (named === undefined ? ['chromium', 'chromium-browser', 'google-chrome'].flatMap(onPath) : [named]).find(isExecutable);

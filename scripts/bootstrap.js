@@ -3,6 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { ensureDashboard } from './build-dashboard.js';
 import { installDebianPackages, liftGuards } from './debian-packages.js';
 import { isOutdated } from './lock-state.js';
 import { ROOT, runStep, untilInterrupted } from './run-step.js';
@@ -36,7 +37,7 @@ const TEST_PACKAGES = [
   {
     packages: ['chromium'],
     isThere: () => process.env.MAYFLY_CHROMIUM !== undefined || ['chromium', 'chromium-browser', 'google-chrome'].some(onPath),
-    without: 'the status page is not looked at',
+    without: 'the dashboard is not looked at',
   },
   {
     // Spin makes a C program of the model. Debian only recommends the C library's headers with gcc, and recommendations are left out.
@@ -70,6 +71,8 @@ async function installAll(forTests) {
   const installed = canMakeVenv() ? installPrograms() : servers.then(installPrograms);
   const outcomes = await Promise.allSettled([ensureNodeModules(), servers, installed, forTestsOnly]);
   for (const { reason } of outcomes.filter(({ status }) => status === 'rejected')) throw reason;
+  // Without it the broker does all else, and says so at `/`.
+  await ensureDashboard(ownNode()).catch((error) => missing.push(`the dashboard: ${error.message}`));
   return missing;
 }
 

@@ -1,5 +1,6 @@
 // `npm start`: a whole development stack, or, with MAYFLY_CONFIG set, the broker alone on that configuration.
-import { bootstrap, ensureNodeModules, runOwnNode } from './bootstrap.js';
+import { bootstrap, ensureNodeModules, ownNode, runOwnNode } from './bootstrap.js';
+import { ensureDashboard } from './build-dashboard.js';
 
 try {
   if (process.env.MAYFLY_CONFIG === undefined) {
@@ -7,6 +8,7 @@ try {
     process.exitCode = await runOwnNode(['dev/supervisor.ts'], { MAYFLY_DEV_MISSING: missing.join('\n') });
   } else {
     await ensureNodeModules();
+    await ensureDashboard(ownNode());
     process.exitCode = await runOwnNode(['src/cli/mayfly-cli.ts', 'serve', '--role', 'all']);
   }
 } catch (error) {

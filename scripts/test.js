@@ -44,6 +44,7 @@ async function runAll(jestArguments) {
   if (jestArguments.length === 0) {
     await check('lint', 'eslint/bin/eslint.js', ['.', '--max-warnings', '0']);
     await check('types', 'typescript/bin/tsc', ['--noEmit']);
+    await check('types of the dashboard', 'typescript/bin/tsc', ['--noEmit', '-p', 'src/dashboard']);
   }
   const cache = join(ROOT, '.mayfly/jest-cache');
   const status = await node('jest/bin/jest.js', ['--maxWorkers=2', `--cacheDirectory=${cache}`, ...jestArguments]);

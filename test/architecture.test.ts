@@ -6,6 +6,8 @@ const SRC = resolve(import.meta.dirname, '../src');
 
 /** From the top down. A folder imports from its own tier or from below, never from above. */
 const TIERS: readonly (readonly string[])[] = [
+  // Its own program, in a browser: it takes the types of answers, and nothing imports it.
+  ['dashboard'],
   ['main.ts', 'broker.ts', 'broker-routes.ts', 'broker-workers.ts', 'broker-sign-in.ts'],
   ['http', 'cli'],
   ['doctor'],
@@ -26,7 +28,7 @@ function filesBelow(folder: string): string[] {
   });
 }
 
-const files = filesBelow(SRC).filter((path) => path.endsWith('.ts'));
+const files = filesBelow(SRC).filter((path) => /\.tsx?$/.test(path) && !path.endsWith('.d.ts'));
 const placeOf = (path: string): string => relative(SRC, path).split('/')[0] ?? '';
 
 interface Import {
@@ -79,17 +81,22 @@ describe('the architecture', () => {
   });
 
   it('imports only files that exist', () => {
-    const known = new Set(files);
+    const known = new Set(filesBelow(SRC));
     expect(imports.filter(({ to }) => !known.has(to)).map(({ from, to }) => `${relative(SRC, from)} -> ${relative(SRC, to)}`)).toEqual([]);
   });
 
   it('has no barrels and no drawers for odds and ends', () => {
-    const vague = /(^|\/)(index|utils?|helpers?|common|misc)(\/|\.ts$)/;
+    const vague = /(^|\/)(index|utils?|helpers?|common|misc)(\/|\.tsx?$)/;
     expect(files.map((path) => relative(SRC, path)).filter((path) => vague.test(path))).toEqual([]);
   });
 
   it('names files in kebab-case', () => {
-    expect(files.map((path) => relative(SRC, path)).filter((path) => !/^([a-z0-9-]+\/)*[a-z0-9-]+\.ts$/.test(path))).toEqual([]);
+    expect(files.map((path) => relative(SRC, path)).filter((path) => !/^([a-z0-9-]+\/)*[a-z0-9-]+\.tsx?$/.test(path))).toEqual([]);
+  });
+
+  it('takes nothing but types from the server into the dashboard', () => {
+    const bundled = imports.filter(({ from, to, typeOnly }) => placeOf(from) === 'dashboard' && placeOf(to) !== 'dashboard' && !typeOnly);
+    expect(bundled.map(({ from, to }) => `${relative(SRC, from)} -> ${relative(SRC, to)}`)).toEqual([]);
   });
 
   it('keeps the core free of everything else in src', () => {

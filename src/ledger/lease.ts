@@ -24,8 +24,7 @@ export const isFinal = (state: LeaseState): boolean => FINAL_LEASE_STATES.has(st
 export type Revocability = 'exact' | 'eventual' | 'none';
 
 /** `vault.dynamic`, `vault.token`, `jwt` and so on: provider type and kind. */
-export const CREDENTIAL_KINDS = ['vault.token', 'vault.dynamic', 'vault.kv', 'aws.sts', 'jwt'] as const;
-export type CredentialKind = (typeof CREDENTIAL_KINDS)[number];
+export type CredentialKind = 'vault.token' | 'vault.dynamic' | 'vault.kv' | 'aws.sts' | 'jwt';
 
 /** A tool call an extra credential was asked for. */
 export interface ToolCall {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { OPERATIONS } from '../../src/http/openapi/operations.ts';
 import { at } from '../support/at.ts';
+import { buildDashboard } from '../support/build-dashboard.ts';
 import { operationOf, undescribed } from '../support/described-answer.ts';
 import { CookieBrowser } from '../support/cookie-browser.ts';
 import { RunningBroker } from '../support/running-broker.ts';
@@ -17,6 +18,7 @@ let folder: string;
 const answered = new Set<string>();
 
 beforeAll(async () => {
+  await buildDashboard();
   folder = await mkdtemp(join(tmpdir(), 'mayfly-described-'));
   await writeFile(join(folder, 'secret'), `whsec_${Buffer.alloc(32, 7).toString('base64')}`);
   recipient = await startWebhookServer();
@@ -92,8 +94,7 @@ describe('real answers are as described', () => {
     await call('POST', `/v1/tasks/${second.id}/complete`, second.token);
     await until(async () => (await broker.call('GET', `/v1/leases/${lease}/receipt`, viewer)).status === 200);
     await call('GET', `/v1/leases/${lease}/receipt`, viewer);
-    await call('GET', '/v1/leases?limit=5000&order=due', viewer);
-    expect((await call('GET', '/v1/leases?live=true&state=revoked', viewer)).status).toBe(422);
+    await call('GET', '/v1/leases?limit=500', viewer);
   });
 
   it('for a task that is claimed, extended and reissued, and for what is sent twice', async () => {
@@ -208,10 +209,9 @@ describe('real answers are as described', () => {
     await until(async () => (await call('GET', '/v1/audit?limit=5', viewer)).status === 200, { everyMs: 100 });
     expect((await call('GET', '/v1/audit/story?agent=agent:refunds', viewer)).body).toMatchObject({ agent: 'agent:refunds' });
     await until(async () => (await call('GET', '/v1/audit/checkpoint', viewer)).status === 200, { everyMs: 200 });
-    for (const { path, method, answers } of OPERATIONS) {
-      const type = answers[200]?.mediaType ?? '';
-      if (method === 'get' && (path === '/' || path.startsWith('/status-page/')) && type !== '') expect(await ask('GET', path)).toBe(200);
-    }
+    expect(await ask('GET', '/')).toBe(200);
+    const [, script = ''] = /src="(\/assets\/[^"]+\.js)"/.exec(await (await fetch(broker.url)).text()) ?? [];
+    expect(await ask('GET', script)).toBe(200);
     const stream = await fetch(`${broker.url}/v1/events`, { headers: { Authorization: `Bearer ${viewer}` } });
     expect([stream.status, stream.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/event-stream')]);
     note('GET', '/v1/events', stream.status);

@@ -1,18 +1,7 @@
 import { z } from 'zod';
 import { OPERATOR_ROLES } from '../../identity/caller.ts';
 import { overviewSchema } from '../overview-schema.ts';
-import type { Operation, OperationArea } from './operation.ts';
-
-const file = (path: string, id: string, summary: string, mediaType: string): Operation => ({
-  method: 'get',
-  path,
-  id,
-  summary,
-  caller: 'anyone',
-  answers: { 200: { description: 'the file', mediaType } },
-});
-
-const script = (name: string, id: string): Operation => file(`/status-page/${name}.js`, id, 'A script of the status page', 'text/javascript');
+import type { OperationArea } from './operation.ts';
 
 export const WATCH_OPERATIONS: OperationArea = {
   name: 'watching',
@@ -68,19 +57,27 @@ export const WATCH_OPERATIONS: OperationArea = {
         },
       },
     },
-    file('/', 'getStatusPage', 'A page of what waits for approval, and of live leases', 'text/html'),
-    file('/status-page/page.css', 'getStatusPageStyle', 'The style of the status page', 'text/css'),
-    file('/status-page/icon.svg', 'getStatusPageIcon', 'The icon of the status page', 'image/svg+xml'),
-    script('page', 'getStatusPageScript'),
-    script('approval-dialog', 'getStatusPageApprovalDialog'),
-    script('approval-list', 'getStatusPageApprovalList'),
-    script('broker', 'getStatusPageBroker'),
-    script('event-source', 'getStatusPageEventSource'),
-    script('lease-table', 'getStatusPageLeaseTable'),
-    script('recent-events', 'getStatusPageRecentEvents'),
-    script('registered-agents', 'getStatusPageRegisteredAgents'),
-    script('revoke-dialog', 'getStatusPageRevokeDialog'),
-    script('tab-storage', 'getStatusPageTabStorage'),
-    script('words', 'getStatusPageWords'),
+    {
+      method: 'get',
+      path: '/',
+      id: 'getDashboard',
+      summary: 'The dashboard',
+      description: 'What is overdue, live and due next; approvals, locks, agents, denials and the record. It holds no data of its own.',
+      caller: 'anyone',
+      answers: {
+        200: { description: 'the page', mediaType: 'text/html' },
+        503: { description: 'it is not built: the page says how to', mediaType: 'text/html' },
+      },
+    },
+    {
+      method: 'get',
+      path: '/assets/{file}',
+      id: 'getDashboardAsset',
+      summary: 'A file of the dashboard',
+      description: 'Its name changes with its content: it may be kept for good.',
+      caller: 'anyone',
+      params: { file: z.string().describe('as the page names it') },
+      answers: { 200: { description: 'the file', mediaType: 'text/javascript' } },
+    },
   ],
 };

@@ -1,0 +1,165 @@
+// Asks what is to end and why, says first how much that is, and then shows what became of each lease.
+import { useEffect, useState } from 'preact/hooks';
+import type { DryRun } from '../answers.ts';
+import { saidOf } from '../broker.ts';
+import { useDashboard, useSession } from '../dashboard.ts';
+import { Dialog, Problem, ReasonField } from '../parts/dialog.tsx';
+import { Foreign } from '../parts/foreign.tsx';
+import { limitOf } from '../parts/lease-words.tsx';
+import { count, counted, readable } from '../words.ts';
+import type { RevokeTarget } from './open-dialog.ts';
+import { MANY, scopesOf, type Scope } from './revocation-plan.ts';
+import { RevocationResults } from './revocation-results.tsx';
+
+/** A selection is one request for each lease, this many at once. */
+const AT_ONCE = 8;
+
+export function RevokeDialog({ target, onClose }: { readonly target: RevokeTarget; readonly onClose: () => void }) {
+  const { said } = useDashboard();
+  const { broker } = useSession();
+  const scopes = scopesOf(target);
+  const [scope, choose] = useState<Scope | undefined>(scopes[0]);
+  const [reason, setReason] = useState('');
+  const [typed, setTyped] = useState('');
+  const [problem, setProblem] = useState('');
+  const [sending, setSending] = useState(false);
+  const [requested, setRequested] = useState<readonly string[] | null>(null);
+  const wouldEnd = useDryRun(scope);
+  const leases = wouldEnd === null || typeof wouldEnd === 'string' ? null : wouldEnd.leases;
+  const mustType = leases !== null && leases > MANY;
+
+  async function send(): Promise<void> {
+    if (sending || scope === undefined) return;
+    if (reason.trim() === '') {
+      setProblem('Say why: it goes on the record.');
+      return;
+    }
+    if (mustType && typed.trim() !== String(leases)) {
+      setProblem(`Type ${leases} to end as many leases.`);
+      return;
+    }
+    setSending(true);
+    setProblem('');
+    const ids: string[] = [];
+    try {
+      for (let from = 0; from < scope.selectors.length; from += AT_ONCE) {
+        const answers = await Promise.all(scope.selectors.slice(from, from + AT_ONCE).map((selector) => broker.revoke(selector, reason.trim())));
+        ids.push(...answers.map(({ id }) => id));
+      }
+      setRequested(ids);
+      said.value = 'Revocation requested.';
+    } catch (error) {
+      if (ids.length > 0) setRequested(ids);
+      setProblem(ids.length > 0 ? `Only the first ${ids.length} were asked for: ${saidOf(error)}` : `${saidOf(error)} Nothing is known to have been revoked.`);
+      setSending(false);
+    }
+  }
+
+  if (requested !== null) {
+    return (
+      <Dialog key="results" name="revoke" title="Revocation" onClose={onClose} onSubmit={onClose} calm>
+        <Problem text={problem} />
+        <RevocationResults ids={requested} />
+        <div class="together end">
+          <button type="submit" class="main-button">
+            Close
+          </button>
+        </div>
+      </Dialog>
+    );
+  }
+  return (
+    <Dialog name="revoke" title="Revoke" onClose={onClose} onSubmit={() => void send()}>
+      <About target={target} />
+      {scopes.length > 1 && (
+        <fieldset>
+          <legend>What ends</legend>
+          {scopes.map((one) => (
+            <label key={one.name}>
+              <input type="radio" name="scope" value={one.name} checked={one.name === scope?.name} onChange={() => choose(one)} /> {one.words}
+            </label>
+          ))}
+        </fieldset>
+      )}
+      <p class="would-end" role="status" data-would-end={leases ?? ''}>
+        {wouldEnd === null ? 'Counting…' : typeof wouldEnd === 'string' ? wouldEnd : wordsOf(wouldEnd)}
+      </p>
+      <ReasonField label="Reason, for the record" value={reason} onInput={setReason} required />
+      {mustType && (
+        <div class="field">
+          <label for="typed">Type {leases} to confirm</label>
+          <input id="typed" inputMode="numeric" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />
+        </div>
+      )}
+      <Problem text={problem} />
+      <div class="together end">
+        <button type="button" class="quiet" onClick={onClose}>
+          Cancel
+        </button>
+        <button type="submit" class="danger" disabled={sending}>
+          {leases === null || leases === 1 ? 'Revoke now' : `Revoke ${count(leases)}`}
+        </button>
+      </div>
+    </Dialog>
+  );
+}
+
+function About({ target }: { readonly target: RevokeTarget }) {
+  if (target.of === 'lease') {
+    const { lease } = target;
+    const limit = limitOf(lease.revocability);
+    return (
+      <>
+        <p>
+          <Foreign text={lease.credential} /> ({lease.kind}) of <Foreign text={lease.agent} />, for <Foreign text={lease.purpose} />
+        </p>
+        <p class="small mono">{lease.id}</p>
+        {limit !== '' && <p class="warning">{limit}</p>}
+      </>
+    );
+  }
+  const slow = target.of === 'leases' ? target.leases.filter(({ revocability }) => revocability !== 'exact').length : 0;
+  return (
+    <>
+      {target.of === 'selector' && <p>{readable(target.words)}</p>}
+      {target.of === 'leases' && <p>{counted(target.leases.length, 'selected lease')}</p>}
+      {slow > 0 && <p class="warning">{counted(slow, 'of them cannot', 'of them cannot')} be ended at once: what can still be used, and until when, is shown with the result.</p>}
+    </>
+  );
+}
+
+interface WouldEnd {
+  readonly leases: number;
+  readonly tasks: number;
+  /** Among the first of them. */
+  readonly notExact: number;
+}
+
+const wordsOf = ({ leases, tasks, notExact }: WouldEnd): string =>
+  [
+    leases === 0 ? 'Nothing that is live matches.' : `${counted(leases, 'lease')} would end${tasks > 0 ? `, and ${counted(tasks, 'task')}` : ''}.`,
+    notExact > 0 ? `${counted(notExact, 'of them cannot', 'of them cannot')} be ended at once.` : '',
+  ].join(' ');
+
+/** What would end, as the broker counts it; a text where it could not say. A selection is what it is. */
+function useDryRun(scope: Scope | undefined): WouldEnd | string | null {
+  const { broker } = useSession();
+  const [wouldEnd, set] = useState<WouldEnd | string | null>(null);
+  useEffect(() => {
+    let isOver = false;
+    const [selector] = scope?.selectors ?? [];
+    set(null);
+    if (scope === undefined || selector === undefined) return undefined;
+    if (scope.selectors.length > 1) {
+      set({ leases: scope.selectors.length, tasks: 0, notExact: 0 });
+      return undefined;
+    }
+    const summed = ({ progress, results }: DryRun): WouldEnd => ({ leases: progress.total, tasks: progress.tasks, notExact: results.filter(({ revocability }) => revocability !== 'exact').length });
+    broker.countLive(selector).then(
+      (dryRun) => !isOver && set(summed(dryRun)),
+      (error: unknown) => !isOver && set(`It cannot be said how much that is: ${saidOf(error)}`),
+    );
+    return () => void (isOver = true);
+  }, [scope]);
+  return wouldEnd;
+}
