@@ -28,13 +28,13 @@ export async function appendCheckpoint(auditFile: string, checkpoint: Checkpoint
 
 /** The newest checkpoint of a log, signed by whomever; undefined when there is none. */
 export async function lastCheckpoint(auditFile: string): Promise<KeptCheckpoint | undefined> {
-  for await (const kept of newestFirst(checkpointFileOf(auditFile))) return kept;
+  for await (const kept of checkpointsNewestFirst(checkpointFileOf(auditFile))) return kept;
   return undefined;
 }
 
 /** The newest checkpoint of a log that one of these keys signed. */
 export async function newestCheckpoint(auditFile: string, verifiers: readonly NoteVerifier[]): Promise<(Checkpoint & { readonly note: string }) | undefined> {
-  for await (const { note } of newestFirst(checkpointFileOf(auditFile))) {
+  for await (const { note } of checkpointsNewestFirst(checkpointFileOf(auditFile))) {
     const text = openNote(note, verifiers);
     const checkpoint = text === undefined ? undefined : parseCheckpoint(text);
     if (checkpoint !== undefined) return { ...checkpoint, note };
@@ -59,8 +59,8 @@ export async function readCheckpoints(path: string, verifiers: readonly NoteVeri
   return judged;
 }
 
-/** Read from the end: there is one for each minute of years. */
-async function* newestFirst(path: string): AsyncGenerator<KeptCheckpoint> {
+/** The checkpoints of a file, whoever signed them. Read from its end: there is one for each minute of years. */
+export async function* checkpointsNewestFirst(path: string): AsyncGenerator<KeptCheckpoint> {
   if (!(await exists(path))) return;
   const { size } = await stat(path);
   for (let to = size; to > 0; ) {

@@ -54,12 +54,17 @@ export function signNote(text: string, { privateKey, verifier }: NoteSigner): st
   return `${text}\n— ${verifier.name} ${signature.toString('base64')}\n`;
 }
 
+/** The text of a note, whoever signed it; undefined where it is none. */
+export function noteText(note: string): string | undefined {
+  const end = note.lastIndexOf('\n\n');
+  return end === -1 ? undefined : note.slice(0, end + 1);
+}
+
 /** The text of a note that one of these keys signed; undefined for any other. Signatures of others are passed over. */
 export function openNote(note: string, verifiers: readonly NoteVerifier[]): string | undefined {
-  const end = note.lastIndexOf('\n\n');
-  if (end === -1) return undefined;
-  const text = note.slice(0, end + 1);
-  const genuine = note.slice(end + 2).split('\n').some((line) => {
+  const text = noteText(note);
+  if (text === undefined) return undefined;
+  const genuine = note.slice(text.length + 1).split('\n').some((line) => {
     const [, name, encoded] = /^— (\S+) ([A-Za-z0-9+/]+=*)$/.exec(line) ?? [];
     const bytes = Buffer.from(encoded ?? '', 'base64');
     const verifier = verifiers.find((one) => one.name === name && one.keyId.equals(bytes.subarray(0, KEY_ID_BYTES)));

@@ -4,7 +4,8 @@ import { auditSegments, linesIn } from './audit-segments.ts';
 import type { JudgedCheckpoint } from './checkpoint-file.ts';
 import { checkLine, GENESIS, parseLine, type ChainHead, type LineProblem } from './hash-chain.ts';
 import { frontierOf, TreeFrontier } from './merkle/merkle-tree.ts';
-import { TreeFile, treeFileOf } from './merkle/tree-file.ts';
+import { logFilesAt } from './log-files.ts';
+import { TreeFile } from './merkle/tree-file.ts';
 
 /** What the sealer noticed while it wrote the chain: signs of somebody at work in Redis. */
 export interface ChainNotices {
@@ -48,7 +49,7 @@ export async function verifyChainFile(path: string, checkpoints: readonly Judged
     vouched.set(judged.checkpoint.size, { at: judged.at, hash: judged.checkpoint.hash });
   }
   const files = await filesOf(path);
-  const start = startOf(path, files[0]?.firstSeq ?? 1, vouched);
+  const start = startOf((await logFilesAt(path)).tree, files[0]?.firstSeq ?? 1, vouched);
   if ('problem' in start) return { ok: false, file: files[0]?.path ?? path, line: 1, ...start };
   let { head } = start;
   const { frontier } = start;
@@ -108,11 +109,11 @@ async function filesOf(path: string): Promise<LogFile[]> {
 type Start = { readonly head: ChainHead; readonly frontier: TreeFrontier } | { readonly problem: 'rewritten'; readonly detail: string };
 
 /** Where to begin: at the first record, or after those for which the tree stands. */
-function startOf(path: string, firstSeq: number, vouched: ReadonlyMap<number, { readonly at: string; readonly hash: string }>): Start {
+function startOf(treeFile: string, firstSeq: number, vouched: ReadonlyMap<number, { readonly at: string; readonly hash: string }>): Start {
   const before = firstSeq - 1;
   const atFirst = { head: GENESIS, frontier: new TreeFrontier() };
-  if (before === 0 || !existsSync(treeFileOf(path)) || ![...vouched.keys()].some((size) => size >= before)) return atFirst;
-  const tree = TreeFile.reading(treeFileOf(path));
+  if (before === 0 || !existsSync(treeFile) || ![...vouched.keys()].some((size) => size >= before)) return atFirst;
+  const tree = TreeFile.reading(treeFile);
   try {
     if (tree.leaves < before) return atFirst;
     const leafAt = (seq: number): string => tree.subtree(0, seq - 1).toString('hex');

@@ -4,6 +4,7 @@ import { CliError, EXIT } from '../exit-codes.ts';
 import { jsonOption } from '../output-flags.ts';
 import { print, printJson, say } from '../output.ts';
 import { repeatable } from '../repeatable.ts';
+import { addAuditProofCommands, verifiersOf } from './audit-proof-commands.ts';
 import { addAuditSearchCommand } from './audit-search-command.ts';
 import { addStoryCommand } from './story-command.ts';
 
@@ -27,16 +28,10 @@ export function addAuditCommands(program: Command, connection: (command: Command
     .addHelpText('before', examples('mayfly audit verify /var/lib/mayfly/audit.jsonl --key prod/mayfly-audit+1b2f9c0a+AQ...'))
     .action(async (file: string, flags: VerifyFlags) => {
       const { verifyChainFile } = await import('../../audit/verify-chain.ts');
-      const { checkpointFileOf, readCheckpoints } = await import('../../audit/checkpoint-file.ts');
-      const { parseVerifierKey } = await import('../../audit/signed-note.ts');
-      const verifiers = flags.key.map((key) => {
-        try {
-          return parseVerifierKey(key);
-        } catch (error) {
-          throw new CliError(EXIT.usage, `--key ${key}: ${error instanceof Error ? error.message : ''}`);
-        }
-      });
-      const checkpointFile = flags.checkpoints ?? checkpointFileOf(file);
+      const { readCheckpoints } = await import('../../audit/checkpoint-file.ts');
+      const { logFilesAt } = await import('../../audit/log-files.ts');
+      const verifiers = await verifiersOf(flags.key);
+      const checkpointFile = flags.checkpoints ?? (await logFilesAt(file)).checkpoints;
       const checkpoints = verifiers.length === 0 ? [] : await readCheckpoints(checkpointFile, verifiers);
       const verdict = await verifyChainFile(file, checkpoints).catch(() => {
         throw new CliError(EXIT.failure, `${file} cannot be read`);
@@ -55,4 +50,5 @@ export function addAuditCommands(program: Command, connection: (command: Command
 
   addAuditSearchCommand(audit, connection);
   addStoryCommand(audit, connection);
+  addAuditProofCommands(audit);
 }
