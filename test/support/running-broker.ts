@@ -37,6 +37,7 @@ interface BrokerConfig {
   readonly introspection: { readonly resource_servers: object[] };
   readonly http: { public_url?: string };
   oauth?: object;
+  operators: object;
   tls?: object;
   agents: { subject: string; review_by: string }[];
 }

@@ -53,7 +53,11 @@ export function createIssuerClient({ operators, signIn, publicUrl, outboundFetch
     const at = await issuerMetadata().catch((cause: unknown) => {
       throw new Problem('identity_unavailable', "the operators' issuer cannot be reached, so nobody can sign in now; sessions and tokens that are good stay good", { cause, retryAfterSeconds: 5 });
     });
-    const client = new oidc.Configuration(at, signIn.client_id, undefined, await clientAuthentication(signIn));
+    return clientAt(at, await clientAuthentication(signIn));
+  }
+
+  function clientAt(at: oidc.ServerMetadata, authentication?: oidc.ClientAuth): oidc.Configuration {
+    const client = new oidc.Configuration(at, signIn.client_id, undefined, authentication);
     client[oidc.customFetch] = fetch;
     for (const relax of relaxed) relax(client);
     return client;
@@ -93,9 +97,10 @@ export function createIssuerClient({ operators, signIn, publicUrl, outboundFetch
 
     /** Where the person can end the issuer's own session (OpenID Connect RP-Initiated Logout 1.0); null where the issuer offers none or cannot be asked. */
     async endSessionUrl(): Promise<string | null> {
+      // The session here has ended already: what the issuer has to offer beyond that must not make it look otherwise.
       const at = await issuerMetadata().catch(() => null);
       if (at?.end_session_endpoint === undefined) return null;
-      return oidc.buildEndSessionUrl(new oidc.Configuration(at, signIn.client_id), { post_logout_redirect_uri: new URL('/', publicUrl).href }).href;
+      return oidc.buildEndSessionUrl(clientAt(at), { post_logout_redirect_uri: new URL('/', publicUrl).href }).href;
     },
   };
 }
@@ -124,9 +129,9 @@ function refusalOf(error: unknown): Problem {
     const declined = error.error === 'access_denied';
     return new Problem('sign_in_refused', declined ? 'the issuer did not let the person in' : 'the issuer refused the request for a sign-in', { cause: error });
   }
-  if (error instanceof oidc.ResponseBodyError) {
-    const why = error.error === 'invalid_grant' ? 'the issuer no longer takes the code; start again' : 'the issuer did not accept the broker as its client; an operator must look';
-    return new Problem('sign_in_refused', why, { cause: error });
+  if (error instanceof oidc.ResponseBodyError && error.error === 'invalid_grant') return new Problem('sign_in_refused', 'the issuer no longer takes the code; start again', { cause: error });
+  if (error instanceof oidc.ResponseBodyError || error instanceof oidc.WWWAuthenticateChallengeError) {
+    return new Problem('sign_in_refused', 'the issuer did not accept the broker as its client; an operator must look', { cause: error });
   }
   if (error instanceof oidc.ClientError && error.code !== undefined && /^OAUTH_(INVALID_RESPONSE|JWT_|RESPONSE_IS_NOT_CONFORM|PARSE_ERROR|WWW_)/.test(error.code)) {
     return new Problem('sign_in_refused', 'what came back is not what was asked for: of another attempt, another issuer, or changed on the way', { cause: error });

@@ -1,0 +1,117 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { requiredMembers, thumbprintOf } from '../../src/core/private-key-file.ts';
+import { CookieBrowser } from '../support/cookie-browser.ts';
+import { startOidcIssuer, type OidcIssuer } from '../support/oidc-issuer.ts';
+import { RunningBroker } from '../support/running-broker.ts';
+import { until } from '../support/until.ts';
+
+let broker: RunningBroker;
+let idp: OidcIssuer;
+
+beforeAll(async () => {
+  broker = await RunningBroker.start();
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  await writeFile(join(broker.stack.directory, 'client.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  await writeFile(join(broker.stack.directory, 'client-secret'), 'a secret: with + and / and %', { mode: 0o600 });
+  const jwk = { ...requiredMembers(privateKey), kid: thumbprintOf(requiredMembers(privateKey)), alg: 'ES256', use: 'sig' };
+  idp = await startOidcIssuer({ brokerUrl: broker.url, clients: [{ client_id: 'by-secret', client_secret: 'a secret: with + and / and %' }, { client_id: 'by-key', jwk }] });
+  await signInAs('by-secret', { client_secret_file: 'client-secret' });
+}, 90_000);
+
+afterAll(async () => {
+  await idp.stop();
+  await broker.stop();
+}, 30_000);
+
+const signInAs = (clientId: string, proof: object): Promise<void> =>
+  broker.reconfigure((config) => {
+    config.operators = { issuer: idp.issuer, audience: 'mayfly-operators', sign_in: { client_id: clientId, scopes: ['openid', 'mayfly'], ...proof } };
+  });
+const browser = (): CookieBrowser => new CookieBrowser(broker.url);
+
+/** The whole way, as a browser goes it. */
+async function signIn(person: CookieBrowser, query = ''): Promise<Response> {
+  const back = await person.followToBroker(await person.beginSignIn(query));
+  return person.ask(back.href);
+}
+
+describe('signing in at a real OpenID provider', () => {
+  it.each([
+    ['olga', ['mayfly-operator'], 'operator'],
+    ['ada', ['other', 'mayfly-viewer', 'mayfly-admin'], 'admin'],
+  ])('makes %s, who has %j, %s here', async (subject, roles, role) => {
+    idp.person = { subject, roles };
+    const person = browser();
+    const back = await signIn(person);
+    expect([back.status, back.headers.get('location')]).toEqual([303, `${broker.url}/`]);
+    expect(await (await person.ask('/v1/whoami')).json()).toMatchObject({ caller: { subject, role, issuer: idp.issuer } });
+  });
+
+  it('lets nobody in to whom it gives no role', async () => {
+    idp.person = { subject: 'nora', roles: ['something-else'] };
+    const person = browser();
+    const back = await signIn(person);
+    expect([back.status, await back.json()]).toEqual([403, expect.objectContaining({ code: 'sign_in_refused', detail: expect.stringContaining('knows you as nora') as unknown })]);
+    expect([...person.cookies.keys()]).toEqual([]);
+  });
+
+  it('ends by the logout token that the provider itself sends when its person signs out there', async () => {
+    idp.person = { subject: 'olga', roles: ['mayfly-operator'] };
+    const [person, elsewhere] = [browser(), browser()];
+    await signIn(person);
+    await signIn(elsewhere);
+    const thief = new CookieBrowser(broker.url);
+    for (const [name, value] of person.cookies) thief.cookies.set(name, value);
+    const { end_session_url: url } = (await (await person.act('POST', '/auth/sign-out')).json()) as { end_session_url: string };
+    await signIn(person);
+    const stolen = person.headers();
+    expect((await broker.call('GET', '/v1/whoami', null, undefined, stolen)).status).toBe(200);
+    const form = await (await person.ask(url)).text();
+    const xsrf = /name="xsrf" value="([\w-]+)"/.exec(form)?.[1] ?? '';
+    const done = await person.ask(`${idp.issuer}/session/end/confirm`, { method: 'POST', body: new URLSearchParams({ xsrf, logout: 'yes' }) });
+    expect(done.headers.get('location') ?? (await done.text())).toBe(`${broker.url}/`);
+    expect(await broker.call('GET', '/v1/whoami', null, undefined, stolen)).toMatchObject({ status: 401, body: { code: 'session_ended' } });
+    // Another session of the same person at the provider goes on (control).
+    expect((await broker.call('GET', '/v1/whoami', null, undefined, elsewhere.headers())).status).toBe(200);
+    await until(async () => (await readFile(broker.stack.auditFile, 'utf8')).includes('ended_by_issuer'));
+  });
+
+  it('asks anew who it is where that is wanted', async () => {
+    idp.person = { subject: 'olga', roles: ['mayfly-operator'] };
+    const person = browser();
+    const before = idp.picks;
+    await signIn(person);
+    await signIn(person);
+    expect(idp.picks - before).toBe(1);
+    expect((await signIn(person, '?fresh=true')).status).toBe(303);
+    expect(idp.picks - before).toBe(2);
+  });
+
+  it('works for a client that proves itself by a key, and not by a wrong secret (control)', async () => {
+    idp.person = { subject: 'olga', roles: ['mayfly-operator'] };
+    await signInAs('by-key', { client_key_file: 'client.pem' });
+    expect((await signIn(browser())).status).toBe(303);
+    await writeFile(join(broker.stack.directory, 'wrong'), 'wrong', { mode: 0o600 });
+    await signInAs('by-secret', { client_secret_file: 'wrong' });
+    expect(await (await signIn(browser())).json()).toMatchObject({ code: 'sign_in_refused', detail: expect.stringContaining('did not accept the broker as its client') as unknown });
+    await writeFile(join(broker.stack.directory, 'wrong'), 'a secret: with + and / and %', { mode: 0o600 });
+    // Read at each sign-in: no restart.
+    expect((await signIn(browser())).status).toBe(303);
+  }, 60_000);
+
+  it('says plainly that the issuer is away; tokens and sessions that are good stay good', async () => {
+    idp.person = { subject: 'olga', roles: ['mayfly-operator'] };
+    const person = browser();
+    await signIn(person);
+    const late = browser();
+    const back = await late.followToBroker(await late.beginSignIn());
+    await idp.stop();
+    const page = await late.ask(back.href, { headers: { Accept: 'text/html,application/xhtml+xml' } });
+    expect([page.status, page.headers.get('content-type')]).toEqual([503, 'text/html; charset=utf-8']);
+    expect(await page.text()).toContain('nobody can sign in now');
+    expect((await person.ask('/v1/whoami')).status).toBe(200);
+  });
+});
