@@ -1,3 +1,4 @@
+import { createAgentDirectory } from './agents/agent-directory.ts';
 import type { AgentRegister } from './agents/agent-register.ts';
 import type { AuditSealerDeps } from './audit/audit-sealer.ts';
 import type { FeedReader } from './audit/feed-reader.ts';
@@ -96,6 +97,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
     log,
   };
   const auditFile = config.audit.sink === 'file' ? config.audit.file : null;
+  const directory = createAgentDirectory(register);
   const revocation = { ledger, jobs, clock };
   const reconciliation = { ledger, clock };
   return {
@@ -104,7 +106,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
     approvals: { authenticator, ledger, decide: { ledger, clock, claimWindowSeconds: config.limits.claim_window_seconds }, risk: config.policy.risk },
     audit: { authenticator, file: auditFile, clock, longestTaskMs: longestTaskMs(config), verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
     leases: {
-      ...{ authenticator, ledger, clock, nudge, deploymentId: config.deployment_id },
+      ...{ authenticator, ledger, clock, nudge, deploymentId: config.deployment_id, agents: directory },
       receiptKeys: config.keys.receipt_key_files === undefined ? undefined : loadSigningKeys(config.keys.receipt_key_files),
     },
     policy: { authenticator, evaluate: { ...grant, policy, clock }, replay: new PolicyReplay({ policy }), auditFile },

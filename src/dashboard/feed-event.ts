@@ -78,6 +78,10 @@ function wholeLease({ at, task, agent, facts, trace_id: trace }: FeedEvent, id: 
     task_id: task,
     agent: agent.subject,
     agent_issuer: agent.issuer,
+    // The register says that, and no event.
+    owner: null,
+    review_overdue: false,
+    agent_disabled: false,
     purpose: textOf(facts, 'purpose') ?? '',
     credential: textOf(fact, 'credential') ?? '',
     kind: (textOf(fact, 'kind') ?? 'jwt') as Lease['kind'],

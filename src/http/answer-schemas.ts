@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CREDENTIAL_KINDS } from '../ledger/lease.ts';
 
 /** What a view returns for a schema: exactly its fields, which nobody changes any more. */
 export type Answer<S extends z.ZodType> = ReadonlyDeep<z.infer<S>>;
@@ -31,9 +32,16 @@ export const revocabilitySchema = z
   .enum(['exact', 'eventual', 'none'])
   .describe('`exact`: this credential dies at once; `eventual`: the target needs time; `none`: only its expiry ends it');
 
-export const credentialKindSchema = z.enum(['vault.token', 'vault.dynamic', 'vault.kv', 'aws.sts', 'jwt']).describe('provider type and kind');
+export const credentialKindSchema = z.enum(CREDENTIAL_KINDS).describe('provider type and kind');
 
 export const toolCallSchema = z.strictObject({ id: z.string(), tool: z.string() }).describe('the tool call the credential was asked for');
+
+/** What the register says of the agent of a lease or a task, at most five seconds ago. */
+export const agentTagFields = {
+  owner: z.string().nullable().describe('who answers for the agent; null where nobody registered it'),
+  review_overdue: z.boolean().describe("whether somebody had to look at the agent's registration again by now"),
+  agent_disabled: z.boolean(),
+};
 
 /** A page of a list. */
 export const pageOf = <Item extends z.ZodType>(item: Item) =>

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { LEASE_STATES } from '../ledger/lease.ts';
 import {
+  agentTagFields,
   credentialKindSchema,
   instant,
   instantOrNull,
@@ -21,6 +22,7 @@ export const leaseSchema = z
     task_id: taskIdSchema,
     agent: z.string(),
     agent_issuer: z.string(),
+    ...agentTagFields,
     purpose: z.string(),
     credential: z.string(),
     kind: credentialKindSchema,
@@ -84,4 +86,4 @@ export const receiptAnswer = z
   .meta({ id: 'ReceiptAnswer' });
 
 export const leaseAnswer = z.strictObject({ lease: leaseSchema }).meta({ id: 'LeaseAnswer' });
-export const leasePage = pageOf(leaseSchema).meta({ id: 'LeasePage' });
+export const leasePage = pageOf(leaseSchema).extend({ total: z.int().min(0).nullable().describe('how many match in all; null where only reading them would tell') }).meta({ id: 'LeasePage' });

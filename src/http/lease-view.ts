@@ -1,3 +1,4 @@
+import type { AgentTag } from '../agents/agent-directory.ts';
 import { rfc3339OrNull, toRfc3339 } from '../core/time.ts';
 import type { Lease } from '../ledger/lease.ts';
 import { exposureMs } from '../ledger/exposure.ts';
@@ -8,11 +9,14 @@ import type { leaseSchema } from './lease-schemas.ts';
 const inSeconds = (ms: number | null): number | null => (ms === null ? null : ms / 1000);
 
 /** A lease as operators see it. */
-export const leaseView = (lease: Lease): Answer<typeof leaseSchema> => ({
+export const leaseView = (lease: Lease, { owner, reviewOverdue, disabled }: AgentTag): Answer<typeof leaseSchema> => ({
   id: lease.id,
   task_id: lease.taskId,
   agent: lease.agent.subject,
   agent_issuer: lease.agent.issuer,
+  owner,
+  review_overdue: reviewOverdue,
+  agent_disabled: disabled,
   purpose: lease.purpose,
   credential: lease.credential,
   kind: lease.kind,

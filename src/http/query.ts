@@ -1,17 +1,20 @@
 import type { Request } from 'express';
 import { z } from 'zod';
 import { invalidRequest, parse } from '../task/declaration.ts';
-import { isCursor } from '../ledger/ledger-reads.ts';
+import { isCursor } from '../ledger/index-pages.ts';
 
 /** Items of a page where the caller names no limit, and at most. */
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 500;
 
-/** What every list takes besides its own filters. */
-export const pageQuery = {
+/** What a list takes besides its own filters, where a page can have so many items. */
+export const pageQueryUpTo = (most: number) => ({
   cursor: z.string().refine(isCursor, 'a cursor from an earlier answer').optional(),
-  limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT),
-};
+  limit: z.coerce.number().int().min(1).max(most).default(DEFAULT_LIMIT),
+});
+
+/** What every other list takes. */
+export const pageQuery = pageQueryUpTo(MAX_LIMIT);
 
 /** Parses the query string; unknown and repeated parameters are faults, as in a body. */
 export function parseQuery<Shape extends z.ZodRawShape>(request: Request, shape: Shape): z.infer<z.ZodObject<Shape>> {

@@ -24,7 +24,8 @@ export const isFinal = (state: LeaseState): boolean => FINAL_LEASE_STATES.has(st
 export type Revocability = 'exact' | 'eventual' | 'none';
 
 /** `vault.dynamic`, `vault.token`, `jwt` and so on: provider type and kind. */
-export type CredentialKind = 'vault.token' | 'vault.dynamic' | 'vault.kv' | 'aws.sts' | 'jwt';
+export const CREDENTIAL_KINDS = ['vault.token', 'vault.dynamic', 'vault.kv', 'aws.sts', 'jwt'] as const;
+export type CredentialKind = (typeof CREDENTIAL_KINDS)[number];
 
 /** A tool call an extra credential was asked for. */
 export interface ToolCall {

@@ -3,9 +3,10 @@ import { isLeaseId, isTaskId, SHARDS, shardOf, type LeaseId, type RevocationId, 
 import type { EpochMs } from '../core/time.ts';
 import type { Task } from '../task/task.ts';
 import { emptyTree, tasksBelow as nodesBelow, type TaskTree } from '../task/task-tree.ts';
-import { traceIdOf } from '../telemetry/trace-context.ts';
-import { isFinal, type Lease } from './lease.ts';
-import type { ApprovalFilter, DueItems, LeaseFilter, LiveIds, LiveIndex, Page, TaskFilter } from './ledger.ts';
+import { createIndexPages } from './index-pages.ts';
+import type { Lease } from './lease.ts';
+import { createLeaseLists } from './lease-lists.ts';
+import type { ApprovalFilter, DueItems, LiveIds, LiveIndex, Page, TaskFilter } from './ledger.ts';
 import { lockSetId, type LockSet } from './lock.ts';
 import type { RevocationRecord } from './revocation-records.ts';
 import { createRecordReader } from './read-record.ts';
@@ -13,11 +14,8 @@ import { TamperedRecord, type RecordSeal } from './record-seal.ts';
 import {
   agentTasksKey,
   approvalsKey,
-  disclosedKey,
-  dueKey,
   keptOutKey,
   leaseKey,
-  leasesKey,
   liveOfCredentialKey,
   liveOfSubjectKey,
   liveTasksOfSubjectKey,
@@ -92,63 +90,7 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
     }
   }
 
-  /** A page over the same index in all shards, in one order. `newestFirst` turns it round. */
-  async function page<Id extends TaskId | LeaseId, T>(options: {
-    readonly keysOf: (shard: Shard) => readonly string[];
-    readonly newestFirst: boolean;
-    readonly upToMs?: EpochMs | undefined;
-    readonly cursor?: string | undefined;
-    readonly limit: number;
-    readonly isId: (text: string) => text is Id;
-    readonly get: (id: Id) => Promise<T | null>;
-    readonly matches: (record: T) => boolean;
-  }): Promise<Page<T>> {
-    const items: T[] = [];
-    let after = parseCursor(options.cursor);
-    for (let round = 0; round < MAX_PAGE_ROUNDS; round += 1) {
-      const rows = await mergedRows(options.keysOf, options.newestFirst, after, options.upToMs, options.limit + 1);
-      const batch = rows.slice(0, options.limit);
-      const ids = batch.map((row) => row.member).filter(options.isId);
-      const records = await readAll(ids, options.get);
-      const last = batch.at(-1);
-      for (const [index, record] of records.entries()) {
-        const row = batch[index];
-        if (record === null || row === undefined || !options.matches(record)) continue;
-        items.push(record);
-        if (items.length === options.limit) {
-          const more = rows.length > batch.length || index < records.length - 1;
-          return { items, nextCursor: more ? formatCursor(row) : null };
-        }
-      }
-      if (last === undefined || rows.length <= options.limit) return { items, nextCursor: null };
-      after = last;
-    }
-    return { items, nextCursor: after === undefined ? null : formatCursor(after) };
-  }
-
-  async function mergedRows(
-    keysOf: (shard: Shard) => readonly string[],
-    newestFirst: boolean,
-    after: Row | undefined,
-    upToMs: EpochMs | undefined,
-    limit: number,
-  ): Promise<Row[]> {
-    const bound = after === undefined ? (newestFirst ? '+inf' : '-inf') : String(after.score);
-    const answers = await Promise.all(
-      SHARDS.flatMap(keysOf).map((key) =>
-        newestFirst
-          ? redis.zrevrangebyscore(key, bound, '-inf', 'WITHSCORES', 'LIMIT', 0, limit + TIES)
-          : redis.zrangebyscore(key, bound, upToMs ?? '+inf', 'WITHSCORES', 'LIMIT', 0, limit + TIES),
-      ),
-    );
-    const direction = newestFirst ? -1 : 1;
-    const order = (a: Row, b: Row): number => direction * (a.score - b.score || a.member.localeCompare(b.member));
-    return answers
-      .flatMap(toRows)
-      .sort(order)
-      .filter((row) => after === undefined || order(row, after) > 0)
-      .slice(0, limit);
-  }
+  const page = createIndexPages(redis);
 
   return {
     lockSet,
@@ -162,12 +104,12 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
 
     listTasks: (filter: TaskFilter): Promise<Page<Task>> =>
       page<TaskId, Task>({
-        keysOf: (shard) => [agentTasksKey(shard, filter.agent)],
+        keys: SHARDS.map((shard) => agentTasksKey(shard, filter.agent)),
         newestFirst: true,
         cursor: filter.cursor,
         limit: filter.limit,
         isId: isTaskId,
-        get: getTask,
+        getAll: getTasks,
         matches: (task) =>
           (filter.state === undefined || task.state === filter.state) &&
           (filter.purpose === undefined || task.purpose === filter.purpose),
@@ -175,35 +117,16 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
 
     listApprovals: ({ waiting, matches, cursor, limit }: ApprovalFilter): Promise<Page<Task>> =>
       page<TaskId, Task>({
-        keysOf: (shard) => [waiting ? waitingApprovalsKey(shard) : approvalsKey(shard)],
+        keys: SHARDS.map(waiting ? waitingApprovalsKey : approvalsKey),
         newestFirst: !waiting,
         cursor,
         limit,
         isId: isTaskId,
-        get: getTask,
+        getAll: getTasks,
         matches,
       }),
 
-    /**
-     * Live leases come by due time, soonest first, and under a bound the disclosed among them: they are overdue for good.
-     * Without a live state or a bound, all by creation, newest first.
-     */
-    listLeases(filter: LeaseFilter): Promise<Page<Lease>> {
-      const byDueTime = filter.dueBeforeMs !== undefined || filter.state === 'disclosed' || (filter.state !== undefined && !isFinal(filter.state));
-      return page<LeaseId, Lease>({
-        keysOf: (shard) => (byDueTime ? [dueKey(shard), disclosedKey(shard)] : [leasesKey(shard)]),
-        newestFirst: !byDueTime,
-        upToMs: filter.dueBeforeMs,
-        cursor: filter.cursor,
-        limit: filter.limit,
-        isId: isLeaseId,
-        get: getLease,
-        matches: (lease) =>
-          (filter.state === undefined || lease.state === filter.state) &&
-          (filter.provider === undefined || lease.provider === filter.provider) &&
-          (filter.traceId === undefined || traceIdOf(lease.traceparent) === filter.traceId),
-      });
-    },
+    listLeases: createLeaseLists(redis, { page, getTask, getLeases, tasksBelow }),
 
     /** Tasks that have not ended and leases that are not final, of one shard: those of a task and all below it, of an agent and what it delegated, of a credential, or all, which are on the schedule. */
     async liveIn(shard: Shard, index: LiveIndex = {}): Promise<LiveIds> {
@@ -214,10 +137,10 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
         return { leases: leases.flat().filter(isLeaseId).sort(), tasks: tasks.sort() };
       }
       if (index.agent !== undefined) {
-        const [leases, tasks] = await Promise.all([redis.smembers(liveOfSubjectKey(shard, index.agent)), redis.smembers(liveTasksOfSubjectKey(shard, index.agent))]);
+        const [leases, tasks] = await Promise.all([redis.zrange(liveOfSubjectKey(shard, index.agent), '0', '-1'), redis.smembers(liveTasksOfSubjectKey(shard, index.agent))]);
         return { leases: leases.filter(isLeaseId).sort(), tasks: tasks.filter(isTaskId).sort() };
       }
-      if (index.credential !== undefined) return { leases: (await redis.smembers(liveOfCredentialKey(shard, index.credential))).filter(isLeaseId).sort(), tasks: [] };
+      if (index.credential !== undefined) return { leases: (await redis.zrange(liveOfCredentialKey(shard, index.credential), '0', '-1')).filter(isLeaseId).sort(), tasks: [] };
       const ids = await redis.zrange(wakeKey(shard), '0', '-1');
       return { leases: ids.filter(isLeaseId), tasks: ids.filter(isTaskId) };
     },
@@ -250,29 +173,3 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
     },
   };
 }
-
-/** A filter that matches almost nothing must not read the whole ledger for one page. */
-const MAX_PAGE_ROUNDS = 10;
-/** Room for records created in the same millisecond as the cursor. */
-const TIES = 64;
-
-interface Row {
-  readonly score: number;
-  readonly member: string;
-}
-
-function toRows(flat: readonly string[]): Row[] {
-  const rows: Row[] = [];
-  for (let i = 0; i + 1 < flat.length; i += 2) rows.push({ member: flat[i] ?? '', score: Number(flat[i + 1]) });
-  return rows;
-}
-
-const formatCursor = (row: Row): string => Buffer.from(`${row.score}:${row.member}`).toString('base64url');
-
-function parseCursor(cursor: string | undefined): Row | undefined {
-  const match = /^(\d{1,15}):([a-z]{3}_[0-9a-f]{32})$/.exec(Buffer.from(cursor ?? '', 'base64url').toString());
-  return match?.[1] === undefined || match[2] === undefined ? undefined : { score: Number(match[1]), member: match[2] };
-}
-
-/** Whether a cursor is one of ours. */
-export const isCursor = (cursor: string): boolean => parseCursor(cursor) !== undefined;

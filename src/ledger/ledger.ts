@@ -64,14 +64,33 @@ export interface ApprovalFilter {
   readonly limit: number;
 }
 
+/** Which leases are wanted: those that match every word given. */
 export interface LeaseFilter {
   readonly state?: LeaseState;
+  /** Only those that are not final. */
+  readonly live?: boolean;
+  /** A subject, whichever issuer vouches for it. */
+  readonly agent?: string;
+  /** One of these. */
+  readonly agents?: readonly WorkloadId[];
   readonly provider?: string;
-  readonly dueBeforeMs?: EpochMs;
-  /** The W3C trace that their tasks were declared in. */
+  readonly purpose?: string;
+  readonly credential?: string;
+  readonly task?: TaskId;
+  /** Of this task, or of one below it. */
+  readonly tree?: TaskId;
+  /** Of a task that was declared in this W3C trace. */
   readonly traceId?: string;
+  readonly dueBeforeMs?: EpochMs;
+  /** By due time, soonest first: live ones and disclosed ones. It is also the order of live states, of `live` and under `dueBeforeMs`; all else is by creation, newest first. */
+  readonly byDueTime?: boolean;
   readonly cursor?: string;
   readonly limit: number;
+}
+
+/** A page, and how many there are in all where an index tells. */
+export interface CountedPage<T> extends Page<T> {
+  readonly total: number | null;
 }
 
 /** Whose live leases are looked for, with all that was delegated from there; by subject, whichever issuer vouched for it. A credential's have no tasks of their own. */
@@ -249,7 +268,7 @@ export interface Ledger extends RevocationRecords, ReconciliationRecords, AgentR
   listTasks(filter: TaskFilter): Promise<Page<Task>>;
   /** Tasks that humans were asked about: those that still wait, oldest first, or all, newest first. */
   listApprovals(filter: ApprovalFilter): Promise<Page<Task>>;
-  listLeases(filter: LeaseFilter): Promise<Page<Lease>>;
+  listLeases(filter: LeaseFilter): Promise<CountedPage<Lease>>;
   /** Tasks that have not ended and leases that are not final, of one shard: those of a task, of an agent, of a credential, or all. */
   liveIn(shard: Shard, index?: LiveIndex): Promise<LiveIds>;
   /** Revoked leases that are not dead by their own end yet, and that their target only keeps out by an order of ours. */

@@ -8,8 +8,11 @@ import {
   leaseKey,
   lapsingKey,
   leasesKey,
+  leasesOfSubjectKey,
+  leasesOfTraceKey,
   liveOfKindKey,
   liveOfCredentialKey,
+  liveOfPurposeKey,
   liveOfSubjectKey,
   liveTasksOfSubjectKey,
   noticesKey,
@@ -26,6 +29,7 @@ import { deadlineOf, isLeftToLapse, overdueFrom, wakeAt } from './lease-transiti
 import { isFinal, type Lease } from './lease.ts';
 import { sameWorkload } from '../identity/caller.ts';
 import { TASK_STATES, type Task } from '../task/task.ts';
+import { traceIdOf } from '../telemetry/trace-context.ts';
 import { activeTaskWakeAt } from '../task/task-transitions.ts';
 import type { EpochMs } from '../core/time.ts';
 import type { Write } from './commit-step.ts';
@@ -47,33 +51,47 @@ const ENDING_CHECK_MS = 5_000;
 
 /** The record and every index of a lease as it now is. `isNew` adds it to the indexes that never change. */
 export function leaseWrites(lease: Lease, isNew: boolean, settings: WriteSettings, wakeAtMs?: EpochMs): Write[] {
-  const shard = shardOf(lease.id);
-  const { json, mac } = settings.seal.seal('lease', lease.id, lease);
-  const writes: Write[] = [['HSET', leaseKey(lease.id), 'generation', lease.generation, 'record', json, 'mac', mac]];
-  const live = [
-    taskLiveKey(lease.taskId),
-    ...subjectsOf(lease).map((subject) => liveOfSubjectKey(shard, subject)),
-    liveOfCredentialKey(shard, lease.credential),
-  ];
-  const ofKind = liveOfKindKey(shard, lease.provider, lease.kind);
+  const { id, taskId, credential, provider, kind, purpose, state, createdAtMs } = lease;
+  const shard = shardOf(id);
+  const { json, mac } = settings.seal.seal('lease', id, lease);
+  const writes: Write[] = [['HSET', leaseKey(id), 'generation', lease.generation, 'record', json, 'mac', mac]];
   if (isNew) {
-    writes.push(['ZADD', leasesKey(shard), lease.createdAtMs, lease.id], ['SADD', taskLeasesKey(lease.taskId), lease.id]);
-    for (const key of live) writes.push(['SADD', key, lease.id]);
+    writes.push(['ZADD', leasesKey(shard), createdAtMs, id], ['SADD', taskLeasesKey(taskId), id], ['SADD', taskLiveKey(taskId), id]);
+    writes.push(...indexedForRetention(leasesOfSubjectKey(shard, lease.agent.subject), createdAtMs, id, settings));
+    const traceId = traceIdOf(lease.traceparent);
+    if (traceId !== null) writes.push(...indexedForRetention(leasesOfTraceKey(shard, traceId), createdAtMs, id, settings));
   }
+  // Those of live leases by the instant from which each is overdue: one of all, and one for each word that operators look for.
+  const byDue = [
+    dueKey(shard),
+    liveOfKindKey(shard, provider, kind),
+    liveOfCredentialKey(shard, credential),
+    liveOfPurposeKey(shard, purpose),
+    ...subjectsOf(lease).map((subject) => liveOfSubjectKey(shard, subject)),
+  ];
   const wake = wakeAtMs ?? wakeAt(lease, settings.mintDeadlineMs);
-  if (isFinal(lease.state) || wake === null) {
-    for (const key of [wakeKey(shard), dueKey(shard), ofKind, stuckKey(shard), lapsingKey(shard)]) writes.push(['ZREM', key, lease.id]);
-    for (const key of live) writes.push(['SREM', key, lease.id]);
-    writes.push(['EXPIRE', leaseKey(lease.id), settings.retentionSeconds]);
-    if (lease.state === 'revoked' && lease.revocability === 'eventual') writes.push(['ZADD', keptOutKey(shard), lease.lapsesAtMs ?? lease.dueAtMs, lease.id]);
-    if (lease.state === 'disclosed') writes.push(['ZADD', disclosedKey(shard), deadlineOf(lease), lease.id]);
-  } else {
-    const overdueFromMs = overdueFrom(lease);
-    writes.push(['ZADD', wakeKey(shard), wake, lease.id], ['ZADD', dueKey(shard), overdueFromMs, lease.id], ['ZADD', ofKind, overdueFromMs, lease.id]);
-    writes.push(lease.state === 'stuck' ? ['ZADD', stuckKey(shard), overdueFromMs, lease.id] : ['ZREM', stuckKey(shard), lease.id]);
-    writes.push(isLeftToLapse(lease) ? ['ZADD', lapsingKey(shard), overdueFromMs, lease.id] : ['ZREM', lapsingKey(shard), lease.id]);
+  if (isFinal(state) || wake === null) {
+    for (const key of [wakeKey(shard), stuckKey(shard), lapsingKey(shard), ...byDue]) writes.push(['ZREM', key, id]);
+    writes.push(['SREM', taskLiveKey(taskId), id], ['EXPIRE', leaseKey(id), settings.retentionSeconds]);
+    if (state === 'revoked' && lease.revocability === 'eventual') writes.push(['ZADD', keptOutKey(shard), lease.lapsesAtMs ?? lease.dueAtMs, id]);
+    if (state === 'disclosed') writes.push(['ZADD', disclosedKey(shard), deadlineOf(lease), id]);
+    return writes;
   }
+  const overdueFromMs = overdueFrom(lease);
+  writes.push(['ZADD', wakeKey(shard), wake, id]);
+  for (const key of byDue) writes.push(['ZADD', key, overdueFromMs, id]);
+  writes.push(state === 'stuck' ? ['ZADD', stuckKey(shard), overdueFromMs, id] : ['ZREM', stuckKey(shard), id]);
+  writes.push(isLeftToLapse(lease) ? ['ZADD', lapsingKey(shard), overdueFromMs, id] : ['ZREM', lapsingKey(shard), id]);
   return writes;
+}
+
+/** Adds to an index by creation that nobody else prunes: what is older than the retention time goes, and the whole of it with the last. */
+function indexedForRetention(key: string, createdAtMs: EpochMs, id: string, { retentionSeconds }: WriteSettings): Write[] {
+  return [
+    ['ZADD', key, createdAtMs, id],
+    ['ZREMRANGEBYSCORE', key, '-inf', createdAtMs - retentionSeconds * 1000],
+    ['EXPIRE', key, retentionSeconds],
+  ];
 }
 
 /** Whose name leads to it: its agent's, and that of each agent who handed a part of its own task on. */
@@ -87,11 +105,11 @@ export function taskWrites(task: Task, isNew: boolean, nowMs: EpochMs, settings:
   if (isNew) {
     writes.push(
       ['ZADD', tasksKey(shard), task.createdAtMs, task.id],
-      ['ZADD', agentTasksKey(shard, task.agent), task.createdAtMs, task.id],
+      ...indexedForRetention(agentTasksKey(shard, task.agent), task.createdAtMs, task.id, settings),
       ...subjectsOf(task).map((subject): Write => ['SADD', liveTasksOfSubjectKey(shard, subject), task.id]),
     );
     if (!sameWorkload(task.declarer, task.agent)) {
-      writes.push(['ZADD', agentTasksKey(shard, task.declarer), task.createdAtMs, task.id]);
+      writes.push(...indexedForRetention(agentTasksKey(shard, task.declarer), task.createdAtMs, task.id, settings));
     }
   }
   if (task.approval !== null) {

@@ -33,7 +33,7 @@ export const wakeKey = (shard: Shard): string => inShard(shard, 'wake');
 /** Sorted set of live leases by the instant from which each is overdue: the truth about expiry. */
 export const dueKey = (shard: Shard): string => inShard(shard, 'due');
 /** Sorted set of those of one provider and kind, by the same instant. */
-export const liveOfKindKey = (shard: Shard, provider: string, kind: CredentialKind): string => inShard(shard, `live:provider:${provider}:${kind}`);
+export const liveOfKindKey = (shard: Shard, provider: string, kind: CredentialKind): string => inShard(shard, `due:kind:${provider}:${kind}`);
 /** Sorted set of stuck leases by the instant from which each is overdue. */
 export const stuckKey = (shard: Shard): string => inShard(shard, 'stuck');
 /** Sorted set of leases that were to end and that only their target's clock ends, by when it does. */
@@ -46,7 +46,7 @@ export const keptOutKey = (shard: Shard): string => inShard(shard, 'kept-out');
 export const tasksKey = (shard: Shard): string => inShard(shard, 'tasks');
 /** Sorted set of the tasks in one state, by creation; none for those that have ended. */
 export const tasksInStateKey = (shard: Shard, state: Exclude<TaskState, 'ended'>): string => inShard(shard, `tasks:state:${state}`);
-/** Sorted set of retained tasks of one agent by creation. */
+/** Sorted set of retained tasks of one agent by creation. Expires by itself. */
 export const agentTasksKey = (shard: Shard, agent: WorkloadId): string => inShard(shard, `tasks:agent:${workloadDigest(agent)}`);
 /** Sorted set of what was counted in one hour since the epoch, by how often. Expires by itself. */
 export const tallyKey = (shard: Shard, hour: number): string => inShard(shard, `tally:${hour}`);
@@ -58,14 +58,19 @@ export const noticesKey = (shard: Shard): string => inShard(shard, 'notices');
 export const approvalsKey = (shard: Shard): string => inShard(shard, 'approvals');
 /** Sorted set of retained leases by creation. */
 export const leasesKey = (shard: Shard): string => inShard(shard, 'leases');
-/** Set of live leases under a subject, whichever issuer vouched for it, and of what it delegated: operators revoke by the name they see. */
-export const liveOfSubjectKey = (shard: Shard, subject: string): string =>
-  inShard(shard, `live:subject:${shortDigest(subject)}`);
+/** Sorted set of retained leases of one subject by creation, whichever issuer vouched for it. Expires by itself. */
+export const leasesOfSubjectKey = (shard: Shard, subject: string): string => inShard(shard, `leases:subject:${shortDigest(subject)}`);
+/** Sorted set of retained leases of tasks that were declared in one W3C trace, by creation. Expires by itself. */
+export const leasesOfTraceKey = (shard: Shard, traceId: string): string => inShard(shard, `leases:trace:${shortDigest(traceId)}`);
+/** Sorted set of live leases under a subject, whichever issuer vouched for it, and of what it delegated, by the instant from which each is overdue: operators revoke by the name they see. */
+export const liveOfSubjectKey = (shard: Shard, subject: string): string => inShard(shard, `due:subject:${shortDigest(subject)}`);
+/** Sorted set of live leases of one purpose, by the same instant. */
+export const liveOfPurposeKey = (shard: Shard, purpose: string): string => inShard(shard, `due:purpose:${shortDigest(purpose)}`);
 /** Set of tasks under a subject, and of those it delegated, that have not ended, whether or not they hold a live lease. */
 export const liveTasksOfSubjectKey = (shard: Shard, subject: string): string =>
   inShard(shard, `live-tasks:subject:${shortDigest(subject)}`);
-/** Set of live leases of one credential. */
-export const liveOfCredentialKey = (shard: Shard, credential: string): string => inShard(shard, `live:credential:${credential}`);
+/** Sorted set of live leases of one credential, by the same instant. */
+export const liveOfCredentialKey = (shard: Shard, credential: string): string => inShard(shard, `due:credential:${credential}`);
 /** Hash: a revocation requested by an operator. */
 export const revocationKey = (id: RevocationId): string => inShard(shardOf(id), `revocation:${id}`);
 /** String: who may do what only one process at a time may do. */

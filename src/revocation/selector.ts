@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { isLeaseId, isTaskId } from '../core/ids.ts';
 import { instant, parse } from '../task/declaration.ts';
 
-const taskId = z.string().refine(isTaskId, 'the id of a task').meta({ pattern: '^tsk_[0-9a-f]{32}$' });
+/** The id of a task, as callers give it. */
+export const taskId = z.string().refine(isTaskId, 'the id of a task').meta({ pattern: '^tsk_[0-9a-f]{32}$' });
 const configuredName = z.string().min(1).max(64);
 
 /** Words that a revocation and a lock have in common. */

@@ -94,7 +94,8 @@ describe('real answers are as described', () => {
     await call('POST', `/v1/tasks/${second.id}/complete`, second.token);
     await until(async () => (await broker.call('GET', `/v1/leases/${lease}/receipt`, viewer)).status === 200);
     await call('GET', `/v1/leases/${lease}/receipt`, viewer);
-    await call('GET', '/v1/leases?limit=500', viewer);
+    await call('GET', '/v1/leases?limit=5000&order=due', viewer);
+    expect((await call('GET', '/v1/leases?live=true&state=revoked', viewer)).status).toBe(422);
   });
 
   it('for a task that is claimed, extended and reissued, and for what is sent twice', async () => {
