@@ -102,7 +102,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
   const reconciliation = { ledger, clock };
   return {
     offersDpop: dpop !== undefined,
-    tasks: { authenticator, ledger, grant, complete: { ledger, clock, nudge } },
+    tasks: { authenticator, ledger, agents: directory, grant, complete: { ledger, clock, nudge } },
     approvals: { authenticator, ledger, decide: { ledger, clock, claimWindowSeconds: config.limits.claim_window_seconds }, risk: config.policy.risk },
     audit: { authenticator, file: auditFile, clock, longestTaskMs: longestTaskMs(config), verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
     leases: {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { LEASE_STATES } from '../ledger/lease.ts';
 import { TASK_STATES } from '../task/task.ts';
 import {
+  agentTagFields,
   credentialKindSchema,
   decisionIdSchema,
   instant,
@@ -24,6 +25,13 @@ const decision = z
   })
   .meta({ id: 'Decision', description: 'what policy answered, and on what' });
 
+/** Of the agent's registration; told to operators alone. */
+const forOperators = {
+  owner: agentTagFields.owner.optional(),
+  review_overdue: agentTagFields.review_overdue.optional(),
+  agent_disabled: agentTagFields.agent_disabled.optional(),
+};
+
 /** What `taskView` answers. */
 export const taskSchema = z
   .strictObject({
@@ -36,6 +44,7 @@ export const taskSchema = z
       .nullable(),
     agent: z.string().describe('the subject of the agent'),
     agent_issuer: z.string().describe('the issuer that vouched for the agent'),
+    ...forOperators,
     declarer: z.string().describe('the subject of who declared the task'),
     purpose: z.string(),
     justification: z.string().nullable(),
@@ -111,4 +120,9 @@ export const extendedAnswer = z.strictObject({ task: taskSchema, credentials: z.
 export const toolCallAnswer = z
   .strictObject({ task: taskSchema, credentials: z.array(credentialSchema), tool_call: z.looseObject({ id: z.string(), tool: z.string(), self_reported: z.literal(true) }) })
   .meta({ id: 'ToolCallAnswer' });
-export const taskPage = pageOf(taskSchema).meta({ id: 'TaskPage' });
+export const taskPage = pageOf(taskSchema)
+  .extend({ total: z.int().min(0).nullable().optional().describe('for operators: how many match in all; null where only reading them would tell') })
+  .meta({ id: 'TaskPage' });
+export const taskTreeAnswer = z
+  .strictObject({ tree: z.array(z.strictObject({ task: taskSchema, credentials: z.array(credentialSchema) })).describe('from the root on, each after its parent') })
+  .meta({ id: 'TaskTree' });

@@ -1,3 +1,4 @@
+import type { AgentTag } from '../agents/agent-directory.ts';
 import { rfc3339OrNull, toRfc3339 } from '../core/time.ts';
 import type { ExtendedTask } from '../grant/extend-task.ts';
 import type { Granted } from '../grant/mint-leases.ts';
@@ -46,6 +47,14 @@ export const taskView = (task: Task): Answer<typeof taskSchema> => ({
     policy_version: task.decision.policyVersion,
     input_digest: task.decision.inputDigest,
   },
+});
+
+/** The same for operators: with who answers for its agent. */
+export const seenTaskView = (task: Task, { owner, reviewOverdue, disabled }: AgentTag): Answer<typeof taskSchema> => ({
+  ...taskView(task),
+  owner,
+  review_overdue: reviewOverdue,
+  agent_disabled: disabled,
 });
 
 /** A lease inside its task's answer; never a secret. */

@@ -6,6 +6,7 @@ import { formatCursor, parseCursor, rowOrder, type createIndexPages, type Row } 
 import { CREDENTIAL_KINDS, isFinal, type Lease } from './lease.ts';
 import { traceIdOf } from '../telemetry/trace-context.ts';
 import { overdueFrom } from './lease-transitions.ts';
+import { smallestIndex, tellsTotal, type Index, type SizedIndex } from './smallest-index.ts';
 import type { CountedPage, LeaseFilter } from './ledger.ts';
 import { disclosedKey, dueKey, leasesKey, leasesOfSubjectKey, leasesOfTraceKey, liveOfCredentialKey, liveOfKindKey, liveOfPurposeKey, liveOfSubjectKey, stuckKey, taskLeasesKey } from './redis-keys.ts';
 
@@ -16,21 +17,17 @@ interface LeaseListReads {
   readonly tasksBelow: (task: Task) => Promise<{ readonly ids: readonly TaskId[] }>;
 }
 
-/** An index that has every lease that matches, and perhaps others. */
-interface Index {
-  readonly keys: readonly string[];
-  /** Words of the filter that all of it match: where there are no others, its size is the total. */
-  readonly says: readonly (keyof LeaseFilter)[];
-}
+type LeaseIndex = Index<keyof LeaseFilter>;
 
 /** Records read together: some milliseconds. */
 const BATCH = 100;
 /** So many indexes are read beside each other; of an owner with more agents, all that is live is looked through. */
-const AGENTS_AT_ONCE = 20;
+export const AGENTS_AT_ONCE = 20;
 /** Words that say how to list, not what. */
-const NO_FILTERS: ReadonlySet<string> = new Set(['cursor', 'limit', 'byDueTime', 'dueBeforeMs']);
+const NO_FILTERS = ['cursor', 'limit', 'byDueTime', 'dueBeforeMs'] as const;
 
-const inShards = (keyOf: (shard: Shard) => string): string[] => SHARDS.map(keyOf);
+/** The same index in every shard. */
+export const inShards = (keyOf: (shard: Shard) => string): string[] => SHARDS.map(keyOf);
 
 /** Lists leases by the smallest index that has all that are wanted. */
 export function createLeaseLists(redis: Redis, { page, getTask, getLeases, tasksBelow }: LeaseListReads): (filter: LeaseFilter) => Promise<CountedPage<Lease>> {
@@ -65,26 +62,10 @@ export function createLeaseLists(redis: Redis, { page, getTask, getLeases, tasks
     return task === null ? [] : [tree, ...(await tasksBelow(task)).ids];
   };
 
-  const sizeOf = async (keys: readonly string[]): Promise<readonly number[]> => Promise.all(keys.map((key) => redis.zcard(key)));
-
-  /** The smallest index, without the keys in which there is nothing. */
-  async function smallest(filter: LeaseFilter): Promise<Index & { readonly size: number }> {
-    const indexes = await Promise.all(
-      indexesFor(filter).map(async ({ keys, says }) => {
-        const sizes = await sizeOf(keys);
-        return { keys: keys.filter((_, index) => (sizes[index] ?? 0) > 0), says, size: sizes.reduce((sum, one) => sum + one, 0) };
-      }),
-    );
-    // Of two that are as small, the one that says more can tell the total.
-    return indexes.reduce((least, one) => (one.size < least.size || (one.size === least.size && one.says.length > least.says.length) ? one : least));
-  }
-
-  async function totalIn({ keys, says, size }: Index & { readonly size: number }, filter: LeaseFilter): Promise<number | null> {
-    const others = Object.keys(filter).filter((word) => !NO_FILTERS.has(word) && !(says as readonly string[]).includes(word));
-    if (size === 0) return 0;
-    if (others.length > 0) return null;
-    if (filter.dueBeforeMs === undefined) return size;
-    const counts = await Promise.all(keys.map((key) => redis.zcount(key, '-inf', filter.dueBeforeMs ?? '+inf')));
+  async function totalIn(index: SizedIndex<keyof LeaseFilter>, filter: LeaseFilter): Promise<number | null> {
+    if (!tellsTotal(index, filter, NO_FILTERS)) return null;
+    if (filter.dueBeforeMs === undefined) return index.size;
+    const counts = await Promise.all(index.keys.map((key) => redis.zcount(key, '-inf', filter.dueBeforeMs ?? '+inf')));
     return counts.reduce((sum, one) => sum + one, 0);
   }
 
@@ -93,7 +74,7 @@ export function createLeaseLists(redis: Redis, { page, getTask, getLeases, tasks
     if (tree !== undefined) return listOf(await leasesOfTasks((await tasksOf(tree)).filter((id) => task === undefined || id === task)), filter);
     if (task !== undefined) return listOf(await leasesOfTasks([task]), filter);
     if (traceId !== undefined) return listOf(await leasesOfTrace(traceId), filter);
-    const index = await smallest(filter);
+    const index = await smallestIndex(redis, indexesFor(filter));
     const [found, total] = await Promise.all([
       page<LeaseId, Lease>({
         keys: index.keys,
@@ -116,17 +97,17 @@ const isByDueTime = ({ state, live, dueBeforeMs, byDueTime }: LeaseFilter): bool
   byDueTime === true || live === true || dueBeforeMs !== undefined || (state !== undefined && (state === 'disclosed' || !isFinal(state)));
 
 /** Every index in which all that is wanted stands, in the order that is wanted. */
-function indexesFor(filter: LeaseFilter): Index[] {
+function indexesFor(filter: LeaseFilter): LeaseIndex[] {
   const { state, live, agent, agents, provider, purpose, credential } = filter;
   const few = agents !== undefined && agents.length <= AGENTS_AT_ONCE ? [...new Set(agents.map(({ subject }) => subject))] : undefined;
   if (!isByDueTime(filter)) {
-    const all: Index[] = [{ keys: inShards(leasesKey), says: [] }];
+    const all: LeaseIndex[] = [{ keys: inShards(leasesKey), says: [] }];
     if (agent !== undefined) all.push({ keys: inShards((shard) => leasesOfSubjectKey(shard, agent)), says: ['agent'] });
     if (few !== undefined) all.push({ keys: few.flatMap((subject) => inShards((shard) => leasesOfSubjectKey(shard, subject))), says: [] });
     return all;
   }
   if (state === 'disclosed') return [{ keys: inShards(disclosedKey), says: ['state'] }];
-  const found: Index[] = [{ keys: inShards(dueKey), says: ['live'] }];
+  const found: LeaseIndex[] = [{ keys: inShards(dueKey), says: ['live'] }];
   if (state === 'stuck') found.push({ keys: inShards(stuckKey), says: ['live', 'state'] });
   if (provider !== undefined) found.push({ keys: CREDENTIAL_KINDS.flatMap((kind) => inShards((shard) => liveOfKindKey(shard, provider, kind))), says: ['live', 'provider'] });
   if (credential !== undefined) found.push({ keys: inShards((shard) => liveOfCredentialKey(shard, credential)), says: ['live', 'credential'] });
@@ -157,4 +138,5 @@ function matcher(filter: LeaseFilter): (lease: Lease) => boolean {
     (dueBeforeMs === undefined || overdueFrom(lease) <= dueBeforeMs);
 }
 
-const nameOf = ({ issuer, subject }: WorkloadId): string => `${issuer}\n${subject}`;
+/** A workload as one word. */
+export const nameOf = ({ issuer, subject }: WorkloadId): string => `${issuer}\n${subject}`;

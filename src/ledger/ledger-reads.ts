@@ -6,6 +6,7 @@ import { emptyTree, tasksBelow as nodesBelow, type TaskTree } from '../task/task
 import { createIndexPages } from './index-pages.ts';
 import type { Lease } from './lease.ts';
 import { createLeaseLists } from './lease-lists.ts';
+import { createTaskLists } from './task-lists.ts';
 import type { ApprovalFilter, DueItems, LiveIds, LiveIndex, Page, TaskFilter } from './ledger.ts';
 import { lockSetId, type LockSet } from './lock.ts';
 import type { RevocationRecord } from './revocation-records.ts';
@@ -114,6 +115,8 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
           (filter.state === undefined || task.state === filter.state) &&
           (filter.purpose === undefined || task.purpose === filter.purpose),
       }),
+
+    ...createTaskLists(redis, { page, getTask, getTasks, tasksBelow }),
 
     listApprovals: ({ waiting, matches, cursor, limit }: ApprovalFilter): Promise<Page<Task>> =>
       page<TaskId, Task>({

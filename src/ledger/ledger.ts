@@ -57,6 +57,20 @@ export interface TaskFilter {
   readonly limit: number;
 }
 
+/** Which tasks of anybody are wanted: those that match every word given. */
+export interface TaskSearch {
+  readonly state?: TaskState;
+  /** Only those that have not ended. */
+  readonly live?: boolean;
+  /** A subject, whichever issuer vouches for it. */
+  readonly agent?: string;
+  /** One of these. */
+  readonly agents?: readonly WorkloadId[];
+  readonly purpose?: string;
+  readonly cursor?: string;
+  readonly limit: number;
+}
+
 export interface ApprovalFilter {
   readonly waiting: boolean;
   readonly matches: (task: Task) => boolean;
@@ -266,6 +280,10 @@ export interface Ledger extends RevocationRecords, ReconciliationRecords, AgentR
   getLeases(ids: readonly LeaseId[]): Promise<readonly (Lease | null)[]>;
   leasesOfTask(id: TaskId): Promise<readonly Lease[]>;
   listTasks(filter: TaskFilter): Promise<Page<Task>>;
+  /** Tasks of anybody, newest first. */
+  searchTasks(filter: TaskSearch): Promise<CountedPage<Task>>;
+  /** A task and all below it, each after its parent; empty where there is no such task. */
+  treeFrom(id: TaskId): Promise<readonly Task[]>;
   /** Tasks that humans were asked about: those that still wait, oldest first, or all, newest first. */
   listApprovals(filter: ApprovalFilter): Promise<Page<Task>>;
   listLeases(filter: LeaseFilter): Promise<CountedPage<Lease>>;

@@ -22,6 +22,7 @@ import {
   taskLiveKey,
   tasksInStateKey,
   tasksKey,
+  tasksOfSubjectKey,
   waitingApprovalsKey,
   wakeKey,
 } from './redis-keys.ts';
@@ -106,6 +107,7 @@ export function taskWrites(task: Task, isNew: boolean, nowMs: EpochMs, settings:
     writes.push(
       ['ZADD', tasksKey(shard), task.createdAtMs, task.id],
       ...indexedForRetention(agentTasksKey(shard, task.agent), task.createdAtMs, task.id, settings),
+      ...indexedForRetention(tasksOfSubjectKey(shard, task.agent.subject), task.createdAtMs, task.id, settings),
       ...subjectsOf(task).map((subject): Write => ['SADD', liveTasksOfSubjectKey(shard, subject), task.id]),
     );
     if (!sameWorkload(task.declarer, task.agent)) {

@@ -58,6 +58,8 @@ export const noticesKey = (shard: Shard): string => inShard(shard, 'notices');
 export const approvalsKey = (shard: Shard): string => inShard(shard, 'approvals');
 /** Sorted set of retained leases by creation. */
 export const leasesKey = (shard: Shard): string => inShard(shard, 'leases');
+/** Sorted set of retained tasks of one subject by creation, whichever issuer vouched for it. Expires by itself. */
+export const tasksOfSubjectKey = (shard: Shard, subject: string): string => inShard(shard, `tasks:subject:${shortDigest(subject)}`);
 /** Sorted set of retained leases of one subject by creation, whichever issuer vouched for it. Expires by itself. */
 export const leasesOfSubjectKey = (shard: Shard, subject: string): string => inShard(shard, `leases:subject:${shortDigest(subject)}`);
 /** Sorted set of retained leases of tasks that were declared in one W3C trace, by creation. Expires by itself. */

@@ -25,7 +25,7 @@ export interface RevocationRecord {
   readonly id: RevocationId;
   /** Goes up with every change. */
   readonly generation: number;
-  readonly selector: Readonly<Record<string, string | true | undefined>>;
+  readonly selector: Readonly<Record<string, string | true | readonly string[] | undefined>>;
   readonly reason: string;
   readonly by: WorkloadId;
   readonly createdAtMs: EpochMs;

@@ -45,9 +45,10 @@ export async function selectSlice(wanted: Selector, from: SelectionPlace, ledger
 }
 
 /** Where a selector can match in one shard, by the smallest index that holds it all; sorted. */
-async function candidates({ lease, task, subtree, agent, credential }: Selector, shard: Shard, ledger: SelectionLedger): Promise<(LeaseId | TaskId)[]> {
+async function candidates({ lease, leases: several, task, subtree, agent, credential }: Selector, shard: Shard, ledger: SelectionLedger): Promise<(LeaseId | TaskId)[]> {
   if ([lease, task, subtree].some((id) => id !== undefined && shardOf(id) !== shard)) return [];
   if (lease !== undefined) return [lease];
+  if (several !== undefined) return [...new Set(several)].filter((id) => shardOf(id) === shard).sort();
   const { leases, tasks } = await ledger.liveIn(shard, { task: task ?? subtree, agent, credential });
   return [...leases, ...tasks].sort();
 }
@@ -66,7 +67,7 @@ async function matching(wanted: Selector, ids: readonly (LeaseId | TaskId)[], le
   };
 }
 
-const endsTasks = ({ lease, credential, provider, before }: Selector): boolean => (lease ?? credential ?? provider ?? before) === undefined;
+const endsTasks = ({ lease, leases, credential, provider, before }: Selector): boolean => (lease ?? leases ?? credential ?? provider ?? before) === undefined;
 /** What a lease's own record does not say. */
 const needsTask = ({ policy }: Selector): boolean => policy !== undefined;
 
@@ -74,6 +75,7 @@ const fits = (wanted: string | undefined, found: string): boolean => wanted === 
 
 const leaseMatches = (wanted: Selector, lease: Lease): boolean =>
   fits(wanted.lease, lease.id) &&
+  (wanted.leases === undefined || wanted.leases.includes(lease.id)) &&
   isBelow(wanted.task, lease.taskId, lease) &&
   isBelow(wanted.subtree, lease.taskId, lease) &&
   isOf(wanted, lease) &&

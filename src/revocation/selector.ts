@@ -4,6 +4,7 @@ import { instant, parse } from '../task/declaration.ts';
 
 /** The id of a task, as callers give it. */
 export const taskId = z.string().refine(isTaskId, 'the id of a task').meta({ pattern: '^tsk_[0-9a-f]{32}$' });
+const leaseId = z.string().refine(isLeaseId, 'the id of a lease').meta({ pattern: '^lse_[0-9a-f]{32}$' });
 const configuredName = z.string().min(1).max(64);
 
 /** Words that a revocation and a lock have in common. */
@@ -27,7 +28,8 @@ const meaningful = <Shape extends z.ZodRawShape>(words: Shape) =>
 
 /** What a revocation can be about: every given word must match. */
 export const revocationSelector = meaningful({
-  lease: z.string().refine(isLeaseId, 'the id of a lease').meta({ pattern: '^lse_[0-9a-f]{32}$' }).optional(),
+  lease: leaseId.optional(),
+  leases: z.array(leaseId).min(1).max(1_000).optional().describe('any of these'),
   ...common,
   subtree: taskId.optional().describe('the task and all that it delegated'),
   policy: z.string().min(1).max(256).optional().describe("the id of a policy, or a version (`sha256:...`), in the decision that started the task: at its declaration or its claim"),

@@ -116,6 +116,7 @@ describe('real answers are as described', () => {
     const part = { agent: 'agent:payouts', actions: ['read'], credentials: [{ name: 'orders-db', ttl_seconds: 60 }] };
     expect((await call('POST', `/v1/tasks/${parent.id}/delegate`, token, part)).status).toBe(202);
     expect((await call('POST', `${path}/delegate`, token, part)).status).toBe(422);
+    expect((await call('GET', `/v1/tasks/${parent.id}/tree`, await broker.operatorToken('viewer'))).body['tree']).toHaveLength(2);
     await broker.complete(parent);
     expect((await call('POST', `${path}/tool-calls`, token, { id: 'c1', tool: 'sql.query', outcome: 'succeeded', note: 'one row' })).status).toBe(201);
     await call('POST', `${path}/complete`, token);

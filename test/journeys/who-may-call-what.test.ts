@@ -52,8 +52,10 @@ const CALLERS = ['agent', 'another agent', 'an orchestrator', 'viewer', 'operato
 /** The answer to each caller, in the order of CALLERS. A body that is wrong on purpose shows that rights come before shape. */
 const TABLE: readonly (readonly [call: string, body: object | undefined, answers: readonly number[]])[] = [
   ['POST /v1/tasks', { wrong: 1 }, [422, 422, 422, 403, 403, 403, 401]],
-  ['GET /v1/tasks', undefined, [200, 200, 200, 403, 403, 403, 401]],
-  ['GET /v1/tasks/:task', undefined, [200, 404, 404, 403, 403, 403, 401]],
+  ['GET /v1/tasks', undefined, [200, 200, 200, 200, 200, 200, 401]],
+  ['GET /v1/tasks?owner=team', undefined, [422, 422, 422, 200, 200, 200, 401]],
+  ['GET /v1/tasks/:task', undefined, [200, 404, 404, 200, 200, 200, 401]],
+  ['GET /v1/tasks/:task/tree', undefined, [403, 403, 403, 200, 200, 200, 401]],
   ['POST /v1/tasks/:task/credentials', { wrong: 1 }, [422, 404, 404, 403, 403, 403, 401]],
   ['POST /v1/tasks/:task/claim', { wrong: 1 }, [422, 404, 404, 403, 403, 403, 401]],
   ['POST /v1/tasks/:task/delegate', { wrong: 1 }, [422, 404, 404, 403, 403, 403, 401]],

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { REQUEST_SCHEMAS } from '../../task/declaration.ts';
 import { taskIdSchema } from '../answer-schemas.ts';
 import { taskListQuery } from '../routes/tasks.ts';
-import { completedAnswer, declaredAnswer, extendedAnswer, grantAnswer, taskAnswer, taskPage, toolCallAnswer } from '../task-schemas.ts';
+import { completedAnswer, declaredAnswer, extendedAnswer, grantAnswer, taskAnswer, taskPage, taskTreeAnswer, toolCallAnswer } from '../task-schemas.ts';
 import { GRANT_PROBLEMS, type OperationArea } from './operation.ts';
 
 const params = { id: taskIdSchema };
@@ -51,8 +51,9 @@ export const TASK_OPERATIONS: OperationArea = {
       method: 'get',
       path: '/v1/tasks',
       id: 'listTasks',
-      summary: "List one's own tasks",
-      caller: 'workload',
+      summary: 'List tasks',
+      description: "A workload's own; an operator sees those of all, with who answers for their agents.",
+      caller: 'workload_or_operator',
       query: taskListQuery,
       answers: { 200: { description: 'a page of tasks', schema: taskPage } },
     },
@@ -61,11 +62,20 @@ export const TASK_OPERATIONS: OperationArea = {
       path: '/v1/tasks/{id}',
       id: 'getTask',
       summary: 'Look at a task',
-      description: 'With `Prefer: wait=30` (RFC 7240) it is answered once the task has left the state it is in, or after that many seconds, 60 at most.',
-      caller: 'workload',
+      description: 'With `Prefer: wait=30` (RFC 7240) it is answered once the task has left the state it is in, or after that many seconds, 60 at most. Operators see any task.',
+      caller: 'workload_or_operator',
       params,
       headers: { Prefer: z.string().max(255).optional().describe('`wait=` and how many seconds to wait for the task to leave its state') },
       answers: { 200: { description: 'the task and its leases', schema: taskAnswer, headers: { 'Preference-Applied': '`wait=` and the seconds, where it waited' } } },
+    },
+    {
+      method: 'get',
+      path: '/v1/tasks/{id}/tree',
+      id: 'getTaskTree',
+      summary: 'The whole tree that a task is in',
+      caller: 'viewer',
+      params,
+      answers: { 200: { description: 'all tasks of the tree, with their leases', schema: taskTreeAnswer } },
     },
     {
       method: 'post',

@@ -1,5 +1,6 @@
 import { Router, type Request, type Response } from 'express';
 import { z } from 'zod';
+import type { AgentDirectory } from '../../agents/agent-directory.ts';
 import { isTaskId, shardOf } from '../../core/ids.ts';
 import { Problem } from '../../core/problem.ts';
 import { claimTask, refused } from '../../grant/claim-task.ts';
@@ -10,21 +11,23 @@ import { grantCredential, reissueCredential } from '../../grant/grant-credential
 import type { GrantDeps } from '../../grant/grant-deps.ts';
 import { reportToolCall } from '../../grant/report-tool-call.ts';
 import type { Authenticator, Workload } from '../../identity/caller.ts';
-import type { Ledger } from '../../ledger/ledger.ts';
+import type { CountedPage, Ledger } from '../../ledger/ledger.ts';
+import { taskId } from '../../revocation/selector.ts';
 import { completeTask, type CompleteTaskDeps } from '../../revocation/complete-task.ts';
-import { parse, parseClaim, parseCompletion, parseCredentialRequest, parseDeclaration, parseDelegation, parseExtension, parseReissue, parseToolCallReport } from '../../task/declaration.ts';
+import { invalidRequest, parse, parseClaim, parseCompletion, parseCredentialRequest, parseDeclaration, parseDelegation, parseExtension, parseReissue, parseToolCallReport } from '../../task/declaration.ts';
 import { mayOnTask, type TaskOperation } from '../../task/task-access.ts';
 import { isWaiting, TASK_STATES, type Task } from '../../task/task.ts';
-import { authenticateWorkload } from '../authenticate.ts';
+import { authenticate, authenticateOperator, authenticateWorkload } from '../authenticate.ts';
 import { once, type IdempotencyLedger } from '../idempotency.ts';
 import { given, pageQuery, parseQuery } from '../query.ts';
 import { jsonBody } from '../read-json.ts';
 import { TaskWaits } from '../task-waits.ts';
-import { completedView, credentialView, extensionView, handoverView, taskView } from '../task-view.ts';
+import { completedView, credentialView, extensionView, handoverView, seenTaskView, taskView } from '../task-view.ts';
 
 export interface TaskRoutesDeps {
   readonly authenticator: Authenticator;
-  readonly ledger: IdempotencyLedger & Pick<Ledger, 'leasesOfTask' | 'listTasks' | 'heartbeat' | 'endTask' | 'endLease' | 'recordEvent'>;
+  readonly ledger: IdempotencyLedger & Pick<Ledger, 'getTask' | 'leasesOfTask' | 'listTasks' | 'searchTasks' | 'treeFrom' | 'heartbeat' | 'endTask' | 'endLease' | 'recordEvent'>;
+  readonly agents: AgentDirectory;
   readonly grant: GrantDeps;
   readonly complete: CompleteTaskDeps;
   /** Whether this process is about to end. */
@@ -32,7 +35,15 @@ export interface TaskRoutesDeps {
 }
 
 /** What `GET /v1/tasks` can be asked. */
-export const taskListQuery = { ...pageQuery, state: z.enum(TASK_STATES).optional(), agent: z.string().optional(), purpose: z.string().optional() };
+export const taskListQuery = {
+  ...pageQuery,
+  state: z.enum(TASK_STATES).optional(),
+  agent: z.string().optional(),
+  purpose: z.string().optional(),
+  live: z.literal('true').optional().describe('those that have not ended; for operators'),
+  owner: z.string().min(1).max(256).optional().describe('of agents of the register, as it is now; for operators'),
+  root: taskId.optional().describe('the task and all below it, each after its parent; for operators, and alone'),
+};
 
 /** `/v1/tasks`: declare, claim, look, add or replace a credential, stay alive, complete. Each route is a list of named steps. */
 export function taskRoutes(deps: TaskRoutesDeps): Router {
@@ -52,21 +63,40 @@ export function taskRoutes(deps: TaskRoutesDeps): Router {
   });
 
   router.get('/v1/tasks', async (request, response) => {
-    const caller = await authenticateWorkload(request, deps.authenticator);
-    const { state, purpose, agent, cursor, limit } = parseQuery(request, taskListQuery);
+    const caller = await authenticate(request, deps.authenticator);
+    const query = parseQuery(request, taskListQuery);
+    if (caller.kind === 'operator') {
+      const page = await searchTasks(query, deps);
+      const tagOf = await deps.agents.describe(page.items.map((task) => task.agent));
+      response.json({ items: page.items.map((task) => seenTaskView(task, tagOf(task.agent))), next_cursor: page.nextCursor, total: page.total });
+      return;
+    }
+    const { state, purpose, agent, cursor, limit } = query;
+    const foreign = FOR_OPERATORS.filter((word) => query[word] !== undefined);
+    if (foreign.length > 0) throw invalidRequest(foreign.map((word) => ({ pointer: `/${word}`, detail: 'is for operators' })));
     // Lists hold only one's own: the agent filter narrows that, it never widens it.
     const page = await deps.ledger.listTasks({ agent: caller, limit, ...given({ state, purpose, cursor }) });
     const visible = page.items.filter((task) => mayOnTask('get', task, caller) && (agent === undefined || task.agent.subject === agent));
     response.json({ items: visible.map(taskView), next_cursor: page.nextCursor });
   });
 
+  router.get('/v1/tasks/:id/tree', async (request, response) => {
+    await authenticateOperator(request, deps.authenticator, 'viewer');
+    const { root } = await taskInPath(request, deps.ledger);
+    const tasks = await deps.ledger.treeFrom(root);
+    const [tagOf, leases] = await Promise.all([deps.agents.describe(tasks.map((task) => task.agent)), Promise.all(tasks.map((task) => deps.ledger.leasesOfTask(task.id)))]);
+    response.json({ tree: tasks.map((task, index) => ({ task: seenTaskView(task, tagOf(task.agent)), credentials: (leases[index] ?? []).map(credentialView) })) });
+  });
+
   router.get('/v1/tasks/:id', async (request, response) => {
-    const { task: found } = await ownTask(request, 'get', deps);
+    const caller = await authenticate(request, deps.authenticator);
+    const found = caller.kind === 'operator' ? await taskInPath(request, deps.ledger) : await ownTaskOf(caller, request, 'get', deps);
     const task = await waits.untilMoved(found, request, response);
     // A caller that hung up while it waited.
     if (response.destroyed) return;
     const leases = await deps.ledger.leasesOfTask(task.id);
-    response.json({ task: taskView(task), credentials: leases.map(credentialView) });
+    const view = caller.kind === 'operator' ? seenTaskView(task, (await deps.agents.describe([task.agent]))(task.agent)) : taskView(task);
+    response.json({ task: view, credentials: leases.map(credentialView) });
   });
 
   router.post('/v1/tasks/:id/credentials', async (request, response) => {
@@ -150,12 +180,38 @@ async function ownTask(
   onStranger?: (caller: Workload, task: Task) => Promise<unknown>,
 ): Promise<{ task: Task; caller: Workload }> {
   const caller = await authenticateWorkload(request, deps.authenticator);
+  return { task: await ownTaskOf(caller, request, operation, deps, onStranger), caller };
+}
+
+async function ownTaskOf(caller: Workload, request: Request, operation: TaskOperation, deps: Pick<TaskRoutesDeps, 'ledger'>, onStranger?: (caller: Workload, task: Task) => Promise<unknown>): Promise<Task> {
+  const task = await taskInPath(request, deps.ledger);
+  if (mayOnTask(operation, task, caller)) return task;
+  await onStranger?.(caller, task);
+  throw noSuchTask();
+}
+
+async function taskInPath(request: Request, ledger: Pick<Ledger, 'getTask'>): Promise<Task> {
   const id = String(request.params['id']);
-  const task = isTaskId(id) ? await deps.ledger.getTask(id) : null;
-  const allowed = task !== null && mayOnTask(operation, task, caller);
-  if (task !== null && !allowed) await onStranger?.(caller, task);
-  if (!allowed) throw new Problem('not_found', 'there is no such task');
-  return { task, caller };
+  const task = isTaskId(id) ? await ledger.getTask(id) : null;
+  if (task === null) throw noSuchTask();
+  return task;
+}
+
+const noSuchTask = (): Problem => new Problem('not_found', 'there is no such task');
+
+/** Words of the list that nobody but operators can ask by. */
+const FOR_OPERATORS = ['live', 'owner', 'root'] as const;
+
+/** Tasks of anybody, for operators. Throws `invalid_request` for words that do not go together. */
+async function searchTasks({ state, live, agent, owner, purpose, root, cursor, limit }: z.infer<z.ZodObject<typeof taskListQuery>>, deps: Pick<TaskRoutesDeps, 'ledger' | 'agents'>): Promise<CountedPage<Task>> {
+  if (root !== undefined) {
+    if ([state, live, agent, owner, purpose, cursor].some((word) => word !== undefined)) throw invalidRequest([{ pointer: '/root', detail: 'stands alone: a tree is answered whole' }]);
+    const items = await deps.ledger.treeFrom(root);
+    return { items, nextCursor: null, total: items.length };
+  }
+  if (live !== undefined && state === 'ended') throw invalidRequest([{ pointer: '/state', detail: 'a task that has ended is not live' }]);
+  const agents = owner === undefined ? undefined : await deps.agents.agentsOf(owner);
+  return deps.ledger.searchTasks({ limit, ...given({ state, agent, agents, purpose, cursor, live: live === undefined ? undefined : true }) });
 }
 
 /** Writes the secrets into the answer, once. A caller that hung up meanwhile will never have them: they are ended. */
