@@ -20,6 +20,7 @@ import { createEvidenceVerifier } from './identity/evidence-verifier.ts';
 import { createIssuerFetch } from './identity/issuer-fetch.ts';
 import { createKeySources } from './identity/key-sources.ts';
 import type { WorkloadApi } from './identity/workload-api/workload-api.ts';
+import { createSecurityEventVerifier, transmitterKeys } from './identity/security-event.ts';
 import { SVID_ALGORITHMS } from './identity/token-kinds.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import type { Ledger } from './ledger/ledger.ts';
@@ -120,6 +121,10 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
     oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers, publicUrl, mtlsUrl: config.tls?.public_url, takesCertificates: config.tls !== undefined && config.tls.client_certificates !== 'none', grant, nudge, dpop, ...oauthFace({ config, ledger, jwtProviders, log }) },
     signIn: { authenticator, records: ledger, signIn: people?.signIn, operatorIssuer: operators.issuer, publicUrl },
     webhooks: { authenticator, ledger, clock, deploymentId: config.deployment_id, ...webhooks },
+    securityEvents: {
+      verify: createSecurityEventVerifier({ transmitters: config.signals.transmitters, keysOf: (transmitter) => transmitterKeys(transmitter, { fetch: outboundFetch, clock, log }), clock }),
+      signals: { ledger, revocation, usersIssuer: identity.users?.issuer, clock },
+    },
     events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },
   };
 }

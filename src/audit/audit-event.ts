@@ -7,6 +7,8 @@ export type AuditEventType =
   | 'task.denied'
   | 'evidence.refused'
   | 'notice.disabled'
+  | 'signal.received'
+  | 'signal.ignored'
   | 'webhook.disabled'
   | 'webhook.enabled'
   | 'webhook.tested'

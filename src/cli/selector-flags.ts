@@ -10,6 +10,7 @@ const WORDS = {
   subtree: ['<id>', 'the task and all that it delegated'],
   agent: ['<subject>', 'all that the agent has'],
   agentIssuer: ['<issuer>', 'beside --agent: only where this issuer vouches for it'],
+  subject: ['<subject>', 'the person on whose behalf an agent acts'],
   credential: ['<name>', 'as the configuration calls it'],
   provider: ['<name>', 'as the configuration calls it'],
   purpose: ['<word>', 'why the task was declared'],

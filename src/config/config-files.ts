@@ -64,6 +64,7 @@ export function filesOf(config: Config): ConfigFile[] {
     add('secret', ['notices', index, 'url_file'], notice.url_file);
     add('secret', ['notices', index, 'secret_file'], notice.secret_file);
   }
+  for (const [index, transmitter] of config.signals.transmitters.entries()) add('public', ['signals', 'transmitters', index, 'ca_file'], transmitter.ca_file);
   for (const [index, webhook] of config.webhooks.entries()) {
     for (const [position, file] of webhook.secret_files.entries()) add('secret', ['webhooks', index, 'secret_files', position], file);
     add('public', ['webhooks', index, 'ca_file'], webhook.ca_file);

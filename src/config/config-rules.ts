@@ -28,6 +28,7 @@ export function configFaults(config: Config, options: { readonly urlFromEnvironm
     ...agentFaults(config),
     ...noticeFaults(config),
     ...webhookFaults(config),
+    ...signalFaults(config),
     ...externalPolicyFaults(config),
     ...redisFaults(config, options.urlFromEnvironment),
     ...limitFaults(config),
@@ -144,6 +145,20 @@ function noticeFaults({ notices }: Config): RuleFault[] {
       ...(notices.slice(0, index).some((other) => other.name === name) ? [{ key: [...key, 'name'], detail: 'is listed twice' }] : []),
       ...(kind === 'webhook' && secret === undefined ? [{ key, detail: 'needs secret_file: a webhook is signed' }] : []),
       ...(kind === 'slack' && secret !== undefined ? [{ key: [...key, 'secret_file'], detail: 'is for webhooks: a notice to Slack is not signed' }] : []),
+    ];
+  });
+}
+
+/** Each transmitter once, and none whose word is ours or whose keys could be changed on the way. */
+function signalFaults({ signals, providers, environment }: Config): RuleFault[] {
+  const own = Object.values(providers).flatMap((provider) => (provider.type === 'jwt' ? [provider.issuer] : []));
+  return signals.transmitters.flatMap(({ issuer, jwks_uri: jwks }, index) => {
+    const key = ['signals', 'transmitters', index];
+    const insecure = environment === 'production' ? ([['issuer', issuer], ['jwks_uri', jwks ?? '']] as const).filter(([, url]) => url.startsWith('http:')) : [];
+    return [
+      ...(signals.transmitters.slice(0, index).some((other) => other.issuer === issuer) ? [{ key: [...key, 'issuer'], detail: 'is listed twice' }] : []),
+      ...(own.includes(issuer) ? [{ key: [...key, 'issuer'], detail: "is Mayfly's own issuer" }] : []),
+      ...insecure.map(([field]) => ({ key: [...key, field], detail: 'must be https in production' })),
     ];
   });
 }

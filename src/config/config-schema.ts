@@ -7,6 +7,7 @@ import { bundleSources, workloadApi } from './spiffe-schemas.ts';
 import { tlsListener } from './tls-schemas.ts';
 import { oauth } from './oauth-schemas.ts';
 import { provider } from './provider-schemas.ts';
+import { signals } from './signal-schemas.ts';
 import { signIn } from './sign-in-schemas.ts';
 import { webhooks } from './webhook-schemas.ts';
 
@@ -208,6 +209,7 @@ export const configSchema = z
       .default([])
       .describe('who is told when a task begins to wait for a human'),
     webhooks,
+    signals,
     authzen: z
       .strictObject({
         url: httpUrl.optional().describe('where enforcement points find this broker, without a path; `http.public_url` when absent, if that has none. Without either there is no discovery document'),

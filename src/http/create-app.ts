@@ -23,6 +23,7 @@ import { reconciliationRoutes, type ReconciliationRoutesDeps } from './routes/re
 import { referenceRoutes } from './routes/reference.ts';
 import { refusalPage } from './sign-in/refusal-page.ts';
 import { revocationRoutes, type RevocationRoutesDeps } from './routes/revocations.ts';
+import { securityEventRoutes, type SecurityEventRoutesDeps } from './routes/security-events.ts';
 import { signInRoutes, type SignInRoutesDeps } from './routes/sign-in.ts';
 import { taskRoutes, type TaskRoutesDeps } from './routes/tasks.ts';
 import { webhookRoutes, type WebhookRoutesDeps } from './routes/webhooks.ts';
@@ -47,6 +48,7 @@ export interface AppDeps {
   readonly events: EventRoutesDeps;
   readonly signIn: SignInRoutesDeps;
   readonly webhooks: WebhookRoutesDeps;
+  readonly securityEvents: SecurityEventRoutesDeps;
   readonly version: string;
   /** Whether tokens that are bound to a key can be used here. */
   readonly offersDpop: boolean;
@@ -80,6 +82,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(oauthRoutes(deps.oauth));
   app.use(eventRoutes(deps.events));
   app.use(webhookRoutes(deps.webhooks));
+  app.use(securityEventRoutes(deps.securityEvents));
   app.use(whoamiRoutes(deps.events));
   app.use(signInRoutes(deps.signIn));
   app.use(dashboardRoutes());

@@ -27,13 +27,20 @@ const MAX_KEYS = 100;
 const discovery = z.object({ issuer: z.string(), jwks_uri: z.string() });
 const keySet = z.object({ keys: z.array(z.unknown()).max(MAX_KEYS) });
 
+/** Where an issuer publishes its keys: in a document that names them, or at an address that is known. */
+export type KeyLocation = { readonly document: string } | { readonly jwks: string };
+
+/** OpenID Connect Discovery 1.0 section 4. */
+const openidConfiguration = (issuer: string): KeyLocation => ({ document: `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration` });
+
 /**
- * The keys of one OpenID Connect issuer, by discovery (OpenID Connect Discovery 1.0 section 4). The document must name
+ * The keys of one issuer: by OpenID Connect discovery, or where it is said to publish them. A document must name
  * the configured issuer byte for byte. Callers share one request; a rotated key costs one more.
  */
 export class JwksSource {
   readonly #issuer: string;
   readonly #deps: JwksSourceDeps;
+  readonly #location: KeyLocation;
   #published = '';
   #keys = new PublicKeys([]);
   #fetchedMs = -Infinity;
@@ -41,9 +48,10 @@ export class JwksSource {
   #failure: unknown;
   #loading: Promise<void> | undefined;
 
-  constructor(issuer: string, deps: JwksSourceDeps) {
+  constructor(issuer: string, deps: JwksSourceDeps, location: KeyLocation = openidConfiguration(issuer)) {
     this.#issuer = issuer;
     this.#deps = deps;
+    this.#location = location;
   }
 
   /** The key in force for a `kid` and algorithm. Throws `identity_unavailable` where that cannot be known now. */
@@ -85,9 +93,7 @@ export class JwksSource {
   async #load(startedMs: number): Promise<void> {
     try {
       const signal = AbortSignal.timeout(LOAD_MS);
-      const document = discovery.parse(JSON.parse(await this.#get(`${this.#issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, signal)));
-      if (document.issuer !== this.#issuer) throw new TypeError('the discovery document names another issuer');
-      const published = await this.#get(document.jwks_uri, signal);
+      const published = await this.#get('jwks' in this.#location ? this.#location.jwks : await this.#discover(this.#location.document, signal), signal);
       if (published !== this.#published) {
         const jwks = usableJwks(keySet.parse(JSON.parse(published)).keys);
         this.#keys = new PublicKeys(jwks.filter(({ use }) => use === undefined || use === 'sig'));
@@ -99,6 +105,12 @@ export class JwksSource {
       this.#failure = error;
       this.#deps.log.warn({ issuer: this.#issuer, err: error }, "the issuer's keys cannot be fetched");
     }
+  }
+
+  async #discover(url: string, signal: AbortSignal): Promise<string> {
+    const document = discovery.parse(JSON.parse(await this.#get(url, signal)));
+    if (document.issuer !== this.#issuer) throw new TypeError('the discovery document names another issuer');
+    return document.jwks_uri;
   }
 
   async #get(url: string, signal: AbortSignal): Promise<string> {

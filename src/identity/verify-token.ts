@@ -54,6 +54,12 @@ export async function verifyToken(token: string, expected: TokenExpectation, now
 
 /** The same, of what need not name anybody; a subject that is there is one that can be used. */
 export async function verifyJwt(token: string, expected: TokenExpectation, nowMs: EpochMs): Promise<VerifiedJwt> {
+  const { claims, keyStands } = await verifySigned(token, expected, ['exp', 'aud'], nowMs);
+  return { ...checkClaims(claims, expected, nowMs), claims, keyStands };
+}
+
+/** The same, of what need not expire: signature, issuer, audience, and that the required claims are there. The others are for the caller to check. */
+export async function verifySigned(token: string, expected: Omit<TokenExpectation, 'maxLifetimeSeconds'>, requiredClaims: string[], nowMs: EpochMs): Promise<Pick<VerifiedJwt, 'claims' | 'keyStands'>> {
   const { algorithm, kid } = checkHeader(token, expected);
   const key = await expected.keyFor(kid, algorithm);
   if (key === undefined) throw refused('its key is not one of the issuer');
@@ -63,7 +69,7 @@ export async function verifyJwt(token: string, expected: TokenExpectation, nowMs
       algorithms: [algorithm],
       audience: expected.audience,
       ...(expected.issuer === undefined ? {} : { issuer: expected.issuer }),
-      requiredClaims: ['exp', 'aud'],
+      requiredClaims,
       clockTolerance: SKEW_SECONDS,
       currentDate: new Date(nowMs),
     }));
@@ -71,7 +77,7 @@ export async function verifyJwt(token: string, expected: TokenExpectation, nowMs
     throw refused(reasonOf(cause), cause);
   }
   const keyStands = async (): Promise<boolean> => (await expected.keyFor(kid, algorithm)) === key;
-  return { ...checkClaims(claims, expected, nowMs), claims, keyStands };
+  return { claims, keyStands };
 }
 
 /**
@@ -92,7 +98,8 @@ function requireCompact(token: string): void {
   if (token.length > MAX_TOKEN_CHARS || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) throw refused('it is not a compact JWS');
 }
 
-function checkHeader(token: string, expected: TokenExpectation): { algorithm: string; kid: string | undefined } {
+/** The algorithm and key that a header names, where it is one that is taken. */
+function checkHeader(token: string, expected: Pick<TokenExpectation, 'algorithms' | 'types' | 'requireKid'>): { algorithm: string; kid: string | undefined } {
   const header = headerOf(token);
   const { alg, typ, kid } = header;
   // Before anything else is done with it: `none`, HMAC and whatever this issuer does not use end here.

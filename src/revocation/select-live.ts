@@ -28,7 +28,7 @@ const SLICE = 1_000;
 /**
  * The next slice of what matches every given word of a selector. Ids are looked at in an order that nothing changes, so
  * that slices by different processes miss nothing that was live when the first began. Words that tell tasks apart (task,
- * subtree, agent, purpose, policy, all) also end those tasks, so that they cannot be given more; with a lease, a
+ * subtree, agent, subject, purpose, policy, all) also end those tasks, so that they cannot be given more; with a lease, a
  * credential, a provider or an instant in it, only leases end and their tasks go on.
  */
 export async function selectSlice(wanted: Selector, from: SelectionPlace, ledger: SelectionLedger): Promise<Selected> {
@@ -79,6 +79,7 @@ const leaseMatches = (wanted: Selector, lease: Lease): boolean =>
   isBelow(wanted.task, lease.taskId, lease) &&
   isBelow(wanted.subtree, lease.taskId, lease) &&
   isOf(wanted, lease) &&
+  isFor(wanted, lease) &&
   fits(wanted.credential, lease.credential) &&
   fits(wanted.provider, lease.provider) &&
   fits(wanted.purpose, lease.purpose) &&
@@ -88,6 +89,7 @@ const taskMatches = (wanted: Selector, task: Task): boolean =>
   isBelow(wanted.task, task.id, task) &&
   isBelow(wanted.subtree, task.id, task) &&
   isOf(wanted, task) &&
+  isFor(wanted, task) &&
   fits(wanted.purpose, task.purpose) &&
   (wanted.policy === undefined || wanted.policy === task.decision.policyVersion || task.decision.policies.includes(wanted.policy));
 
@@ -98,3 +100,5 @@ const isBelow = (wanted: TaskId | undefined, id: TaskId, { chain }: Pick<Task, '
 /** Whether it is an agent's own, or came from it by delegation. */
 const isOf = ({ agent: wanted, agent_issuer: wantedIssuer }: Selector, { agent, chain }: Pick<Task, 'agent' | 'chain'>): boolean =>
   wanted === undefined || [agent, ...chain].some(({ issuer, subject }) => subject === wanted && fits(wantedIssuer, issuer));
+
+const isFor = ({ subject: wanted }: Selector, { subject }: Pick<Task, 'subject'>): boolean => wanted === undefined || subject === wanted;

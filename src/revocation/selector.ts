@@ -31,6 +31,7 @@ export const revocationSelector = meaningful({
   lease: leaseId.optional(),
   leases: z.array(leaseId).min(1).max(1_000).optional().describe('any of these'),
   ...common,
+  subject: z.string().min(1).max(2_048).optional().describe('the person on whose behalf an agent acts'),
   subtree: taskId.optional().describe('the task and all that it delegated'),
   policy: z.string().min(1).max(256).optional().describe("the id of a policy, or a version (`sha256:...`), in the decision that started the task: at its declaration or its claim"),
   before: instant.optional().describe('leases created before this instant'),

@@ -24,3 +24,24 @@ describe('webhooks in a configuration', () => {
     expect(faults).toContainEqual({ key: `webhooks.${key}`, detail: typeof detail === 'string' ? detail : expect.stringMatching(detail) });
   });
 });
+
+describe('transmitters of signals in a configuration', () => {
+  const TRANSMITTER = '{ issuer: "https://idp.test", audience: a }';
+  const withTransmitters = (...transmitters: readonly string[]): string => `${RIGHT}signals:\n  transmitters:\n${transmitters.map((one) => `    - ${one}\n`).join('')}`;
+
+  it('are taken, by RS256 and for themselves alone unless more is said', () => {
+    expect(load(withTransmitters(TRANSMITTER)).signals.transmitters).toEqual([{ issuer: 'https://idp.test', audience: 'a', algorithms: ['RS256'], speaks_for: [] }]);
+    expect(load(RIGHT).signals.transmitters).toEqual([]);
+  });
+
+  it.each([
+    ['one issuer twice', [TRANSMITTER, TRANSMITTER], '1.issuer', 'is listed twice'],
+    ['plain http in production', ['{ issuer: "http://idp.test", audience: a }'], '0.issuer', 'must be https in production'],
+    ['keys over plain http', ['{ issuer: "https://idp.test", jwks_uri: "http://idp.test/keys", audience: a }'], '0.jwks_uri', 'must be https in production'],
+    ['our own issuer', ['{ issuer: "https://mayfly.test", audience: a }'], '0.issuer', "is Mayfly's own issuer"],
+    ['a shared key', ['{ issuer: "https://idp.test", audience: a, algorithms: [HS256] }'], '0.algorithms.0', /must be one of/],
+  ] as const)('with %s are refused', (_what, transmitters, key, detail) => {
+    const faults = faultsOf(withTransmitters(...transmitters)).map((fault) => ({ key: fault.key, detail: fault.detail }));
+    expect(faults).toContainEqual({ key: `signals.transmitters.${key}`, detail: typeof detail === 'string' ? detail : expect.stringMatching(detail) });
+  });
+});

@@ -10,10 +10,12 @@ import { operationOf, undescribed } from '../support/described-answer.ts';
 import { CookieBrowser } from '../support/cookie-browser.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
+import { startTransmitter, type SecurityEventTransmitter } from '../support/security-event-transmitter.ts';
 import { startWebhookServer, type WebhookServer } from '../support/webhook-server.ts';
 
 let broker: RunningBroker;
 let recipient: WebhookServer;
+let transmitter: SecurityEventTransmitter;
 let folder: string;
 const answered = new Set<string>();
 
@@ -22,11 +24,13 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'mayfly-described-'));
   await writeFile(join(folder, 'secret'), `whsec_${Buffer.alloc(32, 7).toString('base64')}`);
   recipient = await startWebhookServer();
-  broker = await RunningBroker.start({ webhooks: [{ name: 'soc', url: recipient.url, secret_files: [join(folder, 'secret')], events: ['*'], allow_private_addresses: true }] });
+  transmitter = await startTransmitter('signals');
+  broker = await RunningBroker.start({ webhooks: [{ name: 'soc', url: recipient.url, secret_files: [join(folder, 'secret')], events: ['*'], allow_private_addresses: true }], signals: { transmitters: [{ issuer: transmitter.issuer, audience: 'signals' }] } });
 }, 60_000);
 
 afterAll(async () => {
   recipient.stop();
+  transmitter.stop();
   await broker.stop();
   await rm(folder, { recursive: true, force: true });
 }, 30_000);
@@ -195,6 +199,13 @@ describe('real answers are as described', () => {
     expect((await call('POST', '/v1/webhooks/soc/test', admin)).body).toMatchObject({ test: { delivered: true } });
     expect((await call('POST', '/v1/webhooks/soc/enable', admin, {})).status).toBe(200);
     expect((await call('POST', '/v1/webhooks/unknown/enable', admin)).status).toBe(404);
+  });
+
+  it('for a signal', async () => {
+    const about = { format: 'iss_sub', iss: transmitter.issuer, sub: 'agent:nobody' };
+    const headers = { 'Content-Type': 'application/secevent+jwt' };
+    expect(await ask('POST', '/v1/security-events', { headers, body: await transmitter.sign(about) })).toBe(202);
+    expect(await ask('POST', '/v1/security-events', { headers, body: 'x.y.z' })).toBe(400);
   });
 
   it('for those who watch and audit', async () => {

@@ -22,6 +22,7 @@ export function undescribed(method: string, path: string, { status, headers, bod
   const type = headers.get('content-type')?.split(';')[0] ?? '';
   const expected = operation?.answers[status];
   if (expected === undefined && status < 400) return `${where} answered ${status}, which is not described`;
+  if (expected?.empty === true) return type === '' ? null : `${where} answered ${status} with a body, and none is described`;
   if (expected !== undefined) {
     const mediaType = expected.mediaType ?? 'application/json';
     if (type !== mediaType) return `${where} answered ${status} as ${type}, and ${mediaType} is described`;

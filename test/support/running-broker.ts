@@ -39,6 +39,7 @@ interface BrokerConfig {
   oauth?: object;
   operators: object;
   tls?: object;
+  signals?: object;
   agents: { subject: string; review_by: string }[];
 }
 

@@ -4,6 +4,8 @@ const STANDARDS = [
   ['OpenID Connect, Kubernetes, GitHub Actions', /\b(?:OI|K8|GH)-\d+\b/g],
   ['DPoP, RFC 9449 section 4.3', /\bDPoP-\d+\b/g],
   ['OAuth, RFC 6749 to 9728', /\bOA-\d+(?:-[a-z])?\b|\b(?:6749|7009|7521|7523|7662|8414|8693|8705|8707|9068|9396|9449|9728)-[\d.]+-[a-z]\b/g],
+  ['SSF 1.0, CAEP 1.0', /\bSS-\d+\b/g],
+  ['CloudEvents 1.0', /\bCE(?: JSON)? \d+\.\d+/g],
   ['AuthZEN 1.0', /\bAZ-\d+\.\d+\b|\bC\.\d+\.\d+(?:\.\d+)?\b|\bC\.6\b/g],
 ];
 

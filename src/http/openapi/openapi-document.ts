@@ -116,12 +116,12 @@ const textHeaders = (headers: Readonly<Record<string, string>>): Json =>
 
 function answersOf({ answers }: Operation, referTo: ReferTo): Json {
   return Object.fromEntries(
-    Object.entries(answers).map(([status, { description, schema, mediaType = 'application/json', headers = {} }]) => [
+    Object.entries(answers).map(([status, { description, schema, empty, mediaType = 'application/json', headers = {} }]) => [
       status,
       {
         description,
         headers: { ...EVERY_ANSWER, ...textHeaders(headers) },
-        content: { [mediaType]: { schema: schema === undefined ? { type: 'string' } : referTo(schema, 'output') } },
+        ...(empty === true ? {} : { content: { [mediaType]: { schema: schema === undefined ? { type: 'string' } : referTo(schema, 'output') } } }),
       },
     ]),
   );

@@ -14,6 +14,8 @@ export interface OperationAnswer {
   readonly schema?: z.ZodType;
   /** `application/json` where not given. An operation that answers `text/event-stream` does not end by itself. */
   readonly mediaType?: string;
+  /** There is no body. */
+  readonly empty?: true;
   readonly headers?: Readonly<Record<string, string>>;
 }
 

@@ -11,6 +11,7 @@ import type { OperationArea } from './operation.ts';
 import { POLICY_OPERATIONS } from './policy-operations.ts';
 import { REVOCATION_OPERATIONS } from './revocation-operations.ts';
 import { SIGN_IN_OPERATIONS } from './sign-in-operations.ts';
+import { SIGNAL_OPERATIONS } from './signal-operations.ts';
 import { TASK_OPERATIONS } from './task-operations.ts';
 import { WATCH_OPERATIONS } from './watch-operations.ts';
 import { WEBHOOK_OPERATIONS } from './webhook-operations.ts';
@@ -30,6 +31,7 @@ export const OPERATION_AREAS: readonly OperationArea[] = [
   WATCH_OPERATIONS,
   SIGN_IN_OPERATIONS,
   WEBHOOK_OPERATIONS,
+  SIGNAL_OPERATIONS,
   OAUTH_OPERATIONS,
   HEALTH_OPERATIONS,
 ];

@@ -29,7 +29,7 @@ interface OperationJson {
   readonly description: string;
   readonly parameters?: readonly { readonly name: string; readonly in: string; readonly required: boolean; readonly description?: string; readonly schema: SchemaJson }[];
   readonly requestBody?: { readonly content: Readonly<Record<string, Media>> };
-  readonly responses: Readonly<Record<string, { readonly description: string; readonly content: Readonly<Record<string, Media>> }>>;
+  readonly responses: Readonly<Record<string, { readonly description: string; readonly content?: Readonly<Record<string, Media>> }>>;
 }
 
 /** The document as one page for people. It needs no script and fetches nothing. */
@@ -61,7 +61,7 @@ function printOperation(method: string, path: string, { operationId, summary, de
     return table(`Body, <code>${escape(type)}</code>`, ['field', 'type', 'meaning'], schemaRows(schema).map(fieldRow)) + shown.join('');
   });
   const answers = Object.entries(responses).map(([status, answer]) => {
-    const [type, media] = Object.entries(answer.content)[0] ?? ['', undefined];
+    const [type, media] = Object.entries(answer.content ?? {})[0] ?? ['', undefined];
     const what = type === 'application/problem+json' ? '<a href="#Problem">Problem</a>' : media?.schema.$ref === undefined ? escape(type) : words(media.schema);
     return [`<code>${status}</code>`, marked(answer.description), what];
   });
