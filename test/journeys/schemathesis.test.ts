@@ -53,14 +53,14 @@ describeWithTool('Schemathesis, by /openapi.json of a running broker', () => {
   it(
     'finds no server error and no answer that is not described',
     async () => {
-      // A stream does not end by itself. What names exist no schema can say, so valid input may still be refused.
-      const streams = OPERATIONS.filter(({ answers }) => Object.values(answers).some(({ mediaType }) => mediaType === 'text/event-stream'));
-      const excluded = streams.flatMap(({ id }) => ['--exclude-operation-id', id]);
+      // A stream does not end by itself, and a signed token it cannot write. What names exist no schema can say, so valid input may still be refused.
+      const left = OPERATIONS.filter(({ answers, bodyType }) => bodyType === 'application/secevent+jwt' || Object.values(answers).some(({ mediaType }) => mediaType === 'text/event-stream'));
+      const excluded = left.flatMap(({ id }) => ['--exclude-operation-id', id]);
       const { code, output } = await schemathesis(`${broker.url}/openapi.json`, '--exclude-checks', 'positive_data_acceptance', '--max-examples', String(EXAMPLES), ...excluded);
       if (code !== 0) throw new Error(output);
       expect(Number(/(\d+) generated/.exec(output)?.[1])).toBeGreaterThan(300);
       // It leaves out the address that it has the description from.
-      expect(output).toContain(`Tested: ${OPERATIONS.length - streams.length - 1}`);
+      expect(output).toContain(`Tested: ${OPERATIONS.length - left.length - 1}`);
     },
     TIMEOUT_MS,
   );

@@ -65,7 +65,7 @@ export const TASK_OPERATIONS: OperationArea = {
       description: 'With `Prefer: wait=30` (RFC 7240) it is answered once the task has left the state it is in, or after that many seconds, 60 at most. Operators see any task.',
       caller: 'workload_or_operator',
       params,
-      headers: { Prefer: z.string().max(255).optional().describe('`wait=` and how many seconds to wait for the task to leave its state') },
+      headers: { Prefer: z.string().optional().describe('`wait=` and how many seconds to wait for the task to leave its state') },
       answers: { 200: { description: 'the task and its leases', schema: taskAnswer, headers: { 'Preference-Applied': '`wait=` and the seconds, where it waited' } } },
     },
     {
