@@ -73,9 +73,14 @@ export function signInRoutes(deps: SignInRoutesDeps): Router {
   router.post('/auth/sign-out', async (request, response) => {
     const { signIn, publicUrl } = configured();
     const { session } = presentedBy(request);
-    if (session !== null) requireOwnPage(session, request.method, new URL(publicUrl).origin);
     const { everywhere } = parse(signOutBody, jsonBody(request));
-    const url = await signIn.signOut(session?.cookie ?? null, everywhere);
+    // From the page of another site it comes without the cookie: then the answer must not take the cookie back either.
+    if (session === null) {
+      response.json({ end_session_url: null });
+      return;
+    }
+    requireOwnPage(session, request.method, new URL(publicUrl).origin);
+    const url = await signIn.signOut(session.cookie, everywhere);
     clearCookie(response, SESSION_COOKIE);
     response.json({ end_session_url: url });
   });

@@ -78,8 +78,8 @@ export class SignIn {
   }
 
   /** Ends the session that goes by this secret; with `everywhere` all of its person. Answers where to end the issuer's own, if that can be. */
-  async signOut(secret: string | null, everywhere: boolean): Promise<string | null> {
-    const session = secret === null ? null : await this.#deps.sessions.find(secret);
+  async signOut(secret: string, everywhere: boolean): Promise<string | null> {
+    const session = await this.#deps.sessions.find(secret);
     if (session === null) return null;
     if (everywhere) await this.#deps.records.endSessions({ why: 'signed_out_everywhere', person: session, by: session, reason: null });
     await this.#deps.records.endSession(session, 'signed_out');

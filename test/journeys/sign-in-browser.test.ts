@@ -1,0 +1,102 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { chromiumPath, startChromium } from '../support/chromium.ts';
+import { RunningBroker } from '../support/running-broker.ts';
+
+/** Without a browser these are skipped, by name. */
+const inChromium = chromiumPath === undefined ? describe.skip : describe;
+
+inChromium('signing in with Chromium', () => {
+  let broker: RunningBroker;
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  /** Serves a page of somebody else: on another port it is a neighbour (same site), under another name a stranger. */
+  let elsewhere: Server;
+
+  beforeAll(async () => {
+    broker = await RunningBroker.start();
+    browser = await startChromium();
+    elsewhere = createServer((request, response) => {
+      const frame = `<iframe src="${broker.url}/"></iframe>`;
+      const form = `<form method="post" action="${broker.url}/auth/sign-out"><button>win a prize</button></form>`;
+      response.writeHead(200, { 'Content-Type': 'text/html' }).end(`<!doctype html><title>elsewhere</title>${request.url === '/frame' ? frame : form}`);
+    }).listen(0);
+    await once(elsewhere, 'listening');
+  }, 90_000);
+
+  afterAll(async () => {
+    elsewhere.close();
+    elsewhere.closeAllConnections();
+    await browser.close();
+    await broker.stop();
+  }, 30_000);
+
+  beforeEach(async () => {
+    context = await browser.newContext();
+    context.setDefaultTimeout(15_000);
+    page = await context.newPage();
+  });
+
+  afterEach(() => context.close());
+
+  const urlElsewhere = (host: string, path = '/'): string => `http://${host}:${(elsewhere.address() as AddressInfo).port}${path}`;
+
+  async function signIn(person: string): Promise<void> {
+    await page.goto(`${broker.url}/auth/sign-in?return_to=/`);
+    await page.getByRole('button', { name: person }).click();
+    await page.waitForURL(`${broker.url}/**`);
+  }
+  /** What the page itself is told, with the browser's own cookies and headers. */
+  const ask = (path: string, init: { readonly method?: string; readonly headers?: Record<string, string> } = {}): Promise<{ status: number; body: unknown }> =>
+    page.evaluate(
+      async ([url, options]) => {
+        const response = await fetch(url, options);
+        return { status: response.status, body: await response.json() };
+      },
+      [path, init] as const,
+    );
+
+  it.each([
+    ['vera', 'viewer'],
+    ['olga', 'operator'],
+    ['oskar', 'operator'],
+    ['ada', 'admin'],
+  ])('makes %s a %s, by a cookie that no script sees', async (person, role) => {
+    await signIn(person);
+    expect(await ask('/v1/whoami')).toMatchObject({ status: 200, body: { caller: { subject: person, role } } });
+    expect(await page.evaluate('document.cookie')).toBe('');
+    expect((await context.cookies(broker.url)).find(({ name }) => name === '__Host-mayfly')).toMatchObject({ httpOnly: true, secure: true, sameSite: 'Lax' });
+  });
+
+  it('tells a person without a role in plain words', async () => {
+    await signIn('nora');
+    expect(await page.getByRole('main').innerText()).toContain('knows you as nora');
+    expect((await context.cookies(broker.url)).map(({ name }) => name)).toEqual([]);
+  });
+
+  it('lets the own page sign out, and not the page of a neighbour or a stranger', async () => {
+    await signIn('olga');
+    for (const [host, code] of [['127.0.0.1', 'cross_site_request'], ['localhost', undefined]] as const) {
+      await page.goto(urlElsewhere(host));
+      const [answer] = await Promise.all([page.waitForResponse(`${broker.url}/auth/sign-out`), page.getByRole('button').click()]);
+      // A neighbour's form comes with the cookie, and is refused; a stranger's comes without it, has nothing to end, and must not take the cookie.
+      expect([host, ((await answer.json()) as { code?: string }).code]).toEqual([host, code]);
+    }
+    await page.goto(broker.url);
+    expect((await ask('/v1/whoami')).status).toBe(200);
+    expect((await ask('/auth/sign-out', { method: 'POST', headers: { 'X-Mayfly-Request': 'dashboard' } })).status).toBe(200);
+    expect((await ask('/v1/whoami')).status).toBe(401);
+  });
+
+  it('shows itself in no frame of another page', async () => {
+    await signIn('olga');
+    await page.goto(urlElsewhere('127.0.0.1', '/frame'));
+    const [, frame] = page.frames();
+    await frame?.waitForLoadState();
+    expect(frame?.url()).toMatch(/^chrome-error:/);
+  });
+});
