@@ -16,6 +16,7 @@ import { addLockCommands } from './commands/lock-commands.ts';
 import { addPolicyCommands } from './commands/policy-commands.ts';
 import { addReceiptCommands } from './commands/receipt-commands.ts';
 import { addRevocationCommands } from './commands/revocation-commands.ts';
+import { addTopCommand } from './commands/top-command.ts';
 import { addTaskCommands } from './commands/task-commands.ts';
 import { addTasksCommands } from './commands/tasks-commands.ts';
 import { examples } from './examples.ts';
@@ -57,6 +58,7 @@ export function createProgram(): Command {
   addLifetimeCommands(program, connection);
   addDeclarationCommands(program);
   program.commandsGroup('For operators:');
+  addTopCommand(program, connection);
   addLeaseCommands(program, connection);
   addRevocationCommands(program, connection);
   addLockCommands(program, connection);

@@ -16,7 +16,7 @@ export interface ListDocument<Item> {
  * A list of the broker, page after page, up to `limit` items; says so where there are more. A filter that is undefined is
  * none. Throws `CliError`.
  */
-export async function listOf<Item>(client: Pick<BrokerClient, 'call'>, path: string, filters: Readonly<Record<string, string | undefined>>, limit: string): Promise<ListDocument<Item>> {
+export async function listOf<Item>(client: Pick<BrokerClient, 'call'>, path: string, filters: Readonly<Record<string, string | undefined>>, limit: string, tell: (words: string) => void = say): Promise<ListDocument<Item>> {
   const wanted = countFlag('--limit', limit);
   const given = Object.entries(filters).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const items: Item[] = [];
@@ -28,6 +28,6 @@ export async function listOf<Item>(client: Pick<BrokerClient, 'call'>, path: str
     items.push(...page.items);
     cursor = page.next_cursor;
   } while (cursor !== null && items.length < wanted);
-  if (cursor !== null) say(`there are more${typeof page.total === 'number' ? `, ${page.total} in all` : ''}: raise --limit, or narrow it`);
+  if (cursor !== null) tell(`there are more${typeof page.total === 'number' ? `, ${page.total} in all` : ''}: raise --limit, or narrow it`);
   return { ...page, items };
 }

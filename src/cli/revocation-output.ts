@@ -52,6 +52,12 @@ function resultTable({ state, results, progress }: RevocationAnswer, limit: numb
   return [table(header, rows, 'no live lease matches'), ...more].join('\n');
 }
 
+/** The same in words alone. */
+export function outcomeWords(result: RevocationResult): string {
+  const outcome = outcomeOf(result);
+  return typeof outcome === 'string' ? outcome : outcome[1];
+}
+
 /** Dead, and how; or until when it may live. Never `revoked` for what no target has confirmed. */
 function outcomeOf({ state, may_live_until: until }: RevocationResult): Cell {
   if (state === 'disclosed') return ['yellow', 'disclosed: rotate it at its source'];

@@ -5,6 +5,7 @@ import { at } from '../support/at.ts';
 import { runMayfly } from '../support/run-mayfly.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { Terminal } from '../support/terminal.ts';
+import { until } from '../support/until.ts';
 
 const LAUNCHER = resolve(import.meta.dirname, '../../bin/mayfly.js');
 
@@ -173,4 +174,33 @@ describe('colour', () => {
     await plain.ends();
     expect(plain.raw).not.toContain(escape);
   }, 30_000);
+});
+
+describe('leases that are watched', () => {
+  it('are told when they appear and when they end, and no others', async () => {
+    const other = await broker.grant(['task-reference']);
+    const terminal = await atTerminal('leases', 'watch', '--credential', 'vault-token', '--output', 'jsonl');
+    const lines = (): { id: string; state: string }[] => terminal.text.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}')).map((line) => JSON.parse(line) as { id: string; state: string });
+    const grant = await broker.grant(['vault-token']);
+    const { lease_id: lease } = at(grant.credentials, 0);
+    await until(() => lines().some(({ id, state }) => id === lease && state === 'active'), { what: 'it appears' });
+    await broker.complete(grant);
+    await until(() => lines().some(({ id, state }) => id === lease && state === 'revoked'), { what: 'it ends' });
+    expect(lines().map(({ id }) => id)).not.toContain(at(other.credentials, 0).lease_id);
+    terminal.type('\u0003');
+    await terminal.ends();
+    await broker.complete(other);
+  }, 60_000);
+});
+
+describe('the filters of leases', () => {
+  it('narrow by agent, owner, purpose, credential, task and tree', async () => {
+    const { id, credentials } = await broker.grant(['vault-token', 'task-reference']);
+    const listed = async (...filters: string[]): Promise<string[]> => (JSON.parse((await mayfly('leases', 'ls', '--live', ...filters, '--json')).out) as { items: { id: string }[] }).items.map((one) => one.id);
+    const both = credentials.map(({ lease_id: lease }) => lease);
+    for (const filters of [['--agent', 'agent:refunds'], ['--owner', 'team-refunds'], ['--purpose', 'refund-investigation'], ['--task', id], ['--tree', id]]) expect(await listed(...filters)).toEqual(expect.arrayContaining(both));
+    expect(await listed('--task', id, '--credential', 'vault-token')).toEqual([at(both, 0)]);
+    expect(await listed('--agent', 'agent:nobody')).toEqual([]);
+    expect((await mayfly('leases', 'ls', '--live', '--state', 'stuck')).code).toBe(2);
+  }, 60_000);
 });

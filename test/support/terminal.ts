@@ -42,7 +42,9 @@ export class Terminal {
   }
 
   async shows(words: string | RegExp, timeoutMs = 20_000): Promise<void> {
-    await until(() => (typeof words === 'string' ? this.text.includes(words) : words.test(this.text)), { what: `the terminal shows ${String(words)}; it shows ${JSON.stringify(this.text.slice(-2_000))}`, timeoutMs });
+    await until(() => (typeof words === 'string' ? this.text.includes(words) : words.test(this.text)), { what: `${String(words)} on the terminal`, timeoutMs }).catch((error: unknown) => {
+      throw new Error(`${String(error)}; it shows ${JSON.stringify(this.text.slice(-2_000))}`);
+    });
   }
 
   type(text: string): void {

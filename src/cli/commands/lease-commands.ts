@@ -2,15 +2,24 @@ import { Option, type Command } from 'commander';
 import { createBrokerClient, type BrokerClient, type ConnectionFlags } from '../broker-client.ts';
 import { durationFlag } from '../duration-flag.ts';
 import { examples } from '../examples.ts';
-import { leaseColumns, leaseText, type LeaseAnswer } from '../lease-output.ts';
+import { leaseColumns, leaseLine, leaseText, type LeaseAnswer } from '../lease-output.ts';
 import { listOf } from '../list-pages.ts';
 import { jsonOption, printList, withListOutput, type ListFlags } from '../output-flags.ts';
+import { watchLeases } from '../watch-leases.ts';
 import { print, printJson } from '../output.ts';
 
 /** Which leases a command is about. */
 export interface LeaseFilterFlags {
   readonly state?: string;
+  readonly live?: boolean;
+  readonly agent?: string;
+  readonly owner?: string;
+  readonly purpose?: string;
+  readonly credential?: string;
   readonly provider?: string;
+  readonly task?: string;
+  readonly tree?: string;
+  readonly traceId?: string;
   readonly dueBefore?: string;
   readonly dueWithin?: string;
 }
@@ -19,18 +28,30 @@ type OneFlags = ConnectionFlags & { readonly json?: boolean };
 
 const STATES = ['intended', 'active', 'revoking', 'stuck', 'revoked', 'lapsed', 'abandoned', 'disclosed'];
 
-/** Commands about the lifetimes of credentials: leases ls, get, retry, acknowledge. */
+/** Commands about the lifetimes of credentials: leases ls, watch, get, retry, acknowledge. */
 export function addLeaseCommands(program: Command, connection: (command: Command) => Command): void {
   const leases = program.command('leases').description('the lifetimes of credentials, as an operator');
 
   withListOutput(withLeaseFilter(connection(leases.command('ls'))))
-    .description('list leases; with a live --state, what is due first at the top')
+    .description('list leases: with --live, a live --state or a due time, what is due first; else the newest')
     .option('--limit <n>', 'leases at most', '50')
-    .addHelpText('before', examples('mayfly leases ls --state active --due-within 5m', 'mayfly leases ls --state stuck --output jsonl'))
+    .addHelpText('before', examples('mayfly leases ls --live --agent agent:refunds', 'mayfly leases ls --state stuck --output jsonl'))
     .action(async (flags: ConnectionFlags & LeaseFilterFlags & ListFlags & { limit: string }) => {
       const client = createBrokerClient(flags, 'operator');
       const document = await listOf<LeaseAnswer>(client, '/v1/leases', leaseQuery(flags, client), flags.limit);
       printList(flags, document, leaseColumns(client.nowMs()));
+    });
+
+  connection(withLeaseFilter(leases.command('watch')))
+    .description('a line for each lease that appears or changes, until Ctrl-C')
+    .addOption(new Option('-o, --output <form>', 'jsonl is a JSON object a line').choices(['lines', 'jsonl']).default('lines'))
+    .addOption(new Option('--json', 'the same as --output jsonl'))
+    .addHelpText('before', examples('mayfly leases watch --agent agent:refunds'))
+    .action(async (flags: ConnectionFlags & LeaseFilterFlags & { output: 'lines' | 'jsonl'; json?: boolean }) => {
+      const client = createBrokerClient(flags, 'operator');
+      const jsonl = flags.json === true || flags.output === 'jsonl';
+      const given = leaseQuery(flags, client);
+      await watchLeases(client, given.state === undefined ? { ...given, live: 'true' } : given, (lease) => print(jsonl ? JSON.stringify(lease) : leaseLine(lease, client.nowMs())), new AbortController().signal);
     });
 
   connection(leases.command('get'))
@@ -60,16 +81,24 @@ export function addLeaseCommands(program: Command, connection: (command: Command
 export const withLeaseFilter = (command: Command): Command =>
   [
     new Option('--state <state>', 'as it stands').choices(STATES),
+    new Option('--live', 'all that are not dead yet').conflicts('state'),
+    new Option('--agent <subject>', 'whose'),
+    new Option('--owner <owner>', 'who answers for the agent'),
+    new Option('--purpose <word>', 'why the task was declared'),
+    new Option('--credential <name>', 'as the configuration calls it'),
     new Option('--provider <name>', 'as the configuration calls it'),
+    new Option('--task <id>', 'of this task'),
+    new Option('--tree <id>', 'of this root task and all that it delegated'),
+    new Option('--trace-id <id>', 'whose task was declared in this W3C trace'),
     new Option('--due-before <instant>', 'RFC 3339'),
     new Option('--due-within <time>', 'as 90s, 5m or 1h').conflicts('dueBefore'),
   ].reduce((so, option) => so.addOption(option.helpGroup('Which (all that is given has to match):')), command);
 
 /** What the filters ask of `GET /v1/leases`. Throws a usage error. */
 export function leaseQuery(flags: LeaseFilterFlags, client: Pick<BrokerClient, 'nowMs'>): Record<string, string | undefined> {
-  const { state, provider, dueBefore, dueWithin } = flags;
+  const { state, agent, owner, purpose, credential, provider, task, tree, traceId, dueBefore, dueWithin } = flags;
   const within = dueWithin === undefined ? undefined : new Date(client.nowMs() + durationFlag('--due-within', dueWithin)).toISOString();
-  return { state, provider, due_before: dueBefore ?? within };
+  return { state, agent, owner, purpose, credential, provider, task, tree, trace_id: traceId, due_before: dueBefore ?? within, live: flags.live === true ? 'true' : undefined };
 }
 
 /** Looks at a lease, or does something about it, and shows how it stands then. */
