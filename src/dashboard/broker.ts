@@ -18,7 +18,7 @@ export class Refused extends Error {
 export const saidOf = (error: unknown): string => (error instanceof Refused ? error.message : 'The broker cannot be reached.');
 
 export type Query = Readonly<Record<string, string | number | undefined>>;
-export type Selector = Readonly<Record<string, string | true>>;
+export type Selector = Readonly<Record<string, string | true | readonly string[]>>;
 export type Broker = ReturnType<typeof connectBroker>;
 
 const MAX_AGENTS = 2_000;

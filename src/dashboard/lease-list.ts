@@ -5,7 +5,7 @@ import { saidOf, type Broker } from './broker.ts';
 import type { LeaseChange } from './feed-event.ts';
 import { byUrgency, isFinal, placeOf, rowOf, type Row } from './lease-order.ts';
 
-export const FILTERS = ['agent', 'purpose', 'credential', 'provider', 'state', 'task', 'trace_id'] as const;
+export const FILTERS = ['agent', 'owner', 'purpose', 'credential', 'provider', 'state', 'task', 'tree', 'trace_id'] as const;
 export type LeaseFilter = Readonly<Partial<Record<(typeof FILTERS)[number], string>>>;
 
 export interface LeaseList {
@@ -30,8 +30,7 @@ export interface LeaseList {
 
 /** The first page is on the screen at once; those after it are few. */
 const FIRST_PAGE = 200;
-const PAGE = 500;
-const FAR = '9999-12-31T00:00:00Z';
+const PAGE = 5_000;
 /** Fields that an event says of a lease, so that one it begins can be taken into the list without asking. */
 const TOLD = new Set<string>(['agent', 'purpose', 'credential', 'provider', 'state', 'task', 'trace_id']);
 /** Ids of what has ended, so that an answer that was on its way meanwhile does not bring it back. */
@@ -59,11 +58,10 @@ export function createLeaseList(broker: Pick<Broker, 'leases' | 'lease'>, now: (
   let asking = false;
 
   const question = () => {
-    const { state, provider, trace_id } = filter;
-    const words = { provider, trace_id };
-    if (state === undefined) return { ...words, due_before: FAR };
+    const { state, ...words } = filter;
+    if (state === undefined) return { ...words, live: 'true', order: 'due' };
     // Not a state of a lease but of the clock.
-    return state === 'overdue' ? { ...words, due_before: new Date(now()).toISOString() } : { ...words, state };
+    return state === 'overdue' ? { ...words, live: 'true', due_before: new Date(now()).toISOString() } : { ...words, state };
   };
   const changed = (): void => void (version.value += 1);
 
@@ -84,7 +82,7 @@ export function createLeaseList(broker: Pick<Broker, 'leases' | 'lease'>, now: (
 
   function putAll(leases: readonly Lease[]): void {
     for (const lease of leases) {
-      if (ended.has(lease.id) || !fits(lease) || (filter.state === undefined && isFinal(lease.state))) continue;
+      if (ended.has(lease.id) || (filter.state === undefined && isFinal(lease.state))) continue;
       byId.set(lease.id, rowOf(lease));
     }
     rows = [...byId.values()].sort(byUrgency);
@@ -105,7 +103,7 @@ export function createLeaseList(broker: Pick<Broker, 'leases' | 'lease'>, now: (
   };
 
   /** Stuck ones stand first, however far away their due time is. */
-  const stuckOnes = async (): Promise<readonly Lease[]> => (filter.state === undefined ? (await broker.leases({ ...question(), due_before: undefined, state: 'stuck', limit: 500 })).items : []);
+  const stuckOnes = async (): Promise<readonly Lease[]> => (filter.state === undefined ? (await broker.leases({ ...question(), live: undefined, order: undefined, state: 'stuck', limit: 500 })).items : []);
 
   async function load(limit: number): Promise<void> {
     const mine = asked;

@@ -7,12 +7,14 @@ import { at } from '../support/at.ts';
 import { buildDashboard } from '../support/build-dashboard.ts';
 import { chromiumPath, openPage, startChromium } from '../support/chromium.ts';
 import { oneLease, openDashboard, waitingTask } from '../support/dashboard-page.ts';
+import { seedLeases } from '../support/many-leases.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
 
 /** Without a browser these are skipped, by name. */
 const inChromium = chromiumPath === undefined ? describe.skip : describe;
 
+const MANY = 50_000;
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 /** Would say so if any of it ever ran. */
 const MARKUP = '<img src=x onerror="window.pwned=1"><b>bold</b>';
@@ -161,4 +163,35 @@ inChromium('the pages of the dashboard in Chromium', () => {
       expect(await ui.dialog.count()).toBe(0);
       expect(await ui.page.locator('main').getAttribute('data-view')).toBe('overview');
     }));
+
+  // The last one: everything after it would have to look through them.
+  it('lists 50,000 leases and draws only those that can be seen, from the first to the last', () =>
+    inContext({ viewport: { width: 1_280, height: 800 } }, async (context) => {
+      await seedLeases(broker, MANY);
+      const ui = await openDashboard(context, broker);
+      await ui.signIn('operator');
+      await ui.go('leases');
+      await ui.page.locator('.lease-rows [data-index="3"]').waitFor();
+      const grid = ui.page.locator('[role="grid"]');
+      await until(async () => Number(await grid.getAttribute('aria-rowcount')) > MANY);
+      await ui.page.locator('.lease-rows [data-index="0"]').focus();
+      // Further down is loaded as far as somebody goes.
+      await ui.page.evaluate("document.querySelector('.lease-scroller').scrollTop = 1e9");
+      await until(async () => (await ui.page.locator('.lease-row.placeholder').count()) === 0 && Number(await ui.page.locator('.lease-rows [data-index]').last().getAttribute('data-index')) > MANY - 2, { timeoutMs: 60_000, what: 'the last lease is on the page' });
+      expect(await ui.page.locator('.lease-rows > [role="row"]').count()).toBeLessThan(80);
+      await ui.page.locator('.lease-rows [data-index]').last().focus();
+      await ui.page.keyboard.press('Home');
+      await ui.page.locator('.lease-rows [data-index="0"]:focus').waitFor();
+      // Still live among so many: one that begins now is in its place, and gone when it has ended.
+      const { lease, id, token } = await oneLease(broker, 120);
+      await ui.row(lease).waitFor();
+      await broker.complete({ id, token });
+      await ui.row(lease).waitFor({ state: 'detached' });
+      await ui.go('leases?agent=agent%3Aworker-7');
+      await until(async () => (await ui.page.locator('.lease-rows .agent').allTextContents()).every((name) => name === 'agent:worker-7') && (await ui.page.locator('.lease-rows .agent').count()) > 5);
+      await ui.go('leases?credential=task-token');
+      // Half of them, and perhaps one of a test before.
+      await until(async () => Math.abs(Number(await grid.getAttribute('aria-rowcount')) - 1 - MANY / 2) <= 4, { what: 'the filter is counted' });
+      expect(ui.faults).toEqual([]);
+    }), 120_000);
 });

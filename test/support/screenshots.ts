@@ -55,6 +55,11 @@ async function keep(page: Page, name: string): Promise<void> {
   writeFileSync(join(FOLDER, `${name}.${FORMAT}`), Buffer.from(data, 'base64'));
 }
 
+/** What a page has once it is there. */
+const SHOWN: Readonly<Record<string, string>> = {
+  overview: '.verdict', 'overview-stuck': '.verdict[data-tone="bad"]', leases: '.lease-rows [data-index="3"] .left-text', task: '.tree [data-task]', approvals: '.approval', locks: '[data-lock]', agents: 'tr[data-agent]', denials: '.records li', audit: '.story li',
+};
+
 mkdirSync(FOLDER, { recursive: true });
 await buildDashboard();
 const broker = await RunningBroker.start({ limits: { waiting_approvals_per_agent: 10 }, revocation: { stuck_after_seconds: 2, retry_first_ms: 300, retry_max_ms: 1_000 } });
@@ -70,7 +75,7 @@ try {
     await ui.signIn('operator');
     for (const [name, place] of Object.entries(names)) {
       await ui.go(place);
-      await ui.page.waitForLoadState('networkidle', { timeout: 1_500 }).catch(() => undefined);
+      await ui.page.locator(SHOWN[name] ?? 'main').first().waitFor({ timeout: 20_000 });
       await keep(ui.page, `${name}-${theme}${suffix}`);
     }
     await context.close();
@@ -80,6 +85,7 @@ try {
 
   const context = await browser.newContext({ viewport: WIDE, colorScheme: 'light', reducedMotion: 'reduce' });
   const ui = await openDashboard(context, broker);
+  await ui.page.locator('.sign-in').waitFor();
   await keep(ui.page, 'sign-in-light');
   await ui.signIn('operator');
   await ui.go('leases');

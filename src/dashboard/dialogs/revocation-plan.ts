@@ -4,13 +4,15 @@ import type { Selector } from '../broker.ts';
 import { counted, readable } from '../words.ts';
 import type { RevokeTarget } from './open-dialog.ts';
 
-/** One thing that can be ended: one selector, or one for each of a selection. */
+/** One thing that can be ended. A selection of very many is more than one request. */
 export interface Scope {
   readonly name: string;
   readonly words: string;
   readonly selectors: readonly Selector[];
 }
 
+/** As many as one selector takes. */
+const MOST_LEASES = 1_000;
 /** From more leases than these the count is typed: nobody ends many by a slip of the finger. */
 export const MANY = 5;
 
@@ -27,8 +29,10 @@ export function scopesOf(target: RevokeTarget): readonly Scope[] {
     case 'lease':
       return scopesOfLease(target.lease);
     case 'leases':
-      return [{ name: 'selection', words: `the ${counted(target.leases.length, 'selected lease')}`, selectors: target.leases.map(({ id }) => ({ lease: id })) }];
+      return [{ name: 'selection', words: `the ${counted(target.leases.length, 'selected lease')}`, selectors: chunks(target.leases.map(({ id }) => id)) }];
     case 'selector':
       return [{ name: 'selector', words: target.words, selectors: [target.selector] }];
   }
 }
+
+const chunks = (leases: readonly string[]): Selector[] => Array.from({ length: Math.ceil(leases.length / MOST_LEASES) }, (_, index) => ({ leases: leases.slice(index * MOST_LEASES, (index + 1) * MOST_LEASES) }));

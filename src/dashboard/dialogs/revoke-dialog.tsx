@@ -11,9 +11,6 @@ import type { RevokeTarget } from './open-dialog.ts';
 import { MANY, scopesOf, type Scope } from './revocation-plan.ts';
 import { RevocationResults } from './revocation-results.tsx';
 
-/** A selection is one request for each lease, this many at once. */
-const AT_ONCE = 8;
-
 export function RevokeDialog({ target, onClose }: { readonly target: RevokeTarget; readonly onClose: () => void }) {
   const { said } = useDashboard();
   const { broker } = useSession();
@@ -42,15 +39,12 @@ export function RevokeDialog({ target, onClose }: { readonly target: RevokeTarge
     setProblem('');
     const ids: string[] = [];
     try {
-      for (let from = 0; from < scope.selectors.length; from += AT_ONCE) {
-        const answers = await Promise.all(scope.selectors.slice(from, from + AT_ONCE).map((selector) => broker.revoke(selector, reason.trim())));
-        ids.push(...answers.map(({ id }) => id));
-      }
+      for (const selector of scope.selectors) ids.push((await broker.revoke(selector, reason.trim())).id);
       setRequested(ids);
       said.value = 'Revocation requested.';
     } catch (error) {
       if (ids.length > 0) setRequested(ids);
-      setProblem(ids.length > 0 ? `Only the first ${ids.length} were asked for: ${saidOf(error)}` : `${saidOf(error)} Nothing is known to have been revoked.`);
+      setProblem(ids.length > 0 ? `Only a part was asked for: ${saidOf(error)}` : `${saidOf(error)} Nothing is known to have been revoked.`);
       setSending(false);
     }
   }
@@ -118,14 +112,7 @@ function About({ target }: { readonly target: RevokeTarget }) {
       </>
     );
   }
-  const slow = target.of === 'leases' ? target.leases.filter(({ revocability }) => revocability !== 'exact').length : 0;
-  return (
-    <>
-      {target.of === 'selector' && <p>{readable(target.words)}</p>}
-      {target.of === 'leases' && <p>{counted(target.leases.length, 'selected lease')}</p>}
-      {slow > 0 && <p class="warning">{counted(slow, 'of them cannot', 'of them cannot')} be ended at once: what can still be used, and until when, is shown with the result.</p>}
-    </>
-  );
+  return <p>{target.of === 'selector' ? readable(target.words) : counted(target.leases.length, 'selected lease')}</p>;
 }
 
 interface WouldEnd {
@@ -138,25 +125,25 @@ interface WouldEnd {
 const wordsOf = ({ leases, tasks, notExact }: WouldEnd): string =>
   [
     leases === 0 ? 'Nothing that is live matches.' : `${counted(leases, 'lease')} would end${tasks > 0 ? `, and ${counted(tasks, 'task')}` : ''}.`,
-    notExact > 0 ? `${counted(notExact, 'of them cannot', 'of them cannot')} be ended at once.` : '',
+    notExact > 0 ? `${count(notExact)} of them cannot be ended at once: what can still be used, and until when, is shown with the result.` : '',
   ].join(' ');
 
-/** What would end, as the broker counts it; a text where it could not say. A selection is what it is. */
+const summed = (dryRuns: readonly DryRun[]): WouldEnd => ({
+  leases: dryRuns.reduce((sum, { progress }) => sum + progress.total, 0),
+  tasks: dryRuns.reduce((sum, { progress }) => sum + progress.tasks, 0),
+  notExact: dryRuns.flatMap(({ results }) => results).filter(({ revocability }) => revocability !== 'exact').length,
+});
+
+/** What would end, as the broker counts it; a text where it could not say. */
 function useDryRun(scope: Scope | undefined): WouldEnd | string | null {
   const { broker } = useSession();
   const [wouldEnd, set] = useState<WouldEnd | string | null>(null);
   useEffect(() => {
     let isOver = false;
-    const [selector] = scope?.selectors ?? [];
     set(null);
-    if (scope === undefined || selector === undefined) return undefined;
-    if (scope.selectors.length > 1) {
-      set({ leases: scope.selectors.length, tasks: 0, notExact: 0 });
-      return undefined;
-    }
-    const summed = ({ progress, results }: DryRun): WouldEnd => ({ leases: progress.total, tasks: progress.tasks, notExact: results.filter(({ revocability }) => revocability !== 'exact').length });
-    broker.countLive(selector).then(
-      (dryRun) => !isOver && set(summed(dryRun)),
+    if (scope === undefined) return undefined;
+    Promise.all(scope.selectors.map((selector) => broker.countLive(selector))).then(
+      (dryRuns) => !isOver && set(summed(dryRuns)),
       (error: unknown) => !isOver && set(`It cannot be said how much that is: ${saidOf(error)}`),
     );
     return () => void (isOver = true);

@@ -16,9 +16,11 @@ const STATES = [
 
 const TEXTS = [
   ['agent', 'Agent'],
+  ['owner', 'Owner'],
   ['purpose', 'Purpose'],
   ['credential', 'Credential'],
   ['task', 'Task'],
+  ['tree', 'Tree of task'],
   ['trace_id', 'Trace id'],
 ] as const;
 

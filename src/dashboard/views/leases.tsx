@@ -53,7 +53,7 @@ export function LeasesView() {
     <section aria-labelledby="leases-title" class="leases-view">
       <div class="view-head">
         <h2 id="leases-title">
-          Live leases <span class="faint">{total === null ? '' : count(Math.max(total, rows.length))}</span>
+          Live leases <span class="faint">{total === null ? (list.hasMore.value ? `more than ${count(rows.length)}` : '') : count(Math.max(total, rows.length))}</span>
         </h2>
         {mayAct.value && (
           <div class="together">
@@ -92,9 +92,9 @@ function filterOf(query: URLSearchParams): LeaseFilter {
 }
 
 /** The filter as a revocation takes it; null where it cannot say the same. */
-function selectorOf({ agent, purpose, credential, provider, task, ...others }: LeaseFilter): Selector | null {
+function selectorOf({ agent, purpose, credential, provider, task, tree, ...others }: LeaseFilter): Selector | null {
   if (Object.keys(others).length > 0) return null;
-  const words = { agent, purpose, credential, provider, task };
+  const words = { agent, purpose, credential, provider, task, subtree: tree };
   return Object.fromEntries(Object.entries(words).flatMap(([word, value]) => (value === undefined ? [] : [[word, value]])));
 }
 
