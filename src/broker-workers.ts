@@ -16,6 +16,7 @@ import { RevocationQueues } from './revocation/revocation-queues.ts';
 import { SweepClock } from './revocation/sweep-clock.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { Metrics } from './telemetry/metrics.ts';
+import type { Tracing } from './telemetry/tracing.ts';
 import { WebhookCourier } from './webhooks/webhook-courier.ts';
 import type { WebhookRecipient } from './webhooks/webhook-recipient.ts';
 import type { WebhookRecords } from './webhooks/webhook-records.ts';
@@ -39,6 +40,7 @@ export interface WorkerParts {
   readonly feedSeal: FeedSeal;
   readonly checkpoints: AuditSealerDeps['checkpoints'];
   readonly webhooks: { readonly recipients: readonly WebhookRecipient[]; readonly records: WebhookRecords; readonly hold: RedisHold };
+  readonly tracing: Tracing | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -54,7 +56,7 @@ export interface Workers {
 const MEBIBYTE = 1_048_576;
 
 /** What a process does that ends things and seals the audit log, whether or not it serves. */
-export function startWorkers({ config, clock, ledger, connect, redisTimeMs, providers, watch, jobs, events, feedSeal, checkpoints, webhooks, metrics, log }: WorkerParts): Workers {
+export function startWorkers({ config, clock, ledger, connect, redisTimeMs, providers, watch, jobs, events, feedSeal, checkpoints, webhooks, tracing, metrics, log }: WorkerParts): Workers {
   const sealerRedis = connect(false);
   const sealer = new AuditSealer({
     redis: sealerRedis,
@@ -83,6 +85,7 @@ export function startWorkers({ config, clock, ledger, connect, redisTimeMs, prov
     observe: (observation) => metrics.observeRevocation(observation),
     connection: connect(true),
     providers,
+    telemetry: tracing?.jobs,
     isAway: (provider) => watch.isAway(provider),
     concurrency: BATCHES_PER_PROVIDER,
     batchTimeoutMs: config.revocation.claim_timeout_ms,

@@ -13,6 +13,7 @@ import { createFeedSeal } from './audit/event-feed.ts';
 import { BLOCK_MS, FeedReader } from './audit/feed-reader.ts';
 import { createEventSealer } from './audit/seal-event.ts';
 import { routeDeps } from './broker-routes.ts';
+import { brokerTracing } from './broker-tracing.ts';
 import { startWorkers, type Workers } from './broker-workers.ts';
 import type { Config, TlsConfig } from './config/config-schema.ts';
 import { epochFileOf, longestLifeMs } from './config/ledger-loss.ts';
@@ -93,7 +94,8 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const works = role !== 'api';
   const clock = systemClock;
   const metrics = createMetrics(version);
-  metrics.expect({ providers: Object.keys(config.providers), recipients: config.notices.map(({ name }) => name) });
+  metrics.expect({ providers: Object.keys(config.providers), recipients: config.notices.map(({ name }) => name), webhooks: config.webhooks.map(({ name }) => name) });
+  const tracing = await brokerTracing(config, { version, role, metrics, log });
   const master = readFileSync(config.keys.ledger_seal_file);
   const events = createEventSealer(deriveKey(master, 'audit events'));
   const feedSeal = createFeedSeal(deriveKey(master, 'event feed'));
@@ -176,7 +178,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const nudge = (): void => workers?.nudge();
   const jobs = new RevocationJobs({ ledger, clock, leasesPerSecond: config.revocation.bulk_leases_per_second, nudge, log });
   if (works) {
-    workers = startWorkers({ config, clock, ledger, connect, redisTimeMs: () => redisTimeMs(ledgerRedis), providers, watch, jobs, events, feedSeal, checkpoints, webhooks, metrics, log });
+    workers = startWorkers({ config, clock, ledger, connect, redisTimeMs: () => redisTimeMs(ledgerRedis), providers, watch, jobs, events, feedSeal, checkpoints, webhooks, tracing, metrics, log });
   }
 
   const feed = serves ? new FeedReader({ redis: connect(false, FOLLOWING), seal: feedSeal, onForged: () => metrics.countTampered(), log }) : undefined;
@@ -241,6 +243,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
       await depths.close();
       workloadApi?.close();
       for (const redis of connections) redis.disconnect();
+      await tracing?.stop();
     },
   };
 }

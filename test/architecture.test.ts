@@ -8,7 +8,7 @@ const SRC = resolve(import.meta.dirname, '../src');
 const TIERS: readonly (readonly string[])[] = [
   // Its own program, in a browser: it takes the types of answers, and nothing imports it.
   ['dashboard'],
-  ['main.ts', 'broker.ts', 'broker-routes.ts', 'broker-workers.ts', 'broker-sign-in.ts'],
+  ['main.ts', 'broker.ts', 'broker-routes.ts', 'broker-tracing.ts', 'broker-workers.ts', 'broker-sign-in.ts'],
   ['http', 'cli'],
   ['doctor'],
   ['grant'],
@@ -88,6 +88,13 @@ describe('the architecture', () => {
   it('has no barrels and no drawers for odds and ends', () => {
     const vague = /(^|\/)(index|utils?|helpers?|common|misc)(\/|\.tsx?$)/;
     expect(files.map((path) => relative(SRC, path)).filter((path) => vague.test(path))).toEqual([]);
+  });
+
+  it('knows nothing of OpenTelemetry but its interface outside of telemetry, and loads the SDK in one place, when it is wanted', () => {
+    const naming = (words: RegExp): string[] => files.filter((path) => words.test(readFileSync(path, 'utf8'))).map((path) => relative(SRC, path));
+    expect(naming(/from '@opentelemetry\/(?!api')/).filter((path) => !path.startsWith('telemetry/'))).toEqual([]);
+    expect(naming(/import\('@opentelemetry\/sdk-trace'\)/)).toEqual(['telemetry/tracing.ts']);
+    expect(naming(/(?<!import type [^;]*)from '(?:@opentelemetry\/sdk-trace|bullmq-otel)'/)).toEqual([]);
   });
 
   it('names files in kebab-case', () => {

@@ -38,6 +38,8 @@ export function filesOf(config: Config): ConfigFile[] {
   add('secret', ['policy', 'external', 'token_file'], config.policy.external?.token_file);
   add('public', ['policy', 'external', 'ca_file'], config.policy.external?.ca_file);
   add('written', ['audit', 'file'], config.audit.file);
+  add('secret', ['telemetry', 'traces', 'headers_file'], config.telemetry.traces?.headers_file);
+  add('public', ['telemetry', 'traces', 'ca_file'], config.telemetry.traces?.ca_file);
   add('written', ['redis', 'epoch_file'], config.redis.epoch_file);
   add('public', ['operators', 'ca_file'], config.operators.ca_file);
   add('secret', ['operators', 'sign_in', 'client_secret_file'], config.operators.sign_in?.client_secret_file);

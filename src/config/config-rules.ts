@@ -29,6 +29,7 @@ export function configFaults(config: Config, options: { readonly urlFromEnvironm
     ...noticeFaults(config),
     ...webhookFaults(config),
     ...signalFaults(config),
+    ...traceFaults(config),
     ...externalPolicyFaults(config),
     ...redisFaults(config, options.urlFromEnvironment),
     ...limitFaults(config),
@@ -174,6 +175,16 @@ function webhookFaults({ webhooks, environment }: Config): RuleFault[] {
       ...(username + password + hash === '' ? [] : [{ key: [...key, 'url'], detail: 'must hold no user, no password and no fragment' }]),
     ];
   });
+}
+
+function traceFaults({ telemetry: { traces }, environment }: Config): RuleFault[] {
+  if (traces === undefined) return [];
+  const key = ['telemetry', 'traces', 'otlp_endpoint'];
+  const { protocol, username, password, hash } = new URL(traces.otlp_endpoint);
+  return [
+    ...(environment === 'production' && protocol === 'http:' ? [{ key, detail: 'must be https in production' }] : []),
+    ...(username + password + hash === '' ? [] : [{ key, detail: 'must hold no user, no password and no fragment' }]),
+  ];
 }
 
 /** Metadata is found by its address alone, so there is no path to be lost on the way (AuthZEN 1.0, section 9.1). */

@@ -9,6 +9,7 @@ import { oauth } from './oauth-schemas.ts';
 import { provider } from './provider-schemas.ts';
 import { signals } from './signal-schemas.ts';
 import { signIn } from './sign-in-schemas.ts';
+import { telemetry } from './telemetry-schemas.ts';
 import { webhooks } from './webhook-schemas.ts';
 
 /**
@@ -210,6 +211,7 @@ export const configSchema = z
       .describe('who is told when a task begins to wait for a human'),
     webhooks,
     signals,
+    telemetry,
     authzen: z
       .strictObject({
         url: httpUrl.optional().describe('where enforcement points find this broker, without a path; `http.public_url` when absent, if that has none. Without either there is no discovery document'),

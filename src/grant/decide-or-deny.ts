@@ -5,6 +5,7 @@ import { deny, type Denial } from './deny.ts';
 import type { GrantDeps } from './grant-deps.ts';
 import { admitPrincipals } from './known-principals.ts';
 import { riskLevel } from './risk-of.ts';
+import { inSpan, type OpenSpan } from '../telemetry/in-span.ts';
 import type { ExternalPolicy } from '../policy/external-policy.ts';
 
 /** What a task, or a change of one, is asked of policy. */
@@ -30,7 +31,12 @@ export interface TaskQuestion {
  * Asks policy, with what the broker knows itself, and then the other decision point, if there is one and policy permits. A denial is
  * recorded and thrown: `policy_denied`, `agent_disabled` or `agent_unregistered`, or `policy_unavailable` where the other one could not be asked.
  */
-export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps, 'policy' | 'shadow' | 'externalPolicy' | 'ledger' | 'environment' | 'risk' | 'observeDecision' | 'agents'>): Promise<JointDecision> {
+export const decideOrDeny = (question: TaskQuestion, deps: DecideDeps): Promise<JointDecision> =>
+  inSpan('decide', { facts: { 'mayfly.task': question.taskId, 'mayfly.decision': question.decisionId, 'mayfly.policy_version': deps.policy.version } }, (span) => decide(question, deps, span));
+
+type DecideDeps = Pick<GrantDeps, 'policy' | 'shadow' | 'externalPolicy' | 'ledger' | 'environment' | 'risk' | 'observeDecision' | 'agents'>;
+
+async function decide(question: TaskQuestion, deps: DecideDeps, span: OpenSpan): Promise<JointDecision> {
   const { decisionId, taskId, by, caller, denial, wanted, asks, mayWait = false } = question;
   const basis: DecisionBasis = { ...question.basis, environment: deps.environment, risk: riskLevel(question.basis.actions, deps.risk), factsOf: await admitPrincipals(question, deps) };
   const decided = decideCredentials(deps.policy, decisionId, basis, wanted, asks);
@@ -38,6 +44,7 @@ export async function decideOrDeny(question: TaskQuestion, deps: Pick<GrantDeps,
   const shadow = deps.shadow?.answer(decided.parts.map(({ question: asked }) => asked)) ?? null;
   const decision = await unlessRefusedOutside({ ...decided, shadow }, deps.externalPolicy);
   deps.observeDecision(decision);
+  span.tell({ 'mayfly.result': decision.summary.result });
   const { result } = decision.summary;
   // No credential to ask about is nothing that could be permitted.
   if (wanted.length > 0 && (result === 'permit' || (mayWait && result === 'approval_required'))) {

@@ -5,6 +5,7 @@ import type { TaskId } from '../core/ids.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { LeaseIntent } from '../ledger/lease.ts';
 import type { FailedLease, Ledger, MintedLease } from '../ledger/ledger.ts';
+import { inSpan, type SpanFacts } from '../telemetry/in-span.ts';
 import { ProviderError, type CredentialProvider, type Minted } from '../providers/credential-provider.ts';
 
 export interface MintLeasesDeps {
@@ -50,7 +51,11 @@ export async function mintLeases(
   }
   const minted = attempts.filter((attempt) => attempt.ok);
   try {
-    const outcome = await deps.ledger.activate(taskId, minted.map(toMintedLease), options.by);
+    const outcome = await inSpan('activate', { facts: { 'mayfly.task': taskId, 'mayfly.leases': minted.length } }, async (span) => {
+      const activated = await deps.ledger.activate(taskId, minted.map(toMintedLease), options.by);
+      span.tell({ 'mayfly.outcome': activated });
+      return activated;
+    });
     if (outcome === 'refused') throw new Problem('task_not_active', 'the task ended while its credentials were being minted; they are being revoked');
   } catch (error) {
     await undo(taskId, attempts, 'the grant could not be activated', options, deps);
@@ -68,7 +73,7 @@ async function mintOne(item: Mintable, deps: MintLeasesDeps): Promise<Attempt> {
   const observe = (outcome: 'minted' | 'unavailable' | 'refused'): void =>
     deps.observeMint({ provider: item.provider.name, outcome, seconds: (deps.clock.monotonicMs() - startedMs) / 1000 });
   try {
-    const minted = await item.provider.mint(item.intent, AbortSignal.timeout(deps.mintTimeoutMs));
+    const minted = await inSpan('mint', { facts: mintFacts(item.intent), linkTo: item.intent.traceparent }, () => item.provider.mint(item.intent, AbortSignal.timeout(deps.mintTimeoutMs)));
     observe('minted');
     return { ok: true, item, minted };
   } catch (cause) {
@@ -82,6 +87,8 @@ async function mintOne(item: Mintable, deps: MintLeasesDeps): Promise<Attempt> {
     return { ok: false, item, error };
   }
 }
+
+const mintFacts = ({ taskId, id, provider, credential, kind }: LeaseIntent): SpanFacts => ({ 'mayfly.task': taskId, 'mayfly.lease': id, 'mayfly.provider': provider, 'mayfly.credential': credential, 'mayfly.kind': kind });
 
 const toMintedLease = ({ item, minted }: Extract<Attempt, { ok: true }>): MintedLease => ({
   leaseId: item.intent.id,

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { ExternalPolicyConfig } from '../config/config-schema.ts';
 import { Secret } from '../core/secret.ts';
 import type { FetchedText, FetchOptions, OutboundFetch } from '../identity/outbound-fetch.ts';
+import { tracingHeaders } from '../telemetry/in-span.ts';
 import { freeText } from '../task/declaration.ts';
 import type { ExternalQuestion } from './external-question.ts';
 
@@ -19,6 +20,7 @@ export type AskPoint = (question: ExternalQuestion, signal: AbortSignal) => Prom
 export function askDecisionPoint(config: ExternalPolicyConfig, outboundFetch: OutboundFetch): AskPoint {
   const options = (signal: AbortSignal): FetchOptions => ({
     signal,
+    headers: tracingHeaders(),
     // Read for each question: tokens in files are replaced while we run.
     ...(config.token_file === undefined ? {} : { bearer: new Secret(readFileSync(config.token_file, 'utf8').trim()) }),
   });

@@ -3,6 +3,7 @@ import pLimit from 'p-limit';
 import type { Config, ExternalPolicyConfig } from '../config/config-schema.ts';
 import { withDeadline } from '../core/with-deadline.ts';
 import { createOutboundFetch, type OutboundFetch } from '../identity/outbound-fetch.ts';
+import { inSpan } from '../telemetry/in-span.ts';
 import { askDecisionPoint, type AskPoint, type PointAnswer } from './ask-decision-point.ts';
 import type { PolicyQuestion } from './decision.ts';
 import { externalQuestion } from './external-question.ts';
@@ -53,7 +54,7 @@ export function createExternalPolicy(config: ExternalPolicyConfig, { fetch, cloc
     async ask(questions) {
       const startedMs = clock.monotonicMs();
       const answered = await breaker
-        .execute(() => withDeadline(config.timeout_ms, undefined, (signal) => askAll(ask, questions, signal)))
+        .execute(() => inSpan('ask the external decision point', { calls: true, facts: { 'rpc.system': config.kind } }, () => withDeadline(config.timeout_ms, undefined, (signal) => askAll(ask, questions, signal))))
         .then(verdictOf, (error: unknown) => ({ verdict: 'unavailable', reason: null, fault: faultOf(error) }) as const);
       const answer = { kind: config.kind, ...answered, tookMs: Math.round(clock.monotonicMs() - startedMs) };
       observe(answer);

@@ -7,6 +7,7 @@ import { allows, transition } from '../ledger/lease-transitions.ts';
 import type { Lease } from '../ledger/lease.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Task } from '../task/task.ts';
+import { inSpan } from '../telemetry/in-span.ts';
 import { traceIdOf } from '../telemetry/trace-context.ts';
 import { hasLapsed, type DuePair, type RevocationObservation } from './revoke-leases.ts';
 import type { SweepClock } from './sweep-clock.ts';
@@ -104,7 +105,9 @@ export class DueSweep {
     }
     this.#alarmed = false;
     const shards = await Promise.all(SHARDS.map((shard) => this.#sweepShard(shard, time.nowMs)));
-    await this.#dispatchByProvider(shards.flatMap((shard) => shard.due));
+    const due = shards.flatMap((shard) => shard.due);
+    // A span for what is done; looking and finding nothing is no news.
+    if (due.length > 0) await inSpan('dispatch due leases', { facts: { 'mayfly.leases': due.length } }, () => this.#dispatchByProvider(due));
     return shards.some((shard) => shard.more);
   }
 

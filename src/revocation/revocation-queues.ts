@@ -1,4 +1,4 @@
-import { Queue, Worker, type ConnectionOptions } from 'bullmq';
+import { Queue, Worker, type ConnectionOptions, type Telemetry } from 'bullmq';
 import type { CredentialProvider } from '../providers/credential-provider.ts';
 import { revokeLeases, type DuePair, type RevokeLeasesDeps } from './revoke-leases.ts';
 import { withDeadline } from '../core/with-deadline.ts';
@@ -7,6 +7,8 @@ export interface RevocationQueuesDeps extends RevokeLeasesDeps {
   /** Connections for BullMQ: unlike the ledger's, these wait for Redis for as long as it takes. */
   readonly connection: ConnectionOptions;
   readonly providers: ReadonlyMap<string, CredentialProvider>;
+  /** Takes the trace along with a job; without it a job is in none. */
+  readonly telemetry?: Telemetry | undefined;
   /** Batches of one provider worked on at once, by this process. */
   readonly concurrency: number;
   /** One batch may take this long at the target; after it, what was not answered counts as failed. */
@@ -25,7 +27,7 @@ interface Batch {
 
 /**
  * One BullMQ queue for each provider, so that one sick target starves nobody. A job carries about a hundred pairs of
- * lease id and generation, nothing else; the ledger, not the queue, remembers what is owed.
+ * lease id and generation, and where traces are recorded the trace of the sweep, nothing else; the ledger, not the queue, remembers what is owed.
  */
 export class RevocationQueues {
   readonly #deps: RevocationQueuesDeps;
@@ -39,6 +41,7 @@ export class RevocationQueues {
       const queue = new Queue<Batch>(queueName(provider), {
         connection: deps.connection,
         prefix: queuePrefix(provider),
+        ...traced(deps),
         defaultJobOptions: { removeOnComplete: true, removeOnFail: { count: 100 }, attempts: 1 },
       });
       queue.on('error', (error) => deps.log.warn({ err: error, provider }, 'revocation queue'));
@@ -53,6 +56,7 @@ export class RevocationQueues {
         connection: this.#deps.connection,
         prefix: queuePrefix(provider.name),
         concurrency: this.#deps.concurrency,
+        ...traced(this.#deps),
         lockDuration: LOCK_MS,
         stalledInterval: STALLED_CHECK_MS,
       });
@@ -94,6 +98,8 @@ export class RevocationQueues {
 export const queueName = (provider: string): string => `revoke-${provider}`;
 /** A hash tag of its own, so that a queue's keys share a slot. */
 export const queuePrefix = (provider: string): string => `mayfly:{queue-${provider}}`;
+
+const traced = ({ telemetry }: Pick<RevocationQueuesDeps, 'telemetry'>): { telemetry?: Telemetry } => (telemetry === undefined ? {} : { telemetry });
 
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {

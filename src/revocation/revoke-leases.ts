@@ -9,9 +9,11 @@ import { latenessMs } from '../ledger/lateness.ts';
 import { allows, deadlineOf, transition, type LeaseChange } from '../ledger/lease-transitions.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { ProviderError, type CredentialProvider, type RevocationResult } from '../providers/credential-provider.ts';
+import type { OpenSpan } from '../telemetry/in-span.ts';
 import { traceIdOf } from '../telemetry/trace-context.ts';
 import { probeFirst } from './probe-first.ts';
 import { nextTry, type RetrySettings } from './retry-schedule.ts';
+import { openRevocation } from './revocation-span.ts';
 
 /** A lease to revoke and the generation at which it was found due: all that a job holds. */
 export type DuePair = readonly [lease: LeaseId, generation: number];
@@ -59,12 +61,13 @@ export async function revokeLeases(
   const orders = [...leases.values()].map((lease) => ({ intent: lease, handle: lease.handle }));
   if (orders.length === 0) return;
 
+  const spans = new Map([...leases].map(([id, lease]) => [id, openRevocation(lease)]));
   const settled: Promise<void>[] = [];
   const settleResult = (result: RevocationResult): void => {
     const lease = leases.get(result.leaseId);
     if (lease === undefined) return;
     leases.delete(result.leaseId);
-    settled.push(record(lease, result, signal, deps));
+    settled.push(record(lease, result, signal, deps).finally(() => endSpan(spans.get(lease.id), result)));
   };
   try {
     for await (const result of probeFirst(provider, () => deps.isAway(provider.name), orders, signal)) settleResult(result);
@@ -76,6 +79,12 @@ export async function revokeLeases(
     settleResult({ leaseId, outcome: 'failed', error: new ProviderError(provider.name, 'unavailable', 'the provider gave no answer') });
   }
   await Promise.all(settled);
+}
+
+function endSpan(span: OpenSpan | undefined, result: RevocationResult): void {
+  span?.tell({ 'mayfly.outcome': result.outcome });
+  if (result.outcome === 'failed') span?.fail(result.error);
+  span?.end();
 }
 
 async function record(lease: Lease, result: RevocationResult, signal: AbortSignal, deps: RevokeLeasesDeps): Promise<void> {

@@ -47,6 +47,7 @@ export function createMetrics(version: string) {
   const notices = new Counter({ name: 'mayfly_notices_total', help: 'Notices of tasks that wait for a human, by what came of each attempt', labelNames: ['recipient', 'outcome'], registers });
   const webhooks = new Counter({ name: 'mayfly_webhook_deliveries_total', help: 'Attempts to deliver an event to a webhook, by what came of each', labelNames: ['webhook', 'outcome'], registers });
   const auditFailures = new Counter({ name: 'mayfly_audit_write_failures_total', help: 'Failed writes of the audit file', registers });
+  const spans = new Counter({ name: 'mayfly_trace_spans_total', help: 'Recorded spans, by whether the collector took them', labelNames: ['outcome'], registers });
   const policyReloads = new Counter({ name: 'mayfly_policy_reloads_total', help: 'Changes of the policy folder, by what came of them', labelNames: ['outcome'], registers });
   const policyVersion = new Gauge({ name: 'mayfly_policy_info', help: 'Always 1; the version in force is in the label', labelNames: ['version'], registers });
   const shadow = new Counter({ name: 'mayfly_policy_shadow_total', help: 'Decisions by what the policies in force answered and what the shadow policies would have; none while they have no answer', labelNames: ['live', 'shadow'], registers });
@@ -78,12 +79,13 @@ export function createMetrics(version: string) {
 
   return {
     /** What there is a count of before anything happened: one that begins with its first event hides that event from `increase()`. */
-    expect({ providers, recipients }: { readonly providers: readonly string[]; readonly recipients: readonly string[] }): void {
+    expect({ providers, recipients, webhooks: told }: { readonly providers: readonly string[]; readonly recipients: readonly string[]; readonly webhooks: readonly string[] }): void {
       for (const provider of providers) {
         orphans.inc({ provider }, 0);
         for (const outcome of ['minted', 'unavailable', 'refused']) mint.zero({ provider, outcome });
         for (const reason of ['completed', 'expired', 'revoked']) lateness.zero({ provider, reason });
       }
+      for (const webhook of told) for (const outcome of ['delivered', 'failed', 'given_up', 'gone', 'dropped']) webhooks.inc({ webhook, outcome }, 0);
       for (const outcome of ['reloaded', 'refused']) policyReloads.inc({ outcome }, 0);
       for (const recipient of recipients) for (const outcome of ['sent', 'failed', 'gone']) notices.inc({ recipient, outcome }, 0);
     },
@@ -107,6 +109,7 @@ export function createMetrics(version: string) {
     },
     observeExternalPolicy: (o: { verdict: string; tookMs: number }): void => external.observe({ verdict: o.verdict }, o.tookMs / 1000),
     setEventStreams: (open: number): void => eventStreams.set(open),
+    countSpans: (outcome: 'sent' | 'lost', count: number): void => spans.inc({ outcome }, count),
     countTampered: (): void => tampered.inc(),
     countNotice: (labels: { recipient: string; outcome: string }): void => notices.inc(labels),
     countWebhook: (labels: { webhook: string; outcome: string }): void => webhooks.inc(labels),

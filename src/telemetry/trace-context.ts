@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { context, createContextKey, ROOT_CONTEXT, trace, TraceFlags, type Context, type SpanContext } from '@opentelemetry/api';
+import { context, createContextKey, isSpanContextValid, ROOT_CONTEXT, trace, TraceFlags, type Context, type SpanContext } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 
 /** W3C Trace Context, section 3.2: version, trace id, parent id, flags; later versions may say more behind another dash. */
@@ -30,7 +30,7 @@ export const traceIdOf = (traceparent: string | undefined): string | null => par
 export const newSpanContext = (): SpanContext => ({ traceId: randomId(16), spanId: randomId(8), traceFlags: TraceFlags.NONE });
 
 /** The trace that the work at hand is part of: that of a request, or, where spans are recorded, of a sweep or a job. Undefined outside of any. */
-export const activeTraceId = (): string | undefined => trace.getSpanContext(context.active())?.traceId;
+export const activeTraceId = (): string | undefined => activePlace()?.traceId;
 
 /** The trace of the request on whose behalf the work at hand is done; undefined for what the broker does by itself. */
 export const requestTraceId = (): string | undefined => context.active().getValue(REQUEST) as string | undefined;
@@ -40,8 +40,14 @@ export const asRequest = (within: Context, { traceId }: SpanContext): Context =>
 
 /** The place in the trace that the work at hand is part of, as a record keeps it; nothing outside of any. */
 export function activeTrace(): { readonly traceparent?: string } {
-  const active = trace.getSpanContext(context.active());
+  const active = activePlace();
   return active === undefined ? {} : { traceparent: toTraceparent(active) };
+}
+
+/** Where nobody records, a span outside of any trace is in none. */
+function activePlace(): SpanContext | undefined {
+  const active = trace.getSpanContext(context.active());
+  return active !== undefined && isSpanContextValid(active) ? active : undefined;
 }
 
 /** What a record keeps of its trace, to hand on. */

@@ -78,6 +78,7 @@ describe('the files a configuration names', () => {
       .replace('policy:\n', 'policy:\n  shadow_directory: s\n  external: { kind: opa, url: "https://opa.test/v1/data/mayfly/allow", token_file: t, ca_file: c }\n')
       .replace('    - issuer: https://issuer.test', '    - issuer: https://issuer.test\n      profile: kubernetes\n      token_review: { url: "https://api.test", token_file: t, ca_file: c }\n      ca_file: c')
       .concat('signals: { transmitters: [{ issuer: "https://idp.test", audience: a, ca_file: c }] }\n')
+      .concat('telemetry: { traces: { otlp_endpoint: "https://collector.test", headers_file: h, ca_file: c } }\n')
       .concat('webhooks: [{ name: w, url: "https://hooks.test", events: ["*"], secret_files: [s], ca_file: c }]\n')
       .concat('notices: [{ name: n, kind: webhook, url_file: u, secret_file: s }]\n')
       .replace('operators:\n', '  users: { issuer: https://users.test, audience: consent, ca_file: c }\noperators:\n')

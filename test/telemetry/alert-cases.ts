@@ -79,4 +79,7 @@ export const ALERT_CASES: readonly AlertCase[] = [
   { alert: 'MayflyNoticesFailing', what: 'none goes through', at: '6m', series: { 'mayfly_notices_total{recipient="on-call",outcome="failed"}': '0+1x10', 'mayfly_notices_total{recipient="on-call",outcome="sent"}': '2x10' }, fires: [{ ...ticket, recipient: 'on-call' }] },
   { alert: 'MayflyNoticesFailing', what: 'the recipient is gone', at: '6m', series: { 'mayfly_notices_total{recipient="on-call",outcome="gone"}': '0 0 1x10' }, fires: [{ ...ticket, recipient: 'on-call' }] },
   { alert: 'MayflyNoticesFailing', what: 'the second try goes through', at: '6m', series: { 'mayfly_notices_total{recipient="on-call",outcome="failed"}': '0+1x10', 'mayfly_notices_total{recipient="on-call",outcome="sent"}': '0+1x10' }, fires: [] },
+  gauge('MayflyWebhookFailing', 'none goes through', 'mayfly_webhook_deliveries_total{webhook="soc",outcome="failed"}', '0+1x20', '15m', [{ ...ticket, webhook: 'soc' }]),
+  gauge('MayflyWebhookFailing', 'it was disabled by a 410', 'mayfly_webhook_deliveries_total{webhook="soc",outcome="gone"}', '0 0 1x20', '15m', [{ ...ticket, webhook: 'soc' }]),
+  { alert: 'MayflyWebhookFailing', what: 'later tries go through', at: '15m', series: { 'mayfly_webhook_deliveries_total{webhook="soc",outcome="failed"}': '0+1x20', 'mayfly_webhook_deliveries_total{webhook="soc",outcome="delivered"}': '0+1x20' }, fires: [] },
 ];

@@ -1,6 +1,7 @@
 import { IAMClient } from '@aws-sdk/client-iam';
 import { STSClient } from '@aws-sdk/client-sts';
 import { fromIni, fromNodeProviderChain, fromTokenFile } from '@aws-sdk/credential-providers';
+import { inSpan } from '../../telemetry/in-span.ts';
 import type { AwsLoginConfig, AwsStsProviderConfig } from '../../config/config-schema.ts';
 
 /** STS and IAM under one identity of the broker. */
@@ -25,6 +26,8 @@ export function createAwsClients(config: Pick<AwsStsProviderConfig, 'region' | '
   };
   const sts = new STSClient(options);
   const iam = new IAMClient(options);
+  traceCalls(sts, 'aws.sts');
+  traceCalls(iam, 'aws.iam');
   return {
     sts,
     iam,
@@ -33,6 +36,12 @@ export function createAwsClients(config: Pick<AwsStsProviderConfig, 'region' | '
       iam.destroy();
     },
   };
+}
+
+/** A span for each call, by the name of its command: what it asks for holds names and policies of callers. */
+function traceCalls(client: STSClient | IAMClient, system: string): void {
+  const stack: Pick<STSClient['middlewareStack'], 'add'> = client.middlewareStack;
+  stack.add((next, { commandName }) => (args) => inSpan('aws', { calls: true, facts: { 'rpc.system': system, 'rpc.method': commandName ?? 'unknown' } }, () => next(args)), { step: 'initialize', name: 'mayflySpans' });
 }
 
 function credentialsOf(login: AwsLoginConfig, clientConfig: { readonly region: string; readonly endpoint?: string }) {

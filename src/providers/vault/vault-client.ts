@@ -4,6 +4,7 @@ import { Agent, request as send } from 'undici';
 import type { z } from 'zod';
 import type { Secret } from '../../core/secret.ts';
 import { withDeadline } from '../../core/with-deadline.ts';
+import { inSpan, tracingHeaders } from '../../telemetry/in-span.ts';
 
 /** What went wrong, as far as it decides anything. The target's own text stops here: it could hold a secret. */
 export type VaultFault = 'invalid_lease' | 'invalid_accessor' | 'token_not_found' | 'other';
@@ -82,14 +83,19 @@ export class VaultClient {
     Object.assign(this.#vault, { namespace: options.namespace ?? '', pathPrefix: '' });
   }
 
-  /** Makes one call. Throws `VaultFailure`. */
-  async request<T>({ method, path, body, token, wrapTtlSeconds, answer, signal }: VaultRequest<T>): Promise<T> {
+  /** Makes one call. Throws `VaultFailure`. Its span says the method alone: a path can hold what a caller chose. */
+  request<T>(call: VaultRequest<T>): Promise<T> {
+    return inSpan('vault', { calls: true, facts: { 'rpc.system': 'vault', 'http.request.method': call.method } }, () => this.#request(call));
+  }
+
+  async #request<T>({ method, path, body, token, wrapTtlSeconds, answer, signal }: VaultRequest<T>): Promise<T> {
     const received: unknown = await this.#vault.request({
       method,
       path: `/${path}`,
       signal,
       ...(body === undefined ? {} : { json: body }),
       headers: {
+        ...tracingHeaders(),
         ...(token === undefined ? {} : { 'X-Vault-Token': token.expose() }),
         ...(wrapTtlSeconds === undefined ? {} : { 'X-Vault-Wrap-TTL': `${wrapTtlSeconds}s` }),
       },
