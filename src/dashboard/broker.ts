@@ -26,13 +26,14 @@ const MAX_AGENTS = 2_000;
 /** @param token of an operator; null where a cookie says who calls */
 export function connectBroker(token: string | null) {
   // The header tells a request of this page from a form that another site made the browser send.
-  const headers: Record<string, string> = { 'X-Mayfly-Request': 'dashboard', ...(token === null ? {} : { Authorization: `Bearer ${token}` }) };
+  // `background`: what the page asks by itself keeps no session alive whose person has gone.
+  const headers: Record<string, string> = { 'X-Mayfly-Request': 'background', ...(token === null ? {} : { Authorization: `Bearer ${token}` }) };
 
   async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
     const response = await fetch(path, {
       method,
       cache: 'no-store',
-      headers: { ...headers, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+      headers: { ...headers, ...(method !== 'GET' || navigator.userActivation.isActive ? { 'X-Mayfly-Request': 'dashboard' } : {}), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const answer: unknown = response.status === 204 ? {} : await response.json().catch(() => ({}));

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { chromiumPath, startChromium } from '../support/chromium.ts';
 import { RunningBroker } from '../support/running-broker.ts';
+import { until } from '../support/until.ts';
 
 /** Without a browser these are skipped, by name. */
 const inChromium = chromiumPath === undefined ? describe.skip : describe;
@@ -90,6 +91,21 @@ inChromium('signing in with Chromium', () => {
     expect((await ask('/v1/whoami')).status).toBe(200);
     expect((await ask('/auth/sign-out', { method: 'POST', headers: { 'X-Mayfly-Request': 'dashboard' } })).status).toBe(200);
     expect((await ask('/v1/whoami')).status).toBe(401);
+  });
+
+  it('is not kept alive by the page itself: only what its person does counts', async () => {
+    const purposes = (path: string): Set<string | undefined> => new Set(seen.filter(({ url }) => url.includes(path)).map(({ purpose }) => purpose));
+    const seen: { readonly url: string; readonly purpose: string | undefined }[] = [];
+    page.on('request', (request) => seen.push({ url: request.url(), purpose: request.headers()['x-mayfly-request'] }));
+    await signIn('olga');
+    await page.reload();
+    seen.length = 0;
+    await page.reload();
+    await until(() => purposes('/v1/events').size > 0);
+    expect([...purposes('/v1/')]).toEqual(['background']);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await until(() => purposes('/auth/sign-out').size > 0);
+    expect([...purposes('/auth/sign-out')]).toEqual(['dashboard']);
   });
 
   it('shows itself in no frame of another page', async () => {
