@@ -3,20 +3,17 @@ import { canonicalJson } from '../core/canonical-json.ts';
 import { overSegments, type AuditSegment } from './audit-segments.ts';
 import { checkpointsNewestFirst } from './checkpoint-file.ts';
 import { parseCheckpoint, type Checkpoint } from './checkpoint.ts';
-import type { ChainRecord } from './hash-chain.ts';
 import { logFilesAt } from './log-files.ts';
 import { consistencyProof, frontierOf, inclusionProof, nodeHash, verifyInclusion, type SubtreeHash } from './merkle/merkle-tree.ts';
 import { TreeFile } from './merkle/tree-file.ts';
 import { CONSISTENCY_FORMAT, leafHash, PROOF_FORMAT, type ConsistencyBundle, type ProofBundle } from './proof-bundle.ts';
-import { linesForward, statedRecord } from './read-range.ts';
+import { linesForward, statedRecord, type StatedRecord } from './read-range.ts';
 import { noteText } from './signed-note.ts';
 
 /** A proof that cannot be made, and why. */
 export class NoProof extends Error {
   override readonly name = 'NoProof';
 }
-
-type StatedRecord = ChainRecord & { readonly hash: string };
 
 /** The record with a number or an event id; undefined where it is not here. */
 export function findRecord(path: string, reference: string): Promise<StatedRecord | undefined> {

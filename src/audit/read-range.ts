@@ -128,10 +128,13 @@ function endOf({ untilMs = Infinity, beforeSeq = Infinity }: AuditRange): (line:
   };
 }
 
+/** A record with the hash that its line states. */
+export type StatedRecord = ChainRecord & { readonly hash: string };
+
 /** A record as its line states it; undefined when it is none. Whether it is genuine is for verifying to find. */
-export function statedRecord(line: string): (ChainRecord & { readonly hash: string }) | undefined {
+export function statedRecord(line: string): StatedRecord | undefined {
   try {
-    const record = JSON.parse(line) as ChainRecord & { readonly hash: string };
+    const record = JSON.parse(line) as StatedRecord;
     return typeof record.event === 'object' && Number.isSafeInteger(record.seq) ? record : undefined;
   } catch {
     return undefined;

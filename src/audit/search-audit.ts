@@ -1,6 +1,6 @@
-import { overSegments, type AuditSegment } from './audit-segments.ts';
+import { auditSegments, overSegments, type AuditSegment } from './audit-segments.ts';
 import type { ChainRecord } from './hash-chain.ts';
-import { blocksBackward, linesForward, statedRecord } from './read-range.ts';
+import { blocksBackward, linesForward, statedRecord, type StatedRecord } from './read-range.ts';
 
 /** Which records are wanted; all that is given must fit. */
 export interface AuditFilter {
@@ -25,10 +25,8 @@ export interface AuditFilter {
   readonly untilMs?: number;
 }
 
-type FoundRecord = ChainRecord & { readonly hash: string };
-
 export interface AuditPage {
-  readonly items: readonly FoundRecord[];
+  readonly items: readonly StatedRecord[];
   /** The last record of the page, where there are more. */
   readonly nextSeq: number | null;
 }
@@ -49,7 +47,7 @@ export function searchAudit(path: string, filter: AuditFilter, options: SearchOp
 
 async function search(segments: readonly AuditSegment[], filter: AuditFilter, { afterSeq, newestFirst, limit }: SearchOptions): Promise<AuditPage> {
   const { sinceMs, untilMs } = filter;
-  const found: FoundRecord[] = [];
+  const found: StatedRecord[] = [];
   if (!newestFirst) {
     for await (const record of matching(linesForward(segments, { sinceMs, untilMs, afterSeq }), filter)) {
       if (record.seq > (afterSeq ?? 0)) found.push(record);
@@ -61,7 +59,7 @@ async function search(segments: readonly AuditSegment[], filter: AuditFilter, { 
   // What belongs to a tree is only known from its start.
   const blocks = filter.tree === undefined ? blocksBackward(segments, range) : [linesForward(segments, range)];
   for await (const block of blocks) {
-    const inBlock: FoundRecord[] = [];
+    const inBlock: StatedRecord[] = [];
     for await (const record of matching(block, filter)) {
       inBlock.push(record);
       // A whole file can be a block; its last records are wanted, no more.
@@ -73,12 +71,18 @@ async function search(segments: readonly AuditSegment[], filter: AuditFilter, { 
   return pageOf(found, limit);
 }
 
-function pageOf(found: readonly FoundRecord[], limit: number): AuditPage {
+function pageOf(found: readonly StatedRecord[], limit: number): AuditPage {
   const items = found.slice(0, limit);
   return { items, nextSeq: found.length > limit ? (items.at(-1)?.seq ?? null) : null };
 }
 
-async function* matching(lines: AsyncIterable<string>, filter: AuditFilter): AsyncGenerator<FoundRecord> {
+/** All that fits, oldest first, as it is read: for more than fits in memory. A rotation meanwhile can cut it short: end it before the live file's. */
+export async function* recordsOf(path: string, filter: AuditFilter): AsyncGenerator<StatedRecord> {
+  const { sinceMs, untilMs } = filter;
+  yield* matching(linesForward(await auditSegments(path), { sinceMs, untilMs }), filter);
+}
+
+async function* matching(lines: AsyncIterable<string>, filter: AuditFilter): AsyncGenerator<StatedRecord> {
   // Cheaper than parsing, and true of every line that can fit.
   const words = [filter.task, filter.lease, filter.agent, filter.purpose, filter.decision, filter.owner, filter.traceId].flatMap((word) => (word === undefined ? [] : [JSON.stringify(word)]));
   if (filter.text !== undefined) words.push(JSON.stringify(filter.text).slice(1, -1));

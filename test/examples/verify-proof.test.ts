@@ -154,6 +154,18 @@ describe('a proof that a record is in the log', () => {
   }, 30_000);
 });
 
+describe('a proof of an export', () => {
+  it('holds the very records that were exported, and is verified by both', async () => {
+    const [out, bundleFile] = [join(directory, 'out.jsonl'), join(directory, 'export-proof.json')];
+    await mayfly('export', '--task', 'tsk_2', '--out', out, '--proof', bundleFile, '--audit', file);
+    const exported = (await readFile(out, 'utf8')).trim().split('\n').map((line) => JSON.parse(line) as { seq: number });
+    const bundle = JSON.parse(await readFile(bundleFile, 'utf8')) as ProofBundle;
+    expect(bundle.records.map(({ leaf }) => JSON.parse(leaf) as unknown)).toEqual(exported.map((record) => ({ ...record, hash: undefined })));
+    expect(exported).toHaveLength(5);
+    expect((await both(bundle)).map(({ code }) => code)).toEqual([0, 0]);
+  }, 30_000);
+});
+
 describe('a proof that one checkpoint continues another', () => {
   it('is verified by both', async () => {
     const bundle = await consistency(join(directory, 'old.note'));

@@ -4,6 +4,7 @@ import { CliError, EXIT } from '../exit-codes.ts';
 import { jsonOption } from '../output-flags.ts';
 import { print, printJson, say } from '../output.ts';
 import { repeatable } from '../repeatable.ts';
+import { addAuditExportCommand } from './audit-export-command.ts';
 import { addAuditProofCommands, verifiersOf } from './audit-proof-commands.ts';
 import { addAuditSearchCommand } from './audit-search-command.ts';
 import { addStoryCommand } from './story-command.ts';
@@ -50,5 +51,6 @@ export function addAuditCommands(program: Command, connection: (command: Command
 
   addAuditSearchCommand(audit, connection);
   addStoryCommand(audit, connection);
+  addAuditExportCommand(audit, program.version() ?? '');
   addAuditProofCommands(audit);
 }
