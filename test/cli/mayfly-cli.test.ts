@@ -82,6 +82,7 @@ describe('the command line', () => {
     ['half a tool call', ['credentials', 'tsk_1', 'orders-db', '--tool', 'sql'], /go together/],
     ['no broker', REQUEST, /--addr or MAYFLY_ADDR/],
     ['no token', [...REQUEST, '--addr', 'http://127.0.0.1:1'], /no token is named/],
+    ['an area that doctor does not look at', ['doctor', '--config', EXAMPLE, '--only', 'reddis'], /--only reddis: there are redis, vault, aws/],
     ['no configuration', ['config', 'check'], /--config/],
   ])('ends with 2 on %s, and says why on standard error', async (_what, args, words) => {
     const { code, out, err } = await mayfly(args);

@@ -14,17 +14,22 @@ const MARKS: Readonly<Record<Standing, readonly [mark: string, colour: Parameter
   skipped: ['skipped', 'gray'],
 };
 
+/** What can be looked at alone: the part of a check's name before its first dot. */
+const AREAS = ['redis', 'vault', 'aws', 'issuer', 'trust_domain', 'tls', 'keys', 'audit', 'policy', 'agents', 'webhooks', 'notices', 'ports'];
+
 /** `mayfly doctor`: looks at all that a deployment hangs on. */
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
-    .description('look at Redis, Vault, issuers, keys, audit log, policies and ports; each with a line that says how to fix it')
+    .description('look at all that a broker hangs on, from Redis, Vault and AWS to disk space and ports; each with a line that says how to fix it')
     .addOption(requiredConfigOption())
-    .option('--only <area>', 'redis, vault, issuer, trust_domain, keys, audit, policy or ports; repeat for more', repeatable, [])
+    .option('--only <area>', `${AREAS.slice(0, -1).join(', ')} or ${AREAS.at(-1) ?? ''}; repeat for more`, repeatable, [])
     .addOption(jsonOption())
     .addHelpText('before', examples('VAULT_TOKEN=... mayfly doctor --config /etc/mayfly/mayfly.yaml'))
     .addHelpText('after', '\nVAULT_TOKEN (or BAO_TOKEN) of a person lets it also read token roles and rights, which the broker itself may not.')
     .action(async (flags: { config: string; only: string[]; json?: boolean }) => {
+      const unknown = flags.only.find((area) => !AREAS.includes(area));
+      if (unknown !== undefined) throw new CliError(EXIT.usage, `--only ${unknown}: there are ${AREAS.join(', ')}`);
       const { loadConfig } = await import('../../config/load-config.ts');
       const { examine } = await import('../../doctor/doctor.ts');
       const config = loadConfig({ path: flags.config, env: process.env, checkFiles: true });
