@@ -353,6 +353,25 @@ inChromium('the dashboard in Chromium', () => {
     expect(ui.faults).toEqual([]);
   });
 
+  it('signs a person in at the identity provider, brings them back to their place, and acts as them without a token', async () => {
+    const { lease } = await oneLease(broker);
+    await page.evaluate("location.hash = '#/leases?credential=vault-token'");
+    await page.getByRole('button', { name: 'Sign in with your identity provider' }).click();
+    await page.locator('button[value="olga"]').click();
+    await page.locator('.who').getByText('olga').waitFor();
+    expect(await page.locator('#filter-credential').inputValue()).toBe('vault-token');
+    expect(await page.evaluate('sessionStorage.getItem("mayfly.token")')).toBeNull();
+    await ui.row(lease).locator('button.revoke:enabled').click();
+    await reason().fill('drill');
+    await confirm().click();
+    await page.locator('.results[data-done="true"]').waitFor();
+    expect(await stateOf(lease)).toBe('revoked');
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await until(async () => !(await context.cookies()).some(({ name }) => name === '__Host-mayfly'), { what: 'the session is gone' });
+    expect(ui.faults).toEqual([]);
+  });
+
   it('says in plain words that a token is no good, or not an operator’s', async () => {
     await showTokenField(page);
     await page.locator('#token').fill('not-a-token');
