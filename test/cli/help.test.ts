@@ -43,10 +43,10 @@ describe('the help of every command', () => {
     expect(all.flatMap(({ name, command }) => command.options.filter(({ description }) => description === '').map(({ flags }) => `${name} ${flags}`))).toEqual([]);
   });
 
-  it('offers one JSON document wherever data is printed', () => {
+  it('offers one JSON document, or a choice of formats, wherever data is printed', () => {
     // These print a token, a proof or a script, which have forms of their own, or run until they are told to end.
     const others = ['mayfly declaration digest', 'mayfly declaration sign', 'mayfly audit prove', 'mayfly audit consistency', 'mayfly serve', 'mayfly completion'];
-    expect(leaves.filter(({ command }) => !command.options.some(({ long }) => long === '--json')).map(({ name }) => name)).toEqual(others);
+    expect(leaves.filter(({ command }) => !command.options.some(({ long }) => long === '--json' || long === '--format')).map(({ name }) => name)).toEqual(others);
   });
 
   it('has the same meaning for the same option everywhere', () => {
