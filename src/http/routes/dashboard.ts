@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Router } from 'express';
+import { Problem } from '../../core/problem.ts';
 
 /** Beside the compiled files, and where `npm start` and `npm test` build it for those that are not compiled. */
 const BUILT = fileURLToPath(new URL('../../../dist/dashboard/', import.meta.url));
@@ -58,14 +59,11 @@ export function dashboardRoutes(folder = BUILT): Router {
     else response.send(page);
   });
 
-  router.get('/assets/:file', (request, response, next) => {
+  router.get('/assets/:file', (request, response) => {
     const { file } = request.params;
     const content = contents.get(file);
     const type = TYPES[file.split('.').at(-1) ?? ''];
-    if (content === undefined || type === undefined) {
-      next();
-      return;
-    }
+    if (content === undefined || type === undefined) throw new Problem('not_found', 'the dashboard has no such file; a newer one names others');
     response.set({ ...HEADERS, 'Cache-Control': 'public, max-age=31536000, immutable' }).type(type).send(content);
   });
 
