@@ -21,6 +21,20 @@ export const withListOutput = (command: Command): Command =>
 /** The form that the flags ask for. */
 export const listFormOf = ({ output, json }: ListFlags): ListForm => (json === true ? 'json' : output);
 
+export interface WatchFlags {
+  readonly output: 'lines' | 'jsonl';
+  readonly json?: boolean;
+}
+
+/** Gives a command that goes on telling until it is stopped its `--output` and `--json`. */
+export const withWatchOutput = (command: Command): Command =>
+  command
+    .addOption(new Option('-o, --output <form>', 'jsonl is a JSON object a line').choices(['lines', 'jsonl']).default('lines'))
+    .addOption(new Option('--json', 'the same as --output jsonl'));
+
+/** Whether each is told as the broker answers it. */
+export const inJson = ({ output, json }: WatchFlags): boolean => json === true || output === 'jsonl';
+
 export interface ListColumns<Item> {
   readonly header: readonly string[];
   readonly row: (item: Item) => readonly Cell[];

@@ -1,8 +1,20 @@
 import { Option } from 'commander';
 import { countdown, print, printJson, say, shellQuote, table } from './output.ts';
 
+/** A task as the broker tells it; its owner to operators alone. */
+export type SeenTask = Readonly<Record<string, unknown>> & {
+  readonly id: string;
+  readonly state: string;
+  readonly end_reason: string | null;
+  readonly agent: string;
+  readonly purpose: string;
+  readonly parent: string | null;
+  readonly expires_at: string;
+  readonly owner?: string | null;
+};
+
 export interface TaskAnswer {
-  readonly task: Readonly<Record<string, unknown>> & { readonly id: string; readonly state: string; readonly expires_at: string };
+  readonly task: SeenTask;
   readonly credentials: readonly CredentialAnswer[];
 }
 
@@ -69,8 +81,7 @@ export function printTask(answer: TaskAnswer, json: boolean, nowMs: number): voi
     return;
   }
   const { task, credentials } = answer;
-  const reason = typeof task['end_reason'] === 'string' ? ` (${task['end_reason']})` : '';
-  print(`task ${task.id} ${task.state}${reason}, purpose ${String(task['purpose'])}, agent ${String(task['agent'])}`);
+  print(`task ${task.id} ${stateOf(task)}, purpose ${task.purpose}, agent ${task.agent}${ownerOf(task)}`);
   print(
     table(
       ['CREDENTIAL', 'STATE', 'DUE', 'REVOCABILITY', 'LEASE'],
@@ -79,3 +90,25 @@ export function printTask(answer: TaskAnswer, json: boolean, nowMs: number): voi
     ),
   );
 }
+
+/** One line about a task, for a list that goes on. */
+export const taskLine = (task: SeenTask, nowMs: number): string =>
+  [task.id, stateOf(task).padEnd(20), task.agent + ownerOf(task), task.purpose, ...(task.state === 'ended' ? [] : [`ends in ${countdown(task.expires_at, nowMs)}`])].join('  ');
+
+/** A tree of tasks as the broker answers it: each task below its parent, and its leases below it. */
+export function taskTreeText(tree: readonly TaskAnswer[], nowMs: number): string {
+  const depths = new Map<string, number>();
+  return tree
+    .flatMap(({ task, credentials }) => {
+      const depth = task.parent === null ? 0 : (depths.get(task.parent) ?? -1) + 1;
+      depths.set(task.id, depth);
+      const indent = '  '.repeat(depth);
+      const leases = credentials.map(({ name, state, lease_id: id, expires_at: due }) => `${indent}    ${name}  ${state}${state === 'active' ? `, due in ${countdown(due, nowMs)}` : ''}  ${id}`);
+      return [`${indent}${depth === 0 ? '' : '└ '}${taskLine(task, nowMs)}`, ...leases];
+    })
+    .join('\n');
+}
+
+const stateOf = ({ state, end_reason: reason }: SeenTask): string => (reason === null ? state : `${state} (${reason})`);
+
+const ownerOf = ({ owner }: SeenTask): string => (typeof owner === 'string' ? ` of ${owner}` : '');

@@ -193,6 +193,34 @@ describe('leases that are watched', () => {
   }, 60_000);
 });
 
+describe('tasks on the command line of an operator', () => {
+  it('are those of everybody, and a tree is told with what lives in it', async () => {
+    const parent = await broker.grant(['orders-db']);
+    const declared = await broker.call('POST', `/v1/tasks/${parent.id}/delegate`, await broker.agentToken(), { agent: 'agent:payouts', actions: ['read'], ttl_seconds: 60, credentials: [{ name: 'orders-db', ttl_seconds: 60 }] });
+    const { id: child } = declared.body['task'] as { id: string };
+    const listed = async (...filters: string[]): Promise<string[]> => (JSON.parse((await mayfly('tasks', 'ls', ...filters, '--json')).out) as { items: { id: string }[] }).items.map(({ id }) => id);
+    expect(await listed('--operator', '--live')).toEqual(expect.arrayContaining([parent.id, child]));
+    expect(await listed('--agent', 'agent:payouts', '--live')).toEqual([child]);
+    expect((await mayfly('tasks', 'get', child, '--operator')).out).toMatch(new RegExp(`^task ${child} pending_claim, purpose refund-investigation, agent agent:payouts`));
+    const tree = await mayfly('tasks', 'tree', child);
+    expect(tree).toMatchObject({ code: 0, err: '' });
+    expect(tree.out).toMatch(new RegExp(`^${parent.id}  active +agent:refunds[^]*\\n    orders-db  active, due in [^]*\\n  └ ${child}  pending_claim +agent:payouts`));
+    await broker.complete(parent);
+    expect((await mayfly('tasks', 'tree', child)).out).toMatch(new RegExp(`└ ${child}  ended \\(parent_ended\\)`));
+  }, 60_000);
+
+  it('are watched: each is told when it appears and when it ends', async () => {
+    const terminal = await atTerminal('tasks', 'watch', '--output', 'jsonl');
+    const lines = (): { id: string; state: string }[] => terminal.text.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}')).map((line) => JSON.parse(line) as { id: string; state: string });
+    const grant = await broker.grant(['vault-token']);
+    await until(() => lines().some(({ id, state }) => id === grant.id && state === 'active'), { what: 'it appears' });
+    await broker.complete(grant);
+    await until(() => lines().some(({ id, state }) => id === grant.id && state === 'ended'), { what: 'it ends' });
+    terminal.type('\u0003');
+    await terminal.ends();
+  }, 60_000);
+});
+
 describe('the filters of leases', () => {
   it('narrow by agent, owner, purpose, credential, task and tree', async () => {
     const { id, credentials } = await broker.grant(['vault-token', 'task-reference']);

@@ -10,7 +10,7 @@ import { declarationOf } from '../../src/cli/declaration-flags.ts';
 const ESCAPE = '\u001b';
 
 const ANSWER: TaskAnswer = {
-  task: { id: 'tsk_1', state: 'active', expires_at: '2026-01-01T00:05:00.000Z' },
+  task: { id: 'tsk_1', state: 'active', end_reason: null, agent: 'agent:a', purpose: 'p', parent: null, expires_at: '2026-01-01T00:05:00.000Z' },
   credentials: [
     {
       name: 'orders-db', lease_id: 'lse_1', kind: 'vault.dynamic', state: 'active', expires_at: '2026-01-01T00:02:00.000Z', revocability: 'exact',

@@ -4,9 +4,9 @@ import { durationFlag } from '../duration-flag.ts';
 import { examples } from '../examples.ts';
 import { leaseColumns, leaseLine, leaseText, type LeaseAnswer } from '../lease-output.ts';
 import { listOf } from '../list-pages.ts';
-import { jsonOption, printList, withListOutput, type ListFlags } from '../output-flags.ts';
-import { watchLeases } from '../watch-leases.ts';
+import { inJson, jsonOption, printList, withListOutput, withWatchOutput, type ListFlags, type WatchFlags } from '../output-flags.ts';
 import { print, printJson } from '../output.ts';
+import { watchList } from '../watch-list.ts';
 
 /** Which leases a command is about. */
 export interface LeaseFilterFlags {
@@ -42,16 +42,15 @@ export function addLeaseCommands(program: Command, connection: (command: Command
       printList(flags, document, leaseColumns(client.nowMs()));
     });
 
-  connection(withLeaseFilter(leases.command('watch')))
+  withWatchOutput(connection(withLeaseFilter(leases.command('watch'))))
     .description('a line for each lease that appears or changes, until Ctrl-C')
-    .addOption(new Option('-o, --output <form>', 'jsonl is a JSON object a line').choices(['lines', 'jsonl']).default('lines'))
-    .addOption(new Option('--json', 'the same as --output jsonl'))
     .addHelpText('before', examples('mayfly leases watch --agent agent:refunds'))
-    .action(async (flags: ConnectionFlags & LeaseFilterFlags & { output: 'lines' | 'jsonl'; json?: boolean }) => {
+    .action(async (flags: ConnectionFlags & LeaseFilterFlags & WatchFlags) => {
       const client = createBrokerClient(flags, 'operator');
-      const jsonl = flags.json === true || flags.output === 'jsonl';
       const given = leaseQuery(flags, client);
-      await watchLeases(client, given.state === undefined ? { ...given, live: 'true' } : given, (lease) => print(jsonl ? JSON.stringify(lease) : leaseLine(lease, client.nowMs())), new AbortController().signal);
+      const filters = given.state === undefined ? { ...given, live: 'true' } : given;
+      const tell = (lease: LeaseAnswer): void => print(inJson(flags) ? JSON.stringify(lease) : leaseLine(lease, client.nowMs()));
+      await watchList(client, { path: '/v1/leases', filters, member: 'lease', tell }, new AbortController().signal);
     });
 
   connection(leases.command('get'))
