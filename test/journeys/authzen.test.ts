@@ -173,7 +173,7 @@ describe('a broker that asks another decision point', () => {
     await cp(SCHEMA, join(permissive, 'schema.cedarschema'));
     await writeFile(join(permissive, 'everything.cedar'), EVERYTHING);
     const [port, metricsPort] = [await freePort(), await freePort()];
-    const changed = { ...config, http: { host: '127.0.0.1', port, metrics_port: metricsPort }, policy: { directory: permissive, ...(external === null ? {} : { external }) } };
+    const changed = { ...config, http: { host: '127.0.0.1', port, metrics_port: metricsPort, public_url: `http://127.0.0.1:${port}` }, policy: { directory: permissive, ...(external === null ? {} : { external }) } };
     const configFile = join(folder, 'front.yaml');
     await writeFile(configFile, stringify(changed, { aliasDuplicateObjects: false }), { mode: 0o600 });
     url = `http://127.0.0.1:${port}`;
