@@ -123,7 +123,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
     webhooks: { authenticator, ledger, clock, deploymentId: config.deployment_id, ...webhooks },
     securityEvents: {
       verify: createSecurityEventVerifier({ transmitters: config.signals.transmitters, keysOf: (transmitter) => transmitterKeys(transmitter, { fetch: outboundFetch, clock, log }), clock }),
-      signals: { ledger, revocation, usersIssuer: identity.users?.issuer, clock },
+      signals: { ledger, revocation, usersIssuer: identity.users?.issuer, operatorsIssuer: operators.issuer, clock },
     },
     events: { authenticator, feed, clock, observeStreams: (open: number) => metrics.setEventStreams(open) },
   };

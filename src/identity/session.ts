@@ -24,7 +24,7 @@ export type SessionEnd = 'signed_out' | 'replaced';
 
 /** Whose sessions end all at once, and why. */
 export type SessionsEnd =
-  | { readonly why: 'signed_out_everywhere' | 'signed_out_by_admin'; readonly person: WorkloadId; readonly by: WorkloadId; readonly reason: string | null }
+  | { readonly why: 'signed_out_everywhere' | 'signed_out_by_admin' | 'ended_by_signal'; readonly person: WorkloadId; readonly by: WorkloadId; readonly reason: string | null }
   /** `sid`: only what began in this session of the issuer. */
   | { readonly why: 'ended_by_issuer'; readonly issuer: string; readonly person: WorkloadId | null; readonly sid: string | null };
 

@@ -6,10 +6,12 @@ import { countLive, requestRevocation, type RequestRevocationDeps } from './requ
 import { selectorsOf } from './signal-subject.ts';
 
 export interface ReceiveSignalDeps {
-  readonly ledger: Pick<Ledger, 'recordEvent' | 'useOnce' | 'wasUsed'>;
+  readonly ledger: Pick<Ledger, 'endSessions' | 'recordEvent' | 'useOnce' | 'wasUsed'>;
   readonly revocation: RequestRevocationDeps;
   /** Of the persons on whose behalf agents act; undefined where there are none. */
   readonly usersIssuer: string | undefined;
+  /** Of the people who sign in here. */
+  readonly operatorsIssuer: string;
   readonly clock: Clock;
 }
 
@@ -20,11 +22,11 @@ const ENDING = new Map([
 ]);
 
 /**
- * Heeds a verified signal: all tasks of its subject end, as an agent and as a person on whose behalf agents act. When this is over, what is
- * to be ended is written down. A signal that comes again changes nothing; one that could not be heeded to the end, because Redis
+ * Heeds a verified signal: all tasks of its subject end, as an agent and as a person on whose behalf agents act, and
+ * whoever signed in here as an operator is signed out. When this is over, what is to be ended is written down. A signal that comes again changes nothing; one that could not be heeded to the end, because Redis
  * or this process went away, is heeded when it comes again. Throws `ledger_unavailable`.
  */
-export async function receiveSignal(event: SecurityEvent, { ledger, revocation, usersIssuer, clock }: ReceiveSignalDeps): Promise<void> {
+export async function receiveSignal(event: SecurityEvent, { ledger, revocation, usersIssuer, operatorsIssuer, clock }: ReceiveSignalDeps): Promise<void> {
   const { transmitter, jti, type, subject, overAtMs } = event;
   const mark = JSON.stringify(['security-event', transmitter.issuer, jti]);
   if (await ledger.wasUsed(mark)) return;
@@ -39,6 +41,8 @@ export async function receiveSignal(event: SecurityEvent, { ledger, revocation, 
     // The record first: what is ended by it names its author by it.
     await ledger.recordEvent({ ...ON_RECORD, type: 'signal.received', by, facts: { ...facts, selectors } });
     for (const selector of selectors) {
+      const { agent: name, agent_issuer: issuer } = selector;
+      if (name !== undefined && issuer === operatorsIssuer) await ledger.endSessions({ why: 'ended_by_signal', person: { issuer, subject: name }, by, reason: signal });
       const { leases, tasks } = await countLive(selector, 0, revocation.ledger);
       if (leases + tasks > 0) await requestRevocation({ selector, reason: `signal: ${signal}` }, by, revocation);
     }

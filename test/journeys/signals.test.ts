@@ -4,6 +4,7 @@ import { decodeJwt } from 'jose';
 import { AGENT, SECOND_AGENT } from '../../dev/dev-identities.ts';
 import { startDevIssuer, type DevIssuer } from '../../dev/dev-issuer.ts';
 import { at } from '../support/at.ts';
+import { CookieBrowser } from '../support/cookie-browser.ts';
 import { undescribed } from '../support/described-answer.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { ACCOUNT_DISABLED, startTransmitter, type SecurityEventTransmitter } from '../support/security-event-transmitter.ts';
@@ -19,7 +20,7 @@ beforeAll(async () => {
   broker = await RunningBroker.start();
   await broker.reconfigure((config) => {
     config.identity.users = { issuer: users.issuer, audience: 'mayfly-consent' };
-    config.signals = { transmitters: [{ issuer: idp.issuer, audience: AUDIENCE, speaks_for: [users.issuer, broker.stack.workloads.issuer] }] };
+    config.signals = { transmitters: [{ issuer: idp.issuer, audience: AUDIENCE, speaks_for: [users.issuer, broker.stack.workloads.issuer, broker.stack.operators.issuer] }] };
   });
 }, 60_000);
 
@@ -158,4 +159,16 @@ describe('with Redis away', () => {
     await broker.stack.redis.stop();
     expect(await push(token)).toMatchObject({ status: 503, body: { code: 'ledger_unavailable' } });
   });
+});
+
+describe('session-revoked of whoever signed in here', () => {
+  it('signs an operator out, and nobody else', async () => {
+    const [olga, oskar] = [new CookieBrowser(broker.url), new CookieBrowser(broker.url)];
+    await olga.signIn('olga');
+    await oskar.signIn('oskar');
+    expect([(await olga.ask('/v1/leases')).status, (await oskar.ask('/v1/leases')).status]).toEqual([200, 200]);
+    expect((await push(await idp.sign({ format: 'iss_sub', iss: broker.stack.operators.issuer, sub: 'olga' }))).status).toBe(202);
+    expect([(await olga.ask('/v1/leases')).status, (await oskar.ask('/v1/leases')).status]).toEqual([401, 200]);
+    await until(async () => (await audited('sessions.ended')).some(({ by, facts }) => by.issuer === idp.issuer && JSON.stringify(facts).includes('ended_by_signal')), { what: 'its record' });
+  }, 30_000);
 });
