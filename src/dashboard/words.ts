@@ -40,3 +40,6 @@ export function seconds(value: number | null): string {
  */
 export const readable = (text: string): string =>
   text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `⟨U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}⟩`);
+
+/** What is left of the error budget: 1 is all of it, and below 0 it is spent more than once. */
+export const budget = (left: number): string => (left >= 0 ? `${Math.round(left * 1000) / 10} % of the error budget left` : `The error budget is spent ${(1 - left).toFixed(left > -9 ? 1 : 0)} times over`);

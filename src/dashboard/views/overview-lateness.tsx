@@ -1,7 +1,7 @@
 // How late revocations were, and how much of what was promised is left.
 import type { Overview } from '../answers.ts';
 import { Icon } from '../parts/icon.tsx';
-import { count, seconds } from '../words.ts';
+import { budget, count, seconds } from '../words.ts';
 
 export function LatenessPanel({ lateness: { objective, hour, day, window } }: { readonly lateness: Overview['lateness'] }) {
   const left = window.budget_remaining;
@@ -35,7 +35,7 @@ export function LatenessPanel({ lateness: { objective, hour, day, window } }: { 
       <p class="budget" data-tone={tone}>
         <Icon name={tone === 'good' ? 'check' : 'alert'} />
         <span>
-          {share === null ? 'Nothing was revoked yet' : <><strong>{share} %</strong> of the error budget left</>}
+          {left === null ? 'Nothing was revoked yet' : <strong>{budget(left)}</strong>}
           <span class="small">
             {objective.ratio * 100} % within {objective.seconds} s over {objective.days} days: {count(window.late)} of {count(window.count)} were late
           </span>
