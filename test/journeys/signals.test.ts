@@ -153,14 +153,6 @@ describe('a signal that ends nothing', () => {
   }, 30_000);
 });
 
-describe('with Redis away', () => {
-  it('a signal is not acknowledged, so that it is sent again', async () => {
-    const token = await idp.sign(ofAgent(AGENT));
-    await broker.stack.redis.stop();
-    expect(await push(token)).toMatchObject({ status: 503, body: { code: 'ledger_unavailable' } });
-  });
-});
-
 describe('session-revoked of whoever signed in here', () => {
   it('signs an operator out, and nobody else', async () => {
     const [olga, oskar] = [new CookieBrowser(broker.url), new CookieBrowser(broker.url)];
@@ -171,4 +163,12 @@ describe('session-revoked of whoever signed in here', () => {
     expect([(await olga.ask('/v1/leases')).status, (await oskar.ask('/v1/leases')).status]).toEqual([401, 200]);
     await until(async () => (await audited('sessions.ended')).some(({ by, facts }) => by.issuer === idp.issuer && JSON.stringify(facts).includes('ended_by_signal')), { what: 'its record' });
   }, 30_000);
+});
+
+describe('with Redis away', () => {
+  it('a signal is not acknowledged, so that it is sent again', async () => {
+    const token = await idp.sign(ofAgent(AGENT));
+    await broker.stack.redis.stop();
+    expect(await push(token)).toMatchObject({ status: 503, body: { code: 'ledger_unavailable' } });
+  });
 });
