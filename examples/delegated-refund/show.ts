@@ -1,9 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, styleText } from 'node:util';
 import pg from 'pg';
+import { readStack, stop } from '../read-stack.ts';
 import { bySvid, byToken, typed, type Answer } from './party.ts';
 
 /**
@@ -30,7 +31,7 @@ const A = 'spiffe://example.org/agent/refunds';
 const B = 'agent:payouts';
 
 const { values } = parseArgs({ options: { stack: { type: 'string', default: '.mayfly/dev.json' } } });
-const stack = readStack(resolve(values.stack));
+const stack = stackOf(resolve(values.stack));
 const { url, postgres } = stack;
 const orchestrator = byToken(url, stack.orchestrator_token_file);
 const agentA = bySvid(stack.tls_url, { ca: stack.tls_ca_file, ...stack.agent_svid });
@@ -118,17 +119,7 @@ async function tryLogin(held: Answer): Promise<string> {
   }
 }
 
-function readStack(file: string): DevStack & { readonly postgres: NonNullable<DevStack['postgres']> } {
-  let found: DevStack;
-  try {
-    found = JSON.parse(readFileSync(file, 'utf8')) as DevStack;
-  } catch {
-    process.stderr.write(`There is no development stack at ${file}: start one with \`npm start\`.\n`);
-    process.exit(1);
-  }
-  if (found.postgres === null) {
-    process.stderr.write('This example needs PostgreSQL, and the stack runs without it.\n');
-    process.exit(1);
-  }
-  return { ...found, postgres: found.postgres };
+function stackOf(file: string): DevStack & { readonly postgres: NonNullable<DevStack['postgres']> } {
+  const found = readStack(file) as DevStack;
+  return { ...found, postgres: found.postgres ?? stop('This example needs PostgreSQL, and the stack runs without it.') };
 }

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs, styleText } from 'node:util';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import pLimit from 'p-limit';
+import { readStack, stop } from '../read-stack.ts';
 
 /**
  * An agent is compromised while it holds hundreds of credentials at two providers. One command locks it and revokes all it
@@ -38,7 +39,7 @@ const LAUNCHER = join(import.meta.dirname, '../../bin/mayfly.js');
 const several = pLimit(16);
 
 const { values } = parseArgs({ options: { stack: { type: 'string', default: '.mayfly/dev.json' }, tasks: { type: 'string', default: '200' } } });
-const stack = readStack(resolve(values.stack));
+const stack = stackOf(resolve(values.stack));
 const tasks = Number(values.tasks);
 const second = stack.aws === null ? 'task-reference' : 'reports-bucket';
 
@@ -131,17 +132,7 @@ function run(words: readonly string[]): Promise<{ readonly code: number | null; 
   });
 }
 
-function readStack(file: string): DevStack & { readonly openbao: NonNullable<DevStack['openbao']> } {
-  let found: DevStack;
-  try {
-    found = JSON.parse(readFileSync(file, 'utf8')) as DevStack;
-  } catch {
-    process.stderr.write(`There is no development stack at ${file}: start one with \`npm start\`.\n`);
-    process.exit(1);
-  }
-  if (found.openbao === null) {
-    process.stderr.write('This example needs OpenBao, and the stack runs without it.\n');
-    process.exit(1);
-  }
-  return { ...found, openbao: found.openbao };
+function stackOf(file: string): DevStack & { readonly openbao: NonNullable<DevStack['openbao']> } {
+  const found = readStack(file) as DevStack;
+  return { ...found, openbao: found.openbao ?? stop('This example needs OpenBao, and the stack runs without it.') };
 }

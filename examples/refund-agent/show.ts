@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs, styleText } from 'node:util';
 import pg from 'pg';
+import { readStack, stop } from '../read-stack.ts';
 import { Mayfly, type Credential } from './mayfly.ts';
 import { investigate, type Stages, type Systems } from './refund-agent.ts';
 
@@ -15,7 +15,7 @@ interface DevStack {
 }
 
 const { values } = parseArgs({ options: { stack: { type: 'string', default: '.mayfly/dev.json' }, order: { type: 'string', default: '96' } } });
-const stack = readStack(resolve(values.stack));
+const stack = stackOf(resolve(values.stack));
 
 const step = (title: string, text: string): void => void process.stdout.write(`${styleText('cyan', title.padEnd(10), { stream: process.stdout })} ${text}\n`);
 const at = (instant: string): string => new Date(instant).toISOString().slice(11, 19);
@@ -53,18 +53,9 @@ async function tryLogin({ username: user = '', password = '' }: Credential['secr
   }
 }
 
-function readStack(file: string): DevStack & Systems {
-  let found: DevStack;
-  try {
-    found = JSON.parse(readFileSync(file, 'utf8')) as DevStack;
-  } catch {
-    process.stderr.write(`There is no development stack at ${file}: start one with \`npm start\`.\n`);
-    process.exit(1);
-  }
+function stackOf(file: string): DevStack & Systems {
+  const found = readStack(file) as DevStack;
   const { postgres, openbao } = found;
-  if (postgres === null || openbao === null) {
-    process.stderr.write('This example needs PostgreSQL and OpenBao; the stack runs without one of them.\n');
-    process.exit(1);
-  }
+  if (postgres === null || openbao === null) return stop('This example needs PostgreSQL and OpenBao; the stack runs without one of them.');
   return { ...found, postgres, openbao };
 }
