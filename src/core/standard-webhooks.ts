@@ -7,10 +7,15 @@ export type WebhookKey = Buffer;
 /** Standard Webhooks 1.0 allows secrets of 24 to 64 bytes. */
 const KEY_BYTES = { least: 24, most: 64 };
 
-/** The key in a text of the form `whsec_` and base64; undefined for any other. */
-export function parseWebhookKey(text: string): WebhookKey | undefined {
-  const key = Buffer.from(text.replace(/^whsec_/, ''), 'base64');
-  return key.length < KEY_BYTES.least || key.length > KEY_BYTES.most ? undefined : key;
+/**
+ * The key in a text of the form `whsec_` and base64. Throws `TypeError` for any other.
+ *
+ * @param where the text stands, in words of the configuration: the text itself is never repeated.
+ */
+export function parseWebhookKey(text: string, where: string): WebhookKey {
+  const key = Buffer.from(text.trim().replace(/^whsec_/, ''), 'base64');
+  if (key.length < KEY_BYTES.least || key.length > KEY_BYTES.most) throw new TypeError(`${where} must hold whsec_ and ${KEY_BYTES.least} to ${KEY_BYTES.most} bytes in base64`);
+  return key;
 }
 
 /**

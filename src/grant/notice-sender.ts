@@ -127,13 +127,7 @@ function recipientOf({ name, url_file: urlFile, secret_file: secretFile, allow_p
   return {
     name,
     url: new Secret(url.href),
-    key: secretFile === undefined ? undefined : webhookKey(name, readFileSync(secretFile, 'utf8').trim()),
+    key: secretFile === undefined ? undefined : parseWebhookKey(readFileSync(secretFile, 'utf8'), `notices ${name}: secret_file`),
     post: createOutboundFetch({ environment, allowHosts: [url.host], allowPrivateAddresses }),
   };
-}
-
-function webhookKey(name: string, text: string): WebhookKey {
-  const key = parseWebhookKey(text);
-  if (key === undefined) throw new TypeError(`notices ${name}: secret_file must hold whsec_ and 24 to 64 bytes in base64`);
-  return key;
 }

@@ -45,9 +45,4 @@ export function webhookRecipient(config: WebhookConfig, { environment, clock }: 
 }
 
 /** Read each time, so that a secret can be replaced while the broker runs. */
-const keysOf = ({ name, secret_files: files }: WebhookConfig): WebhookKey[] =>
-  files.map((file) => {
-    const key = parseWebhookKey(readFileSync(file, 'utf8').trim());
-    if (key === undefined) throw new TypeError(`webhooks ${name}: ${file} must hold whsec_ and 24 to 64 bytes in base64`);
-    return key;
-  });
+const keysOf = ({ name, secret_files: files }: WebhookConfig): WebhookKey[] => files.map((file) => parseWebhookKey(readFileSync(file, 'utf8'), `webhooks ${name}: ${file}`));
