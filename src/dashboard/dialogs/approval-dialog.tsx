@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import type { Approval } from '../answers.ts';
 import { Refused, saidOf } from '../broker.ts';
 import { useDashboard, useSession } from '../dashboard.ts';
-import { Dialog, Problem, ReasonField } from '../parts/dialog.tsx';
+import { Dialog, DialogButtons, Problem, ReasonField } from '../parts/dialog.tsx';
 import { duration, readable } from '../words.ts';
 
 export interface ApprovalDialogProps {
@@ -49,14 +49,7 @@ export function ApprovalDialog({ approval, decision, onClose }: ApprovalDialogPr
       <p class="small mono">{approval.envelope_digest}</p>
       <ReasonField label="Note, for the record" value={note} onInput={setNote} />
       <Problem text={waits || sending ? problem : 'It no longer waits: somebody has decided, or its time is up.'} />
-      <div class="together end">
-        <button type="button" class="quiet" onClick={onClose}>
-          Cancel
-        </button>
-        <button type="submit" class={isYes ? 'main-button' : 'danger'} disabled={sending || !waits}>
-          {isYes ? 'Approve now' : 'Deny now'}
-        </button>
-      </div>
+      <DialogButtons act={isYes ? 'Approve now' : 'Deny now'} isDanger={!isYes} isDisabled={sending || !waits} onCancel={onClose} />
     </Dialog>
   );
 }

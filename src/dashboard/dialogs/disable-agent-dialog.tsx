@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import type { Agent } from '../answers.ts';
 import { saidOf } from '../broker.ts';
 import { useDashboard, useSession } from '../dashboard.ts';
-import { Dialog, Problem, ReasonField } from '../parts/dialog.tsx';
+import { Dialog, DialogButtons, Problem, ReasonField, TypedField } from '../parts/dialog.tsx';
 import { Foreign } from '../parts/foreign.tsx';
 import { counted } from '../words.ts';
 import { MANY } from './revocation-plan.ts';
@@ -52,27 +52,13 @@ export function DisableAgentDialog({ agent, onClose }: { readonly agent: Agent; 
             {counted(agent.live_leases, 'live lease')} and {counted(agent.live_tasks, 'live task')} of it end, and nothing is granted to it until an admin enables it again.
           </p>
           <ReasonField label="Reason, for the record" value={reason} onInput={setReason} required />
-          {mustType && (
-            <div class="field">
-              <label for="typed">Type {agent.live_leases} to confirm</label>
-              <input id="typed" inputMode="numeric" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />
-            </div>
-          )}
+          {mustType && <TypedField toType={String(agent.live_leases)} value={typed} onInput={setTyped} />}
         </>
       ) : (
         <RevocationResults ids={[revocation]} />
       )}
       <Problem text={problem} />
-      <div class="together end">
-        {revocation === null && (
-          <button type="button" class="quiet" onClick={onClose}>
-            Cancel
-          </button>
-        )}
-        <button type="submit" class={revocation === null ? 'danger' : 'main-button'} disabled={sending && revocation === null}>
-          {revocation === null ? 'Disable now' : 'Close'}
-        </button>
-      </div>
+      {revocation === null ? <DialogButtons act="Disable now" isDanger isDisabled={sending} onCancel={onClose} /> : <DialogButtons act="Close" />}
     </Dialog>
   );
 }

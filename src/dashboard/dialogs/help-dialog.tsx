@@ -1,7 +1,7 @@
 // Every key of the page, and the switch that turns single keys off.
 import { useDashboard } from '../dashboard.ts';
 import { GO } from '../keyboard.ts';
-import { Dialog } from '../parts/dialog.tsx';
+import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 
 const KEYS: readonly (readonly [string, readonly (readonly [string, string])[]])[] = [
   ['Anywhere', [['?', 'this help'], ['/', 'to the first filter'], ['t', 'colours: system, light, dark'], ...Object.entries(GO).map(([key, view]) => [`g ${key}`, `to ${view}`] as const)]],
@@ -43,11 +43,7 @@ export function HelpDialog({ onClose }: { readonly onClose: () => void }) {
       <label class="choice">
         <input type="checkbox" checked={keys.value} onChange={(event) => (keys.value = event.currentTarget.checked)} /> single keys act
       </label>
-      <div class="together end">
-        <button type="submit" class="main-button">
-          Close
-        </button>
-      </div>
+      <DialogButtons act="Close" />
     </Dialog>
   );
 }

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Lock } from '../answers.ts';
 import { saidOf, type Selector } from '../broker.ts';
 import { useDashboard, useSession } from '../dashboard.ts';
-import { Dialog, Problem, ReasonField } from '../parts/dialog.tsx';
+import { Dialog, DialogButtons, Problem, ReasonField, TypedField } from '../parts/dialog.tsx';
 import { counted, readable } from '../words.ts';
 import { MANY } from './revocation-plan.ts';
 import { RevocationResults } from './revocation-results.tsx';
@@ -66,11 +66,7 @@ export function LockDialog({ word: firstWord = 'agent', value: firstValue = '', 
       <Dialog key="results" name="lock" title="Locked" onClose={onClose} onSubmit={onClose} calm>
         <p>Nothing new is granted for it. What was live:</p>
         <RevocationResults ids={[revocation]} />
-        <div class="together end">
-          <button type="submit" class="main-button">
-            Close
-          </button>
-        </div>
+        <DialogButtons act="Close" />
       </Dialog>
     );
   }
@@ -112,21 +108,9 @@ export function LockDialog({ word: firstWord = 'agent', value: firstValue = '', 
         {selector === null ? '' : live === null ? 'Counting…' : typeof live === 'string' ? live : `${counted(live, 'live lease')} ${live === 1 ? 'matches' : 'match'}${revoke ? ' and will end.' : '; they live on.'}`}
       </p>
       <ReasonField label="Reason, for the record" value={reason} onInput={setReason} required />
-      {toType !== null && (
-        <div class="field">
-          <label for="typed">Type {toType} to confirm</label>
-          <input id="typed" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />
-        </div>
-      )}
+      {toType !== null && <TypedField toType={toType} value={typed} onInput={setTyped} />}
       <Problem text={problem} />
-      <div class="together end">
-        <button type="button" class="quiet" onClick={onClose}>
-          Cancel
-        </button>
-        <button type="submit" class="danger" disabled={sending}>
-          Lock now
-        </button>
-      </div>
+      <DialogButtons act="Lock now" isDanger isDisabled={sending} onCancel={onClose} />
     </Dialog>
   );
 }
@@ -182,14 +166,7 @@ export function LiftLockDialog({ lock, onClose }: { readonly lock: Lock; readonl
       <p>{selectorWords(lock.selector)}</p>
       <p class="warning">What it refused can be granted again at once.</p>
       <Problem text={problem} />
-      <div class="together end">
-        <button type="button" class="quiet" onClick={onClose}>
-          Cancel
-        </button>
-        <button type="submit" class="danger" disabled={sending}>
-          Lift now
-        </button>
-      </div>
+      <DialogButtons act="Lift now" isDanger isDisabled={sending} onCancel={onClose} />
     </Dialog>
   );
 }

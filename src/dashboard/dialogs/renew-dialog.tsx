@@ -1,7 +1,7 @@
 // Another token before this one ends: one goes on where one is.
 import { useRef } from 'preact/hooks';
 import { useDashboard } from '../dashboard.ts';
-import { Dialog } from '../parts/dialog.tsx';
+import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 
 export function RenewDialog({ onClose }: { readonly onClose: () => void }) {
   const { signInWithToken } = useDashboard();
@@ -22,14 +22,7 @@ export function RenewDialog({ onClose }: { readonly onClose: () => void }) {
         <label for="new-token">Operator token</label>
         <input id="new-token" ref={field} type="password" autocomplete="off" spellcheck={false} required />
       </div>
-      <div class="together end">
-        <button type="button" class="quiet" onClick={onClose}>
-          Cancel
-        </button>
-        <button type="submit" class="main-button">
-          Sign in
-        </button>
-      </div>
+      <DialogButtons act="Sign in" onCancel={onClose} />
     </Dialog>
   );
 }

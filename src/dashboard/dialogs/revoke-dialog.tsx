@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { DryRun } from '../answers.ts';
 import { saidOf } from '../broker.ts';
 import { useDashboard, useSession } from '../dashboard.ts';
-import { Dialog, Problem, ReasonField } from '../parts/dialog.tsx';
+import { Dialog, DialogButtons, Problem, ReasonField, TypedField } from '../parts/dialog.tsx';
 import { Foreign } from '../parts/foreign.tsx';
 import { limitOf } from '../parts/lease-words.tsx';
 import { count, counted, readable } from '../words.ts';
@@ -54,11 +54,7 @@ export function RevokeDialog({ target, onClose }: { readonly target: RevokeTarge
       <Dialog key="results" name="revoke" title="Revocation" onClose={onClose} onSubmit={onClose} calm>
         <Problem text={problem} />
         <RevocationResults ids={requested} />
-        <div class="together end">
-          <button type="submit" class="main-button">
-            Close
-          </button>
-        </div>
+        <DialogButtons act="Close" />
       </Dialog>
     );
   }
@@ -79,21 +75,9 @@ export function RevokeDialog({ target, onClose }: { readonly target: RevokeTarge
         {wouldEnd === null ? 'Counting…' : typeof wouldEnd === 'string' ? wouldEnd : wordsOf(wouldEnd)}
       </p>
       <ReasonField label="Reason, for the record" value={reason} onInput={setReason} required />
-      {mustType && (
-        <div class="field">
-          <label for="typed">Type {leases} to confirm</label>
-          <input id="typed" inputMode="numeric" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />
-        </div>
-      )}
+      {mustType && <TypedField toType={String(leases)} value={typed} onInput={setTyped} />}
       <Problem text={problem} />
-      <div class="together end">
-        <button type="button" class="quiet" onClick={onClose}>
-          Cancel
-        </button>
-        <button type="submit" class="danger" disabled={sending}>
-          {leases === null || leases === 1 ? 'Revoke now' : `Revoke ${count(leases)}`}
-        </button>
-      </div>
+      <DialogButtons act={leases === null || leases === 1 ? 'Revoke now' : `Revoke ${count(leases)}`} isDanger isDisabled={sending} onCancel={onClose} />
     </Dialog>
   );
 }

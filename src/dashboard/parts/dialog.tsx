@@ -57,6 +57,38 @@ export function Dialog({ title, name, onClose, onSubmit, calm = false, children 
   );
 }
 
+export interface DialogButtonsProps {
+  /** What the answer does, in words. */
+  readonly act: ComponentChildren;
+  /** Whether it ends or refuses something. */
+  readonly isDanger?: boolean;
+  readonly isDisabled?: boolean;
+  /** Left out where there is nothing to think better of. */
+  readonly onCancel?: (() => void) | undefined;
+}
+
+/** The end of a dialog: thinking better of it first, then what it is for. */
+export const DialogButtons = ({ act, isDanger = false, isDisabled = false, onCancel }: DialogButtonsProps) => (
+  <div class="together end">
+    {onCancel !== undefined && (
+      <button type="button" class="quiet" onClick={onCancel}>
+        Cancel
+      </button>
+    )}
+    <button type="submit" class={isDanger ? 'danger' : 'main-button'} disabled={isDisabled}>
+      {act}
+    </button>
+  </div>
+);
+
+/** Who ends much types how much, or that it is all. */
+export const TypedField = ({ toType, value, onInput }: { readonly toType: string; readonly value: string; readonly onInput: (text: string) => void }) => (
+  <div class="field">
+    <label for="typed">Type {toType} to confirm</label>
+    <input id="typed" inputMode={/^\d+$/.test(toType) ? 'numeric' : 'text'} value={value} onInput={(event) => onInput(event.currentTarget.value)} />
+  </div>
+);
+
 /** What went wrong with the answer. */
 export const Problem = ({ text }: { readonly text: string }) => (
   <p class="problem" role="alert">
