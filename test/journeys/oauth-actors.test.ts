@@ -9,9 +9,9 @@ import { startDevIssuer, type DevIssuer } from '../../dev/dev-issuer.ts';
 import { AGENT, SECOND_AGENT } from '../../dev/dev-identities.ts';
 import { ACTOR_REQUIREMENTS, RequirementTitles } from '../support/oauth-requirements.ts';
 import { ACCESS_TOKEN, EXCHANGE, JWT, JWT_BEARER, LEDGER, OTHER_CLIENT_ID, PAYMENTS, startOAuthStack, taskDetails, type OAuthStack } from '../support/oauth-stack.ts';
-import { undescribed } from '../support/described-answer.ts';
 import { until } from '../support/until.ts';
 import { at } from '../support/at.ts';
+import { postForm, type Fields, type FormAnswer } from '../support/post-form.ts';
 
 const [THIRD, FOURTH, FIFTH, BUSY, MINTLESS] = ['agent:third', 'agent:fourth', 'agent:fifth', 'agent:busy', 'agent:mintless'] as const;
 const USER = 'user:ann';
@@ -46,24 +46,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 }, 30_000);
 
-type Fields = Readonly<Record<string, string | undefined>>;
-interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly body: Record<string, unknown>;
-}
-
-async function post(path: string, fields: Fields, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
-  const given = new URLSearchParams(Object.entries(fields).flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, value]])));
-  const response = await fetch(`${stack.broker.url}${path}`, { method: 'POST', headers, body: given });
-  const answer = { status: response.status, headers: response.headers, body: (await response.json()) as Record<string, unknown> };
-  const fault = undescribed('POST', path, answer);
-  if (fault !== null) throw new Error(fault);
-  return answer;
-}
+const post = (path: string, fields: Fields, headers: Readonly<Record<string, string>> = {}): Promise<FormAnswer> => postForm(stack.broker.url, path, fields, headers);
 
 /** An exchange of the token of a task, or of a person, by an agent that acts. */
-const actFor = (subjectToken: string, actor: string, fields: Fields = {}, headers = {}): Promise<Answer> =>
+const actFor = (subjectToken: string, actor: string, fields: Fields = {}, headers = {}): Promise<FormAnswer> =>
   post(
     '/oauth2/token',
     { grant_type: EXCHANGE, subject_token: subjectToken, subject_token_type: ACCESS_TOKEN, actor_token: tokenOf(actor), actor_token_type: JWT, authorization_details: taskDetails(), resource: PAYMENTS, ...fields },
@@ -72,8 +58,8 @@ const actFor = (subjectToken: string, actor: string, fields: Fields = {}, header
 const details = (more: object): Fields => ({ authorization_details: taskDetails({ ...more }) });
 const refusedAs = (error: string) => ({ status: 400, body: { error, error_description: expect.any(String) } });
 const granted = { status: 200, body: { access_token: expect.any(String), issued_token_type: ACCESS_TOKEN } };
-const accessOf = ({ body }: Answer): string => String(body['access_token']);
-const taskOf = ({ body }: Answer): string => String((body['authorization_details'] as { identifier: string }[])[0]?.identifier);
+const accessOf = ({ body }: FormAnswer): string => String(body['access_token']);
+const taskOf = ({ body }: FormAnswer): string => String((body['authorization_details'] as { identifier: string }[])[0]?.identifier);
 const introspect = async (token: string): Promise<Record<string, unknown>> => (await post('/oauth2/introspect', { token }, { Authorization: `Bearer ${await stack.broker.operatorToken('viewer')}` })).body;
 
 interface Parent {

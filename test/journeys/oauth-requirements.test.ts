@@ -7,10 +7,10 @@ import { AGENT, SECOND_AGENT } from '../../dev/dev-identities.ts';
 import { startBrokerProcess, type BrokerProcess } from '../../dev/broker-process.ts';
 import { freePort } from '../../dev/run-server.ts';
 import { OAUTH_REQUIREMENTS, RequirementTitles } from '../support/oauth-requirements.ts';
+import { postForm, type Fields, type FormAnswer } from '../support/post-form.ts';
 import {
   ACCESS_TOKEN, CLIENT_ID, EXCHANGE, JWT, JWT_BEARER, JWT_SPIFFE, LEDGER, newClientKey, OTHER_CLIENT_ID, PAYMENTS, SPIFFE_AGENT, startOAuthStack, TASK_TYPE, taskDetails, type OAuthStack,
 } from '../support/oauth-stack.ts';
-import { undescribed } from '../support/described-answer.ts';
 
 let stack: OAuthStack;
 let replica: BrokerProcess;
@@ -32,23 +32,7 @@ afterAll(async () => {
   await stack.broker.stop();
 }, 30_000);
 
-type Fields = Readonly<Record<string, string | undefined>>;
-
-interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly body: Record<string, unknown>;
-}
-
-/** Posts a form. Throws when the answer is not one that src/http/openapi describes. */
-async function post(path: string, fields: Fields | string, headers: Readonly<Record<string, string>> = {}, url = stack.broker.url): Promise<Answer> {
-  const given = typeof fields === 'string' ? fields : new URLSearchParams(Object.entries(fields).flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, value]])));
-  const response = await fetch(`${url}${path}`, { method: 'POST', headers: { 'Content-Type': 'application/x-www-form-urlencoded', ...headers }, body: given });
-  const answer = { status: response.status, headers: response.headers, body: (await response.json()) as Record<string, unknown> };
-  const fault = undescribed('POST', path, answer);
-  if (fault !== null) throw new Error(fault);
-  return answer;
-}
+const post = (path: string, fields: Fields | string, headers: Readonly<Record<string, string>> = {}, url = stack.broker.url): Promise<FormAnswer> => postForm(url, path, fields, headers);
 
 const assertionOf = async (claims: Readonly<Record<string, unknown>> = {}): Promise<Fields> => ({ client_assertion_type: JWT_BEARER, client_assertion: await stack.assertion(claims) });
 const byOther = async (): Promise<Fields> => ({
@@ -58,18 +42,18 @@ const byOther = async (): Promise<Fields> => ({
 const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
 
 /** A client_credentials request that is granted, but for what is said otherwise. */
-const ask = async (fields: Fields = {}, proof?: Fields): Promise<Answer> =>
+const ask = async (fields: Fields = {}, proof?: Fields): Promise<FormAnswer> =>
   post('/oauth2/token', { grant_type: 'client_credentials', authorization_details: taskDetails(), resource: PAYMENTS, ...(proof ?? (await assertionOf())), ...fields });
-const exchange = async (fields: Fields = {}): Promise<Answer> =>
+const exchange = async (fields: Fields = {}): Promise<FormAnswer> =>
   post('/oauth2/token', { grant_type: EXCHANGE, subject_token: await stack.broker.agentToken(), subject_token_type: JWT, authorization_details: taskDetails(), resource: PAYMENTS, ...fields });
 const details = (more: object): Fields => ({ authorization_details: taskDetails({ ...more }) });
 
 const refusedAs = (error: string, status = 400) => ({ status, body: { error, error_description: expect.any(String) } });
 const granted = { status: 200, body: { access_token: expect.any(String) } };
-const tokenOf = ({ body }: Answer): string => String(body['access_token']);
-const taskOf = ({ body }: Answer): string => String((body['authorization_details'] as { identifier: string }[])[0]?.identifier);
-const introspect = async (token: string, more: Fields = {}, url?: string): Promise<Answer> => post('/oauth2/introspect', { token, ...more, ...(await assertionOf()) }, {}, url);
-const revoke = async (token: string, more: Fields = {}): Promise<Answer> => post('/oauth2/revoke', { token, ...(await assertionOf()), ...more });
+const tokenOf = ({ body }: FormAnswer): string => String(body['access_token']);
+const taskOf = ({ body }: FormAnswer): string => String((body['authorization_details'] as { identifier: string }[])[0]?.identifier);
+const introspect = async (token: string, more: Fields = {}, url?: string): Promise<FormAnswer> => post('/oauth2/introspect', { token, ...more, ...(await assertionOf()) }, {}, url);
+const revoke = async (token: string, more: Fields = {}): Promise<FormAnswer> => post('/oauth2/revoke', { token, ...(await assertionOf()), ...more });
 const liveTasks = async (): Promise<number> => {
   const { body } = await stack.broker.call('GET', '/v1/tasks?state=active&limit=500', await stack.broker.agentToken());
   return (body['items'] as unknown[]).length;
@@ -384,7 +368,7 @@ describe('RFC 7009, revocation', () => {
 
 describe('RFC 9449, at the token endpoint', () => {
   const endpoint = (): string => `${stack.broker.url}/oauth2/token`;
-  const bound = async (proof: string): Promise<Answer> =>
+  const bound = async (proof: string): Promise<FormAnswer> =>
     post('/oauth2/token', { grant_type: 'client_credentials', authorization_details: taskDetails(), resource: PAYMENTS, ...(await assertionOf()) }, { DPoP: proof });
 
   it(must.of('9449-5-a'), async () => {

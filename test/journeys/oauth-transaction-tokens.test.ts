@@ -8,11 +8,11 @@ import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 
 import { AGENT, SECOND_AGENT } from '../../dev/dev-identities.ts';
 import { startDevIssuer, type DevIssuer } from '../../dev/dev-issuer.ts';
 import { at } from '../support/at.ts';
-import { undescribed } from '../support/described-answer.ts';
 import { dumpRedis } from '../support/dump-redis.ts';
 import { RequirementTitles, TRANSACTION_REQUIREMENTS } from '../support/oauth-requirements.ts';
 import { ACCESS_TOKEN, EXCHANGE, JWT, PAYMENTS, startOAuthStack, TASK_TYPE, taskDetails, type OAuthStack } from '../support/oauth-stack.ts';
 import { until } from '../support/until.ts';
+import { postForm, type Fields, type FormAnswer } from '../support/post-form.ts';
 
 const TYPE = 'urn:ietf:params:oauth:token-type:';
 const TXN_TOKEN = `${TYPE}txn_token`;
@@ -55,24 +55,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 }, 30_000);
 
-type Fields = Readonly<Record<string, string | undefined>>;
-interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly body: Record<string, unknown>;
-}
-
-async function post(path: string, fields: Fields, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
-  const given = new URLSearchParams(Object.entries(fields).flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, value]])));
-  const response = await fetch(`${stack.broker.url}${path}`, { method: 'POST', headers, body: given });
-  const answer = { status: response.status, headers: response.headers, body: (await response.json()) as Record<string, unknown> };
-  const fault = undescribed('POST', path, answer);
-  if (fault !== null) throw new Error(fault);
-  return answer;
-}
+const post = (path: string, fields: Fields, headers: Readonly<Record<string, string>> = {}): Promise<FormAnswer> => postForm(stack.broker.url, path, fields, headers);
 
 /** A request for a transaction token that is granted, but for what is said otherwise. */
-const ask = (fields: Fields = {}, headers = {}): Promise<Answer> =>
+const ask = (fields: Fields = {}, headers = {}): Promise<FormAnswer> =>
   post(
     '/oauth2/token',
     {
@@ -84,8 +70,8 @@ const ask = (fields: Fields = {}, headers = {}): Promise<Answer> =>
 const details = (more: object): Fields => ({ authorization_details: taskDetails({ ttl_seconds: 60, ...more }) });
 const refusedAs = (error: string) => ({ status: 400, body: { error, error_description: expect.any(String) } });
 const granted = { status: 200, body: { access_token: expect.any(String), issued_token_type: TXN_TOKEN } };
-const tokenOf = ({ body }: Answer): string => String(body['access_token']);
-const taskOf = ({ body }: Answer): string => String((body['authorization_details'] as { identifier: string }[])[0]?.identifier);
+const tokenOf = ({ body }: FormAnswer): string => String(body['access_token']);
+const taskOf = ({ body }: FormAnswer): string => String((body['authorization_details'] as { identifier: string }[])[0]?.identifier);
 const bearer = async () => ({ Authorization: `Bearer ${await stack.broker.operatorToken('viewer')}` });
 const auditLines = async (): Promise<string[]> => (await readFile(stack.broker.stack.auditFile, 'utf8').catch(() => '')).split('\n');
 const sealed = async (task: string): Promise<{ type: string; facts: Record<string, unknown> }[]> =>
@@ -219,7 +205,7 @@ describe('a transaction token', () => {
   });
 
   it(must.of('OA-40-i'), async () => {
-    const params = ({ body }: Answer): unknown => (decodeJwt(String(body['access_token']))['tctx'] as { params: unknown }).params;
+    const params = ({ body }: FormAnswer): unknown => (decodeJwt(String(body['access_token']))['tctx'] as { params: unknown }).params;
     expect(params(await ask({ request_details: '{"order":"99"}' }))).toEqual({ order: '99' });
     expect(params(await ask())).toEqual({});
     for (const said of ['{"order":"all"}', '{"order":"99","admin":true}', '{"order":{"id":"99"}}', '["order"]']) expect(await ask({ request_details: said })).toMatchObject(refusedAs('invalid_authorization_details'));
