@@ -4,7 +4,7 @@ import { digestOf } from '../core/canonical-json.ts';
 import { epochMsFrom } from '../core/time.ts';
 import { NAMESPACE, requestFor } from './cedar-request.ts';
 import type { PolicyAction, Vocabulary } from './decision.ts';
-import { cedarFault, parsePolicies, type NamedPolicy, type PolicySource } from './parse-policies.ts';
+import { cedarFault, parsePolicies, refuseHalfCharacters, type NamedPolicy, type PolicySource } from './parse-policies.ts';
 import { PolicyError } from './policy-error.ts';
 
 export interface PolicySources {
@@ -58,6 +58,7 @@ export function compilePolicies(sources: PolicySources): CompiledPolicies {
 }
 
 function parseSchema(schema: PolicySource): SchemaJson<string> {
+  refuseHalfCharacters(schema);
   const answer = cedar.schemaToJson(schema.text);
   if (answer.type === 'failure') throw cedarFault(answer.errors, schema);
   return answer.json;

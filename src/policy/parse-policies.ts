@@ -26,6 +26,7 @@ const ID = /^[a-z][a-z0-9-]{0,127}$/;
  * would then name another policy after the next edit. Throws `PolicyError`.
  */
 export function parsePolicies({ file, text }: PolicySource): NamedPolicy[] {
+  refuseHalfCharacters({ file, text });
   const parts = cedar.policySetTextToParts(text);
   if (parts.type === 'failure') throw cedarFault(parts.errors, { file, text });
   if (parts.policy_templates.length > 0) throw new PolicyError({ file }, 'templates are not supported; write the policy out');
@@ -38,6 +39,12 @@ export function parsePolicies({ file, text }: PolicySource): NamedPolicy[] {
     }
     return { id, file, line, text: part, json: parsed.json };
   });
+}
+
+/** A draft comes as JSON, which can hold half of a surrogate pair; Cedar throws at it. Throws `PolicyError`. */
+export function refuseHalfCharacters({ file, text }: PolicySource): void {
+  if (text.isWellFormed()) return;
+  throw new PolicyError({ file, line: lineOf(text, text.search(/\p{Surrogate}/u)) }, 'holds half of a surrogate pair, which is no character: expected Unicode text');
 }
 
 /** The slices of a text in its order, with their lines. Cedar cuts them out, but does not say where they were. */

@@ -34,6 +34,7 @@ describe('compiling refuses', () => {
     ['the eleventh policy of a file', `${Array.from({ length: 10 }, (_, n) => `@id("p${n}") ${permit};`).join('\n')}\n${permit};`, 11, null, 'needs an @id'],
     ['a policy that stands twice, word for word', `${PERMIT_ALL}\n${PERMIT_ALL}`, 2, 'all', 'already used in test.cedar, line 1'],
     ['broken syntax', `// ${'é🎉'.repeat(9)}\n\n@id("a") ${permit} when { ;\n\n\n\n`, 3, null, 'unexpected token'],
+    ['half of a surrogate pair, as a draft in JSON can hold', `${PERMIT_ALL}\n// \ud83c`, 2, null, 'expected Unicode text'],
     ['a template', '@id("a") permit (principal == ?principal, action, resource);', null, null, 'templates are not supported'],
   ])('PO-2: %s, and says where', (_name, text, line, policy, message) => {
     const fault = faultOf(() => compile(text));
@@ -46,6 +47,7 @@ describe('compiling refuses', () => {
   });
 
   it.each([
+    ['holds half of a surrogate pair', `\ud83c${SCHEMA}`, 'expected Unicode text'],
     ['does not parse', SCHEMA.replace('entity Purpose enum', 'entity Purpose enumm'), 'unexpected token'],
     ['has no closed list of purposes', SCHEMA.replace(/entity Purpose enum .*;/, 'entity Purpose;'), 'needs an enumerated entity Mayfly::Purpose'],
     ['lacks an action', SCHEMA.replace(/action extend .*;/, ''), 'for extend'],
