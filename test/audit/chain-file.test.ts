@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { ChainFile, ChainFileMoved, type ChainFileOptions } from '../../src/audit/chain-file.ts';
 import { ChainFileCut } from '../../src/audit/recover-chain.ts';
 import { GENESIS, type ChainHead } from '../../src/audit/hash-chain.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { consistencyProof, EMPTY_ROOT, inclusionProof, TreeFrontier, verifyConsistency, verifyInclusion, type SubtreeHash } from '../../src/audit/merkle/merkle-tree.ts';
 import { storedCount, TreeFile } from '../../src/audit/merkle/tree-file.ts';
 import { at } from '../support/at.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { searchAudit, type AuditFilter } from '../../src/audit/search-audit.ts';
 import { at } from '../support/at.ts';
 import { chainOf, instantOf, type StatedEvent } from '../support/audit-log.ts';

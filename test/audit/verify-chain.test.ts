@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { checkpointText } from '../../src/audit/checkpoint.ts';
 import { checkpointFileOf, readCheckpoints } from '../../src/audit/checkpoint-file.ts';
 import { appendRecord, GENESIS } from '../../src/audit/hash-chain.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { exitCodeFor } from '../../src/cli/exit-codes.ts';
 import { countdown, printable, shellQuote, table } from '../../src/cli/output.ts';
 import { grantAsEnv, type TaskAnswer } from '../../src/cli/task-output.ts';

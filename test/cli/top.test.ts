@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import type { LeaseAnswer } from '../../src/cli/lease-output.ts';
 import type { OverviewAnswer } from '../../src/cli/top/overview-answer.ts';
 import { sparkline, topFrame } from '../../src/cli/top/top-frame.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import canonicalize from 'canonicalize';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { canonicalJson, digestOf } from '../../src/core/canonical-json.ts';
 import { Secret } from '../../src/core/secret.ts';
 

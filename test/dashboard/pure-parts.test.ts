@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import type { Lease } from '../../src/dashboard/answers.ts';
 import { leaseChanges, type FeedEvent } from '../../src/dashboard/feed-event.ts';
 import { byUrgency, placeOf, rowOf, urgencyOf, type Row } from '../../src/dashboard/lease-order.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { claimMapping } from '../../src/identity/claim-mapping.ts';
 import { fillTemplate, parseTemplate, type ClaimTemplate } from '../../src/identity/claim-template.ts';
 

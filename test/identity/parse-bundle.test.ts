@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { makeAuthority } from '../../dev/make-certificate.ts';
 import { parseBundle, parseJwtBundle } from '../../src/identity/parse-bundle.ts';
 import { jwkOf, PAIRS } from './published-issuer.ts';

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { JwksSource } from '../../src/identity/jwks-source.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 

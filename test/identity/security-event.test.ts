@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { generateKeyPair, SignJWT } from 'jose';
 import { createOutboundFetch } from '../../src/identity/outbound-fetch.ts';
 import { createSecurityEventVerifier, transmitterKeys, type SecurityEvent } from '../../src/identity/security-event.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { decodeJwt, FlattenedSign, jwtVerify, UnsecuredJWT } from 'jose';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { toEpochSeconds } from '../../src/core/time.ts';
 import { PublicKeys, usableJwks } from '../../src/identity/public-keys.ts';
 import { unverifiedClaims, verifyToken, type TokenExpectation } from '../../src/identity/verify-token.ts';

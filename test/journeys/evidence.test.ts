@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { promisify } from 'node:util';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { calculateJwkThumbprint } from 'jose';
 import { startDevIssuer, type DevIssuer, type TokenRequest } from '../../dev/dev-issuer.ts';
 import { DECLARATION_TYPE } from '../../src/identity/evidence-verifier.ts';

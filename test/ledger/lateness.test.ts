@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import type { Redis } from 'ioredis';
 import { SHARDS } from '../../src/core/ids.ts';
 import { addMs, addSeconds } from '../../src/core/time.ts';

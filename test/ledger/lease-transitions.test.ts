@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { addMs, epochMsFrom } from '../../src/core/time.ts';
 import { isFinal, LEASE_STATES, type Lease } from '../../src/ledger/lease.ts';
 import { allows, IllegalTransition, intendedLease, transition, wakeAt, type LeaseChange } from '../../src/ledger/lease-transitions.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import type { Redis } from 'ioredis';
 import { eventsKey } from '../../src/audit/event-stream-keys.ts';
 import { newLockId, newTaskId, SHARDS, shardOf, type LockId, type Shard } from '../../src/core/ids.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import type { Redis } from 'ioredis';
 import { shardOf, type TaskId } from '../../src/core/ids.ts';
 import { treeKey } from '../../src/ledger/redis-keys.ts';

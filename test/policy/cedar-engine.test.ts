@@ -1,6 +1,6 @@
 import cedar from '@cedar-policy/cedar-wasm/nodejs';
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { requestFor } from '../../src/policy/cedar-request.ts';
 import { createCedarEngine } from '../../src/policy/cedar-engine.ts';
 import type { PolicyQuestion } from '../../src/policy/decision.ts';

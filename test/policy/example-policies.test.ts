@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { createCedarEngine } from '../../src/policy/cedar-engine.ts';
 import { loadPolicies } from '../../src/policy/load-policies.ts';
 import { DIRECTORY } from './policy-fixture.ts';

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { createCedarEngine } from '../../src/policy/cedar-engine.ts';
 import { compilePolicies, type PolicySources } from '../../src/policy/compile-policies.ts';
 import { lintPolicies } from '../../src/policy/lint-policies.ts';

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { createCedarEngine } from '../../src/policy/cedar-engine.ts';
 import { compilePolicies, type CompiledPolicies } from '../../src/policy/compile-policies.ts';
 import { question, TABLE } from './example-questions.ts';

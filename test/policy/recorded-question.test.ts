@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { canonicalJson, digestOf } from '../../src/core/canonical-json.ts';
 import { newDecisionId } from '../../src/core/ids.ts';
 import { epochMsFrom } from '../../src/core/time.ts';

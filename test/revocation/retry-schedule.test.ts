@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { epochMsFrom } from '../../src/core/time.ts';
 import { nextTry } from '../../src/revocation/retry-schedule.ts';
 

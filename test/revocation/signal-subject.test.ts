@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { selectorsOf } from '../../src/revocation/signal-subject.ts';
 
 const IDP = 'https://idp.test';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { countByStandard } from '../support/standard-counts.js';
+import { countByStandard } from '../../scripts/standard-counts.js';
 
 describe('the counts by standard at the end of a run', () => {
   it('name each requirement once, and every test that names one, passed or not', () => {

@@ -1,20 +1,18 @@
 import { writeFileSync } from 'node:fs';
-import { countByStandard } from './standard-counts.js';
+import { relative } from 'node:path';
+import { closingLines } from '../../scripts/test-counts.js';
 
-/** Closes a run with its counts: into the file `npm test` asks for, else alone on the last line. */
+/** Closes a run with its counts: hands them to `npm test` in the file it asks for, else prints them last. */
 export default class CountsReporter {
   onRunComplete(_contexts, results) {
-    const passed = results.numPassedTests;
-    // A file that does not even load has no tests to fail.
-    const failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
-    const skipped = results.numPendingTests + results.numTodoTests;
-    const skippedNames = results.testResults.flatMap((suite) =>
-      suite.testResults.filter((test) => test.status === 'pending' || test.status === 'todo').map((test) => test.fullName),
-    );
-    const standards = countByStandard(results.testResults.flatMap(({ testResults }) => testResults));
-    if (standards.length > 0) process.stdout.write(`\nby the standard whose requirement a test names:\n${standards.map((line) => `  ${line}\n`).join('')}`);
+    const suites = results.testResults.map((suite) => ({
+      path: relative(process.cwd(), suite.testFilePath),
+      // The file did not load, or something failed outside its tests.
+      broken: Boolean(suite.testExecError),
+      tests: suite.testResults.map(({ fullName, status }) => ({ fullName, status })),
+    }));
     const file = process.env.MAYFLY_TEST_COUNTS;
-    if (file === undefined) process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`);
-    else writeFileSync(file, JSON.stringify({ passed, failed, skipped, skippedNames }));
+    if (file === undefined) process.stdout.write(`\n${closingLines(suites).join('\n')}\n`);
+    else writeFileSync(file, JSON.stringify(suites));
   }
 }

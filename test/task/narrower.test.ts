@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { excessOver, type ChildEnvelope, type ParentEnvelope } from '../../src/task/narrower.ts';
 
 const PARENT: ParentEnvelope = {

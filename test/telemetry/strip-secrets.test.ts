@@ -1,6 +1,6 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { looksSecret, stripSecrets } from '../../src/telemetry/strip-secrets.ts';
 
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { context, ROOT_CONTEXT } from '@opentelemetry/api';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import { activeTrace, activeTraceId, asRequest, followTraces, newSpanContext, parseTraceparent, requestTraceId, toTraceparent, traceIdOf, withinTrace } from '../../src/telemetry/trace-context.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/fast-check.ts';
 import type { FeedEntry } from '../../src/audit/event-feed.ts';
 import { webhookMessage, wantsType } from '../../src/webhooks/webhook-message.ts';
 

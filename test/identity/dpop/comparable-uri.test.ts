@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.ts';
 import { comparableUri } from '../../../src/identity/dpop/comparable-uri.ts';
 
 describe('URIs that mean the same compare as equal, others do not', () => {

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.ts';
 import { compactVerify, exportJWK, FlattenedSign, UnsecuredJWT } from 'jose';
 import { toEpochSeconds } from '../../../src/core/time.ts';
 import { checkProof, type ProofExpectation } from '../../../src/identity/dpop/dpop-proof.ts';

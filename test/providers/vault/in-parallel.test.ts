@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.ts';
 import { inParallel } from '../../../src/providers/vault/in-parallel.ts';
 
 describe('work in parallel', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.ts';
 import { fillPath, fixedPart } from '../../../src/providers/vault/leased-path.ts';
 
 describe('a leased path', () => {
