@@ -45,6 +45,11 @@ export function findAwsCli(): string | undefined {
   return [process.env['MAYFLY_TEST_AWS_CLI'] ?? ''].find(isExecutable);
 }
 
+/** The Python that has OCSF's schema, for tests: `MAYFLY_TEST_OCSF_PYTHON`, else where `npm test` installs it; undefined when there is none. */
+export function findOcsfPython(): string | undefined {
+  return [process.env['MAYFLY_TEST_OCSF_PYTHON'] ?? join(repository, '.mayfly/tools/ocsf/bin/python')].find(isExecutable);
+}
+
 /** The model checker Spin and the C compiler that it needs; undefined where one of them cannot be had. */
 export function findSpin(): { readonly spin: string; readonly gcc: string } | undefined {
   const [spin, gcc] = ['spin', 'gcc'].map((name) => onPath(name).find(isExecutable));

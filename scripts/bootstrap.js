@@ -32,6 +32,17 @@ const AUTHLIB = {
   requirements: ['authlib==1.9.10', 'requests==2.32.5'],
   variable: 'MAYFLY_TEST_AUTHLIB_PYTHON',
 };
+/** The published schema of OCSF, and a validator: a library too. */
+const OCSF = {
+  title: 'OCSF schema',
+  folder: 'ocsf',
+  file: 'python',
+  ownOnly: true,
+  requirements: ['ocsf-json-schema==1.2.0', 'jsonschema==4.26.0'],
+  variable: 'MAYFLY_TEST_OCSF_PYTHON',
+};
+const PROGRAMS = [OPENBAO, MINISTACK];
+const TEST_PROGRAMS = [...PROGRAMS, SCHEMATHESIS, AWS_CLI, AUTHLIB, OCSF];
 /** What only tests want of Debian, and what is not looked at without it. */
 const TEST_PACKAGES = [
   {
@@ -65,7 +76,7 @@ async function installAll(forTests) {
   const servers = installServers(missing);
   // One apt at a time. What cannot be had costs its own tests and nothing else.
   const forTestsOnly = forTests ? servers.then(() => installTestPackages(missing)) : undefined;
-  const programs = forTests ? [OPENBAO, MINISTACK, SCHEMATHESIS, AWS_CLI, AUTHLIB] : [OPENBAO, MINISTACK];
+  const programs = forTests ? TEST_PROGRAMS : PROGRAMS;
   const installPrograms = () => Promise.all(programs.map((program) => installProgram(program, missing)));
   // Only where Python itself is missing do they have to wait for Debian's packages.
   const installed = canMakeVenv() ? installPrograms() : servers.then(installPrograms);
@@ -78,7 +89,7 @@ async function installAll(forTests) {
 
 /** Where the tools are, for the processes that start servers. */
 export function toolEnvironment() {
-  const found = [OPENBAO, MINISTACK, SCHEMATHESIS, AWS_CLI, AUTHLIB].map((program) => [program.variable, findProgram(program)]);
+  const found = TEST_PROGRAMS.map((program) => [program.variable, findProgram(program)]);
   return Object.fromEntries(found.filter(([, path]) => path !== undefined));
 }
 
@@ -112,7 +123,7 @@ async function installServers(missing) {
   const wanted = [];
   if (!onPath('redis-server')) wanted.push('redis-server');
   if (!hasPostgres()) wanted.push('postgresql');
-  if ([OPENBAO, MINISTACK].some((program) => findProgram(program) === undefined) && !canMakeVenv()) wanted.push('python3-venv');
+  if (PROGRAMS.some((program) => findProgram(program) === undefined) && !canMakeVenv()) wanted.push('python3-venv');
   if (wanted.length === 0) return;
   try {
     if (!isRoot || !onPath('apt-get')) throw new Error('not installed; install with your package manager, or run this once as root on Debian');

@@ -3,8 +3,8 @@ import { listOf, recordOf, textOf, wordsOf, type Facts } from '../event-facts.ts
 import type { StatedRecord } from '../read-range.ts';
 import { OCSF_KINDS, type OcsfKind } from './ocsf-classes.ts';
 
-/** The version of OCSF whose rules the events keep: what is used of it is the same in every later 1.x. */
-export const OCSF_VERSION = '1.3.0';
+/** The first version of OCSF that has an actor in all of our classes: what is used of it is the same in every later 1.x. */
+export const OCSF_VERSION = '1.4.0';
 
 const CLASS_NAMES = { 0: 'Base Event', 3002: 'Authentication', 3003: 'Authorize Session', 3004: 'Entity Management', 6003: 'API Activity' } as const;
 const CATEGORY_NAMES = { 0: 'Uncategorized', 3: 'Identity & Access Management', 6: 'Application Activity' } as const;
