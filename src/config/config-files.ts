@@ -1,7 +1,8 @@
 import { accessSync, constants, statSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { looksSecret } from '../telemetry/strip-secrets.ts';
-import { isLoopback, type RuleFault } from './config-rules.ts';
+import { isLoopback } from './loopback.ts';
+import type { RuleFault } from './rules/rule-fault.ts';
 import type { Config } from './config-schema.ts';
 import type { ConfigPath } from './load-config.ts';
 

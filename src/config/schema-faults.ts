@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { looksSecret } from '../telemetry/strip-secrets.ts';
-import type { RuleFault } from './config-rules.ts';
+import type { RuleFault } from './rules/rule-fault.ts';
 import { configSchema } from './config-schema.ts';
 import type { ConfigPath } from './load-config.ts';
 import { childOf, closestTo, keysOf, valueAt } from './schema-walk.ts';

@@ -1,6 +1,6 @@
-import { parseWorkloadId } from '../identity/spiffe-id.ts';
-import type { RuleFault } from './config-rules.ts';
-import type { Config, TrustDomainConfig } from './config-schema.ts';
+import { parseWorkloadId } from '../../identity/spiffe-id.ts';
+import type { RuleFault } from './rule-fault.ts';
+import type { Config, TrustDomainConfig } from '../config-schema.ts';
 
 /** Each trust domain has one source of its bundle, and none has another's: each would then sign for the other's workloads. */
 export function trustDomainFaults({ identity }: Pick<Config, 'identity'>): RuleFault[] {

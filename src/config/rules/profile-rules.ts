@@ -1,7 +1,7 @@
-import { parseTemplate } from '../identity/claim-template.ts';
-import { posesAsSpiffeId } from '../identity/spiffe-id.ts';
-import type { Config, OidcIssuerConfig } from './config-schema.ts';
-import type { RuleFault } from './config-rules.ts';
+import { parseTemplate } from '../../identity/claim-template.ts';
+import { posesAsSpiffeId } from '../../identity/spiffe-id.ts';
+import type { Config, OidcIssuerConfig } from '../config-schema.ts';
+import type { RuleFault } from './rule-fault.ts';
 
 const GITHUB = 'https://token.actions.githubusercontent.com';
 /** What API servers call themselves: a token for that is in every pod, and lives up to a year. */

@@ -1,5 +1,5 @@
-import type { Config } from './config-schema.ts';
-import type { RuleFault } from './config-rules.ts';
+import type { Config } from '../config-schema.ts';
+import type { RuleFault } from './rule-fault.ts';
 
 /** Whoever signs people in is a client that can prove itself, and knows where a browser comes back to. Pure. */
 export function signInFaults({ operators, http, identity }: Config): RuleFault[] {

@@ -1,6 +1,6 @@
-import type { ConfigPath } from './load-config.ts';
-import type { RuleFault } from './config-rules.ts';
-import type { AwsStsCredentialConfig, Config, CredentialConfig } from './config-schema.ts';
+import type { ConfigPath } from '../load-config.ts';
+import type { RuleFault } from './rule-fault.ts';
+import type { AwsStsCredentialConfig, Config, CredentialConfig } from '../config-schema.ts';
 
 /** What the schema cannot say of credentials: that their provider mints them, that parameters fit, that nobody has another's rights. Pure. */
 export const credentialFaults = (config: Config): RuleFault[] => [...eachCredentialFaults(config), ...tokenRoleFaults(config)];

@@ -1,6 +1,6 @@
-import type { Config } from './config-schema.ts';
-import type { RuleFault } from './config-rules.ts';
-import { mayVouchFor } from '../identity/may-vouch-for.ts';
+import type { Config } from '../config-schema.ts';
+import type { RuleFault } from './rule-fault.ts';
+import { mayVouchFor } from '../../identity/may-vouch-for.ts';
 
 /** Members of a JWK that make it a private or a shared key (RFC 7518 section 6). */
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'k'];
