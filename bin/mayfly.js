@@ -2,20 +2,23 @@
 // Starts the command line: here, if this Node can run it, else on the Node that is installed beside it.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import module from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 // Node 22.18 is the first that runs TypeScript without a flag and without a warning.
 const fits = major >= 24 || (major === 22 && minor >= 18);
 const source = new URL('../src/cli/mayfly-cli.ts', import.meta.url);
-const entry = existsSync(source) ? source : new URL('../dist/cli/mayfly-cli.js', import.meta.url);
+const isCheckout = existsSync(source);
+const entry = isCheckout ? source : new URL('../dist/cli/mayfly-cli.js', import.meta.url);
+// What Node made of the TypeScript is kept in the checkout, where only its owner writes: a shared temporary folder could be poisoned.
+if (isCheckout) module.enableCompileCache?.(fileURLToPath(new URL('../.mayfly/compile-cache', import.meta.url)));
 
 if (fits) await import(entry.href);
 else runOn(installedNode());
 
 function installedNode() {
-  const require = createRequire(import.meta.url);
+  const require = module.createRequire(import.meta.url);
   try {
     return require.resolve(`node-${process.platform}-${process.arch}/bin/node`);
   } catch {

@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isListening } from './run-server.ts';
 
 const REPOSITORY = dirname(import.meta.dirname);
-const CLI = join(REPOSITORY, 'src/cli/mayfly-cli.ts');
+const CLI = join(REPOSITORY, 'bin/mayfly.js');
 /** A start takes a second or two, and many times that on a machine that does much else. */
 const READY_MS = 60_000;
 
@@ -69,6 +70,7 @@ const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || ch
 
 /** Ready, with every provider seen at least once: a grant that comes now will not be refused. */
 async function isReady(url: string): Promise<boolean> {
+  if (!(await isListening(url))) return false;
   try {
     const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2_000) });
     const { status } = (await response.json()) as { status: string };

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { findBao } from './find-tools.ts';
-import { freePort, runServer } from './run-server.ts';
+import { freePort, isListening, runServer } from './run-server.ts';
 
 export interface OpenBaoServer {
   readonly address: string;
@@ -38,6 +38,7 @@ export async function startOpenBao({ directory, port }: { readonly directory: st
 
 /** Unsealed is not enough: the root token is installed a moment later. */
 async function isServing(address: string, rootToken: string): Promise<boolean> {
+  if (!(await isListening(address))) return false;
   try {
     const answer = await fetch(`${address}/v1/auth/token/lookup-self`, { headers: { 'X-Vault-Token': rootToken } });
     await answer.body?.cancel();

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface ServerCommand {
@@ -91,3 +91,16 @@ function portOrUndefined(port: number): Promise<number | undefined> {
 
 /** Whether a port of loopback can be listened on. */
 export const isFree = async (port: number): Promise<boolean> => (await portOrUndefined(port)) === port;
+
+/** Whether something listens at a URL. While it starts, that is far cheaper to ask than with a request that fails. */
+export function isListening(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve) => {
+    const probe = connect(Number(port), hostname);
+    const settle = (answer: boolean): void => {
+      probe.destroy();
+      resolve(answer);
+    };
+    probe.once('connect', () => settle(true)).once('error', () => settle(false));
+  });
+}

@@ -9,7 +9,7 @@ try {
   } else {
     await ensureNodeModules();
     await ensureDashboard(ownNode());
-    process.exitCode = await runOwnNode(['src/cli/mayfly-cli.ts', 'serve', '--role', 'all']);
+    process.exitCode = await runOwnNode(['bin/mayfly.js', 'serve', '--role', 'all']);
   }
 } catch (error) {
   process.stderr.write(`${error.message}\n`);
