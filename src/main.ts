@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { startBroker, type BrokerRole } from './broker.ts';
+import { startBroker, type BrokerRole } from './broker/start-broker.ts';
 import { loadConfig } from './config/load-config.ts';
 import type { Finding } from './doctor/check.ts';
 import { refusals } from './doctor/doctor.ts';

@@ -8,7 +8,7 @@ const SRC = resolve(import.meta.dirname, '../src');
 const TIERS: readonly (readonly string[])[] = [
   // Its own program, in a browser: it takes the types of answers, and nothing imports it.
   ['dashboard'],
-  ['main.ts', 'broker.ts', 'broker-routes.ts', 'broker-tracing.ts', 'broker-workers.ts', 'broker-sign-in.ts'],
+  ['main.ts', 'broker'],
   ['http', 'cli'],
   ['doctor'],
   ['grant'],

@@ -1,9 +1,9 @@
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import type { Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { createMetrics, type Metrics, type MetricsSnapshot } from '../../src/telemetry/metrics.ts';
-import { serveMetrics } from '../../src/telemetry/metrics-server.ts';
+import { createMetricsApp } from '../../src/telemetry/metrics-app.ts';
 
 const SNAPSHOT: MetricsSnapshot = {
   tasks: [{ state: 'active', count: 3 }],
@@ -26,7 +26,8 @@ const SNAPSHOT: MetricsSnapshot = {
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const servers: Server[] = [];
 async function serve(metrics: Metrics, refresh: () => Promise<void> = () => Promise.resolve()): Promise<string> {
-  const server = await serveMetrics(metrics, { host: '127.0.0.1', port: 0 }, refresh);
+  const server = createServer(createMetricsApp(metrics, refresh)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
   servers.push(server);
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }

@@ -1,25 +1,25 @@
-import type { Redis } from 'ioredis';
-import { AuditSealer, type AuditSealerDeps } from './audit/audit-sealer.ts';
-import { createFeedWriter, type FeedSeal } from './audit/event-feed.ts';
-import type { EventSealer } from './audit/seal-event.ts';
-import type { Config } from './config/config-schema.ts';
-import type { Clock } from './core/clock.ts';
-import { NoticeSender } from './grant/notice-sender.ts';
-import type { RedisHold } from './core/redis-hold.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import type { CredentialProvider } from './providers/credential-provider.ts';
-import type { ProviderWatch } from './providers/provider-watch.ts';
-import { DueSweep } from './revocation/due-sweep.ts';
-import { Reconciler } from './revocation/reconciler.ts';
-import type { RevocationJobs } from './revocation/revocation-jobs.ts';
-import { RevocationQueues } from './revocation/revocation-queues.ts';
-import { SweepClock } from './revocation/sweep-clock.ts';
-import type { Logger } from './telemetry/logger.ts';
-import type { Metrics } from './telemetry/metrics.ts';
-import type { Tracing } from './telemetry/tracing.ts';
-import { WebhookCourier } from './webhooks/webhook-courier.ts';
-import type { WebhookRecipient } from './webhooks/webhook-recipient.ts';
-import type { WebhookRecords } from './webhooks/webhook-records.ts';
+import { AuditSealer, type AuditSealerDeps } from '../audit/audit-sealer.ts';
+import { createFeedWriter, type FeedSeal } from '../audit/event-feed.ts';
+import type { EventSealer } from '../audit/seal-event.ts';
+import type { Config } from '../config/config-schema.ts';
+import type { Clock } from '../core/clock.ts';
+import { NoticeSender } from '../grant/notice-sender.ts';
+import type { RedisHold } from '../core/redis-hold.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { CredentialProvider } from '../providers/credential-provider.ts';
+import type { ProviderWatch } from '../providers/provider-watch.ts';
+import { DueSweep } from '../revocation/due-sweep.ts';
+import { Reconciler } from '../revocation/reconciler.ts';
+import type { RevocationJobs } from '../revocation/revocation-jobs.ts';
+import { RevocationQueues } from '../revocation/revocation-queues.ts';
+import { SweepClock } from '../revocation/sweep-clock.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Tracing } from '../telemetry/tracing.ts';
+import { WebhookCourier } from '../webhooks/webhook-courier.ts';
+import type { WebhookRecipient } from '../webhooks/webhook-recipient.ts';
+import type { WebhookRecords } from '../webhooks/webhook-records.ts';
+import type { RedisConnections } from './redis-connections.ts';
 
 /** Batches of one provider worked on at once. */
 const BATCHES_PER_PROVIDER = 4;
@@ -30,8 +30,7 @@ export interface WorkerParts {
   readonly config: Config;
   readonly clock: Clock;
   readonly ledger: Ledger;
-  /** A new connection; a patient one waits for Redis as long as it takes. */
-  readonly connect: (patient: boolean) => Redis;
+  readonly redis: RedisConnections;
   readonly redisTimeMs: () => Promise<number>;
   readonly providers: ReadonlyMap<string, CredentialProvider>;
   readonly watch: ProviderWatch;
@@ -56,8 +55,8 @@ export interface Workers {
 const MEBIBYTE = 1_048_576;
 
 /** What a process does that ends things and seals the audit log, whether or not it serves. */
-export function startWorkers({ config, clock, ledger, connect, redisTimeMs, providers, watch, jobs, events, feedSeal, checkpoints, webhooks, tracing, metrics, log }: WorkerParts): Workers {
-  const sealerRedis = connect(false);
+export function startWorkers({ config, clock, ledger, redis, redisTimeMs, providers, watch, jobs, events, feedSeal, checkpoints, webhooks, tracing, metrics, log }: WorkerParts): Workers {
+  const sealerRedis = redis.connect('impatient');
   const sealer = new AuditSealer({
     redis: sealerRedis,
     feed: createFeedWriter(sealerRedis, feedSeal, log),
@@ -83,7 +82,7 @@ export function startWorkers({ config, clock, ledger, connect, redisTimeMs, prov
       stuckAfterMs: config.revocation.stuck_after_seconds * 1000,
     },
     observe: (observation) => metrics.observeRevocation(observation),
-    connection: connect(true),
+    connection: redis.connect('patient'),
     providers,
     telemetry: tracing?.jobs,
     isAway: (provider) => watch.isAway(provider),

@@ -1,9 +1,9 @@
-import type { Config } from './config/config-schema.ts';
-import { Secret } from './core/secret.ts';
-import { createOutboundFetch } from './identity/outbound-fetch.ts';
-import type { Logger } from './telemetry/logger.ts';
-import type { Metrics } from './telemetry/metrics.ts';
-import { startTracing, type Tracing } from './telemetry/tracing.ts';
+import type { Config } from '../config/config-schema.ts';
+import { Secret } from '../core/secret.ts';
+import { createOutboundFetch } from '../identity/outbound-fetch.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { startTracing, type Tracing } from '../telemetry/tracing.ts';
 
 /** Records spans where the configuration names a collector. */
 export async function brokerTracing(config: Config, { version, role, metrics, log }: { readonly version: string; readonly role: string; readonly metrics: Metrics; readonly log: Logger }): Promise<Tracing | undefined> {

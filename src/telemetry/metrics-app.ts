@@ -1,14 +1,9 @@
-import { createServer, type Server } from 'node:http';
-import { once } from 'node:events';
+import type { RequestListener } from 'node:http';
 import type { Metrics } from './metrics.ts';
 
-/** Serves `/metrics`, alone, on a port of its own. `refresh` runs before each page. */
-export async function serveMetrics(
-  metrics: Metrics,
-  listen: { readonly host: string; readonly port: number },
-  refresh: () => Promise<void>,
-): Promise<Server> {
-  const server = createServer((request, response) => {
+/** Answers `/metrics`, for a port of its own. `refresh` runs before each page. */
+export function createMetricsApp(metrics: Metrics, refresh: () => Promise<void>): RequestListener {
+  return (request, response) => {
     if (request.method !== 'GET' || request.url?.split('?')[0] !== '/metrics') {
       response.writeHead(404).end();
       return;
@@ -19,10 +14,7 @@ export async function serveMetrics(
       .then(() => metrics.render(asksForOpenMetrics(request.headers.accept) ? 'openmetrics' : 'prometheus'))
       .then(({ contentType, page }) => response.writeHead(200, { 'Content-Type': contentType }).end(page))
       .catch(() => response.writeHead(500).end());
-  });
-  server.listen(listen.port, listen.host);
-  await once(server, 'listening');
-  return server;
+  };
 }
 
 /** Prometheus asks for it before anything else; a person with curl does not. */

@@ -1,15 +1,15 @@
-import type { Config } from './config/config-schema.ts';
-import { systemClock } from './core/clock.ts';
-import { sessionCallers, type SessionCallers } from './identity/session-caller.ts';
-import { Sessions } from './identity/sessions.ts';
-import type { KeySources } from './identity/key-sources.ts';
-import type { OutboundFetch } from './identity/outbound-fetch.ts';
-import { createIssuerClient } from './identity/sign-in/issuer-client.ts';
-import { RefusalRecord } from './identity/sign-in/refusal-record.ts';
-import { createSignInAttempts } from './identity/sign-in/sign-in-attempt.ts';
-import { SignIn } from './identity/sign-in/sign-in.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import type { Logger } from './telemetry/logger.ts';
+import type { Config } from '../config/config-schema.ts';
+import { systemClock } from '../core/clock.ts';
+import { sessionCallers, type SessionCallers } from '../identity/session-caller.ts';
+import { Sessions } from '../identity/sessions.ts';
+import type { KeySources } from '../identity/key-sources.ts';
+import type { OutboundFetch } from '../identity/outbound-fetch.ts';
+import { createIssuerClient } from '../identity/sign-in/issuer-client.ts';
+import { RefusalRecord } from '../identity/sign-in/refusal-record.ts';
+import { createSignInAttempts } from '../identity/sign-in/sign-in-attempt.ts';
+import { SignIn } from '../identity/sign-in/sign-in.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Logger } from '../telemetry/logger.ts';
 
 export interface SignInPartsDeps {
   readonly config: Pick<Config, 'operators' | 'http' | 'environment'>;
