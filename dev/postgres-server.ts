@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chown, mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { findPostgresBin } from './find-tools.ts';
-import { freePort, runServer } from './run-server.ts';
+import { freshData } from './postgres-data.ts';
+import { freePort, isListening, runServer } from './run-server.ts';
 
 const run = promisify(execFile);
 
@@ -41,17 +42,10 @@ export async function startPostgres({ directory }: { readonly directory: string 
   const user = await unprivilegedUser();
   const privileges = user === undefined ? [] : await privilegesOf(user, directory);
   await mkdir(home, { mode: 0o700 });
+  if (user !== undefined) await chown(home, user.uid, user.gid);
   const adminPassword = randomBytes(24).toString('hex');
   const openbaoPassword = randomBytes(24).toString('hex');
-  const passwordFile = join(home, 'password');
-  await writeFile(passwordFile, adminPassword, { mode: 0o600 });
-  if (user !== undefined) await Promise.all([home, passwordFile].map((path) => chown(path, user.uid, user.gid)));
-
-  await asUser(privileges, join(bin, 'initdb'), [
-    ...['--pgdata', data, '--username', 'postgres', '--auth', 'scram-sha-256', '--pwfile', passwordFile],
-    ...['--encoding', 'UTF8', '--locale', 'C', '--no-sync', '--no-instructions'],
-  ]);
-  await rm(passwordFile);
+  await freshData({ bin, data, uid: user?.uid, asOwner: (command, args) => asUser(privileges, command, args), asSelf: (command, args) => asUser([], command, args) });
 
   const port = await freePort();
   const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: home, max_connections: 200, fsync: 'off', log_statement: 'none' };
@@ -68,17 +62,16 @@ export async function startPostgres({ directory }: { readonly directory: string 
     () => isReady(bin, port),
   );
 
-  const psql = (database: string, args: readonly string[], env: Record<string, string> = {}): Promise<unknown> =>
-    asUser([], join(bin, 'psql'), ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', String(port), '-U', 'postgres', '-d', database, ...args], {
-      PGPASSWORD: adminPassword,
-      ...env,
-    });
-  try {
-    await psql('postgres', ['-c', 'create database orders']);
-    // The password goes by the environment: the command line is visible to every user of the machine.
-    await psql('orders', ['-c', '\\getenv openbao_password OPENBAO_PASSWORD', '-f', join(import.meta.dirname, 'orders.sql')], {
+  // By the socket, which lies in a folder of the server's own: whoever is let in there needs no password.
+  const psql = (database: string, args: readonly string[]): Promise<unknown> =>
+    // Passwords go by the environment: the command line is visible to every user of the machine.
+    asUser([], join(bin, 'psql'), ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-h', home, '-p', String(port), '-U', 'postgres', '-d', database, ...args], {
+      ADMIN_PASSWORD: adminPassword,
       OPENBAO_PASSWORD: openbaoPassword,
     });
+  try {
+    await psql('postgres', ['-c', '\\getenv admin_password ADMIN_PASSWORD', '-f', join(import.meta.dirname, 'admin.sql')]);
+    await psql('orders', ['-c', '\\getenv openbao_password OPENBAO_PASSWORD', '-f', join(import.meta.dirname, 'orders.sql')]);
   } catch (error) {
     await server.stop();
     throw error;
@@ -132,7 +125,8 @@ function asUser(privileges: readonly string[], command: string, args: readonly s
 }
 
 /** A server that still recovers already takes connections, only to turn them away: PostgreSQL's own word is asked (pg_isready(1)). */
-function isReady(bin: string, port: number): Promise<boolean> {
+async function isReady(bin: string, port: number): Promise<boolean> {
+  if (!(await isListening(`tcp://127.0.0.1:${port}`))) return false;
   return asUser([], join(bin, 'pg_isready'), ['-q', '-h', '127.0.0.1', '-p', String(port)]).then(
     () => true,
     () => false,

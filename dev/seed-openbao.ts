@@ -25,8 +25,8 @@ export const BROKER_RIGHTS = ['api', 'worker', 'reconciler'] as const;
 export type BrokerRight = (typeof BROKER_RIGHTS)[number];
 
 /** How often and how long a new key-value mount is waited for. */
-const KV_ATTEMPTS = 50;
-const KV_PAUSE_MS = 100;
+const KV_ATTEMPTS = 250;
+const KV_PAUSE_MS = 20;
 
 const POLICIES = join(import.meta.dirname, '../config/vault');
 
@@ -39,26 +39,30 @@ const LONGEST_TOKEN_SECONDS = 3_600 + 60;
  */
 export async function seedOpenBao(options: SeedOptions): Promise<Record<BrokerRight, LoginFiles>> {
   const bao = rootClient(options);
-  for (const [name, file] of [
+  const policies = [
     ...BROKER_RIGHTS.map((right) => [`mayfly-${right}`, right] as const),
     ['mayfly-orders-db', 'credential-orders-db'] as const,
     ['mayfly-vault-token', 'credential-vault-token'] as const,
     ['mayfly-payments-api-key', 'credential-payments-api-key'] as const,
-  ]) {
-    await bao('PUT', `sys/policies/acl/${name}`, { policy: await readFile(join(POLICIES, `${file}.hcl`), 'utf8') });
-  }
-  await bao('POST', 'sys/auth/approle', { type: 'approle' });
-  await bao('POST', 'sys/mounts/database', { type: 'database' });
-  await bao('POST', 'sys/mounts/kv', { type: 'kv', options: { version: '2' } });
-  await kvReady(bao);
-  await bao('POST', 'kv/data/orders/shipping', { data: { carrier: 'Northern Post', cutoff: '16:00' } });
-  await bao('POST', 'kv/data/payments/api-key', { data: { api_key: `dev-${randomBytes(16).toString('hex')}` } });
-  if (options.postgres !== null) await seedDatabase(bao, options.postgres, options.databaseTtlSeconds ?? 3_600);
-  for (const name of ['mayfly-orders-db', 'mayfly-vault-token', 'mayfly-payments-api-key']) await bao('POST', `auth/token/roles/${name}`, tokenRole(name));
+  ];
+  await Promise.all([
+    ...policies.map(async ([name, file]) => bao('PUT', `sys/policies/acl/${name}`, { policy: await readFile(join(POLICIES, `${file}.hcl`), 'utf8') })),
+    ...['mayfly-orders-db', 'mayfly-vault-token', 'mayfly-payments-api-key'].map((name) => bao('POST', `auth/token/roles/${name}`, tokenRole(name))),
+    bao('POST', 'sys/auth/approle', { type: 'approle' }),
+    seedKv(bao),
+    seedDatabase(bao, options.postgres, options.databaseTtlSeconds ?? 3_600),
+  ]);
 
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
   const files = await Promise.all(BROKER_RIGHTS.map(async (right) => [right, await makeLogin(bao, right, options.directory)] as const));
   return Object.fromEntries(files) as Record<BrokerRight, LoginFiles>;
+}
+
+async function seedKv(bao: RootClient): Promise<void> {
+  await bao('POST', 'sys/mounts/kv', { type: 'kv', options: { version: '2' } });
+  await kvReady(bao);
+  await bao('POST', 'kv/data/orders/shipping', { data: { carrier: 'Northern Post', cutoff: '16:00' } });
+  await bao('POST', 'kv/data/payments/api-key', { data: { api_key: `dev-${randomBytes(16).toString('hex')}` } });
 }
 
 /** A new versioned mount refuses writes for a moment, until it has set itself up. */
@@ -89,7 +93,9 @@ const tokenRole = (policy: string): object => ({
   token_explicit_max_ttl: LONGEST_TOKEN_SECONDS,
 });
 
-async function seedDatabase(bao: RootClient, postgres: PostgresLogin, ttlSeconds: number): Promise<void> {
+async function seedDatabase(bao: RootClient, postgres: PostgresLogin | null, ttlSeconds: number): Promise<void> {
+  await bao('POST', 'sys/mounts/database', { type: 'database' });
+  if (postgres === null) return;
   await bao('POST', 'database/config/orders', {
     plugin_name: 'postgresql-database-plugin',
     // Without connect_timeout a hanging database would hang revocation with it.

@@ -9,7 +9,7 @@ import { startOpenBao, type OpenBaoServer } from './openbao-server.ts';
 import { startPostgres, type PostgresServer } from './postgres-server.ts';
 import { startRedis, type RedisServer } from './redis-server.ts';
 import { freePort } from './run-server.ts';
-import { seedAws, type SeededAws } from './seed-aws.ts';
+import type { SeededAws } from './seed-aws.ts';
 import { BROKER_RIGHTS, seedOpenBao, type BrokerRight, type LoginFiles } from './seed-openbao.ts';
 import { startSpiffeDomain, TRUST_DOMAIN, type SpiffeDomain } from './spiffe-domain.ts';
 
@@ -129,6 +129,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 async function startAws(directory: string): Promise<AwsEmulator & SeededAws> {
   const emulator = await startAwsEmulator({ directory });
   try {
+    // Few stacks have AWS, and its clients take half a second to load.
+    const { seedAws } = await import('./seed-aws.ts');
     return { ...emulator, ...(await seedAws(emulator, join(directory, 'logins'))) };
   } catch (error) {
     await emulator.stop();
