@@ -15,9 +15,12 @@ export interface DevSignInOptions {
   readonly clientSecret: string;
   readonly redirectUri: string;
   readonly people: readonly DevPerson[];
+  /** What the command line is known by: it has no secret, and comes back to any port of this machine. */
+  readonly commandLineId: string;
 }
 
 interface Asked {
+  readonly clientId: string;
   readonly redirectUri: string;
   readonly state: string;
   readonly nonce: string;
@@ -30,6 +33,8 @@ interface Code extends Asked {
 }
 
 const CODE_MS = 60_000;
+/** RFC 8252 section 7.3. */
+const LOOPBACK_REDIRECT = /^http:\/\/127\.0\.0\.1:\d+\/callback$/;
 const STYLE = ':root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:12vh auto;padding:0 1.5rem;max-width:32rem}button{font:inherit;display:block;width:100%;margin:.5rem 0;padding:.7rem 1rem;text-align:left;cursor:pointer}';
 /** No `form-action`: a browser would hold the redirect that follows the form to it, too. */
 const CSP = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'; base-uri 'none'; frame-ancestors 'none'`;
@@ -38,12 +43,13 @@ const CSP = `default-src 'none'; style-src 'sha256-${createHash('sha256').update
  * The sign-in of the development issuer: a page on which one picks who one is, and a token endpoint, as OpenID Connect's
  * authorization code flow with PKCE has them. There are no passwords: whoever reaches it on loopback is whoever they say.
  */
-export function createDevSignIn({ clientId, clientSecret, redirectUri, people }: DevSignInOptions, issuer: string, sign: (request: TokenRequest) => Promise<string>) {
+export function createDevSignIn({ clientId, clientSecret, redirectUri, people, commandLineId }: DevSignInOptions, issuer: string, sign: (request: TokenRequest) => Promise<string>) {
   const codes = new Map<string, Code>();
 
   function ask(query: URLSearchParams): Asked {
-    const asked = { redirectUri: query.get('redirect_uri') ?? '', state: query.get('state') ?? '', nonce: query.get('nonce') ?? '', challenge: query.get('code_challenge') ?? '' };
-    if (query.get('client_id') !== clientId || asked.redirectUri !== redirectUri) throw new BadRequest('this is no client of the development issuer');
+    const asked = { clientId: query.get('client_id') ?? '', redirectUri: query.get('redirect_uri') ?? '', state: query.get('state') ?? '', nonce: query.get('nonce') ?? '', challenge: query.get('code_challenge') ?? '' };
+    const isKnown = asked.clientId === commandLineId ? LOOPBACK_REDIRECT.test(asked.redirectUri) : asked.clientId === clientId && asked.redirectUri === redirectUri;
+    if (!isKnown) throw new BadRequest('this is no client of the development issuer');
     if (query.get('response_type') !== 'code' || query.get('code_challenge_method') !== 'S256' || asked.challenge === '') throw new BadRequest('only the code flow with PKCE (S256) is offered');
     return asked;
   }
@@ -57,29 +63,32 @@ export function createDevSignIn({ clientId, clientSecret, redirectUri, people }:
     }
     const code = randomBytes(32).toString('base64url');
     codes.set(code, { ...asked, person, untilMs: Date.now() + CODE_MS });
-    const back = new URL(redirectUri);
+    const back = new URL(asked.redirectUri);
     for (const [name, value] of Object.entries({ code, state: asked.state, iss: issuer })) back.searchParams.set(name, value);
     response.writeHead(303, { Location: back.href, 'Cache-Control': 'no-store' }).end();
   }
 
   async function redeem(request: IncomingMessage): Promise<{ readonly status: number; readonly body: object }> {
     const form = new URLSearchParams(await text(request));
-    if (!isClient(request.headers.authorization)) return { status: 401, body: { error: 'invalid_client' } };
+    const client = clientOf(request.headers.authorization, form);
+    if (client === undefined) return { status: 401, body: { error: 'invalid_client' } };
     const code = codes.get(form.get('code') ?? '');
     // Good once, whatever comes of it (RFC 6749 section 4.1.2).
     codes.delete(form.get('code') ?? '');
     const challenge = createHash('sha256').update(form.get('code_verifier') ?? '').digest('base64url');
-    if (code === undefined || code.untilMs < Date.now() || form.get('redirect_uri') !== code.redirectUri || challenge !== code.challenge) return { status: 400, body: { error: 'invalid_grant' } };
+    if (code === undefined || code.untilMs < Date.now() || code.clientId !== client || form.get('redirect_uri') !== code.redirectUri || challenge !== code.challenge) return { status: 400, body: { error: 'invalid_grant' } };
     const { subject, claims } = code.person;
-    const idToken = await sign({ subject, audience: clientId, claims: { ...claims, nonce: code.nonce, sid: randomBytes(8).toString('hex') } });
-    // The access token opens nothing: there is nothing here to open.
-    return { status: 200, body: { id_token: idToken, access_token: randomBytes(16).toString('base64url'), token_type: 'Bearer', expires_in: 60 } };
+    const idToken = await sign({ subject, audience: client, claims: { ...claims, nonce: code.nonce, sid: randomBytes(8).toString('hex') } });
+    // The one of the command line is for the broker; that of the dashboard opens nothing.
+    const accessToken = client === commandLineId ? await sign({ subject, claims, type: 'at+jwt' }) : randomBytes(16).toString('base64url');
+    return { status: 200, body: { id_token: idToken, access_token: accessToken, token_type: 'Bearer', expires_in: 60 } };
   }
 
-  /** RFC 6749 section 2.3.1: each half is encoded as in a form. */
-  function isClient(authorization = ''): boolean {
+  /** Which client redeems; undefined where it cannot prove it. RFC 6749 section 2.3.1: each half is encoded as in a form. */
+  function clientOf(authorization: string | undefined, form: URLSearchParams): string | undefined {
+    if (authorization === undefined) return form.get('client_id') === commandLineId ? commandLineId : undefined;
     const [id = '', secret = ''] = Buffer.from(authorization.replace(/^Basic /i, ''), 'base64').toString().split(':').map((half) => decodeURIComponent(half.replaceAll('+', ' ')));
-    return id === clientId && timingSafeEqual(digest(secret), digest(clientSecret));
+    return id === clientId && timingSafeEqual(digest(secret), digest(clientSecret)) ? clientId : undefined;
   }
 
   return {
@@ -88,7 +97,7 @@ export function createDevSignIn({ clientId, clientSecret, redirectUri, people }:
       token_endpoint: `${issuer}/token`,
       response_types_supported: ['code'],
       code_challenge_methods_supported: ['S256'],
-      token_endpoint_auth_methods_supported: ['client_secret_basic'],
+      token_endpoint_auth_methods_supported: ['client_secret_basic', 'none'],
       authorization_response_iss_parameter_supported: true,
     },
 

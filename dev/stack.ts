@@ -20,6 +20,8 @@ const AUDIENCE = 'mayfly-dev';
 const OPERATOR_AUDIENCE = 'mayfly-dev-operators';
 /** What the operator issuer knows the broker by, when people sign in. */
 const CLIENT_ID = 'mayfly-dev-dashboard';
+/** And what it knows the command line by. */
+const COMMAND_LINE_ID = 'mayfly-dev-cli';
 /** Audiences of the example's tokens. */
 const PAYMENTS = 'https://payments.example.org';
 const LEDGER = 'https://ledger.example.org';
@@ -82,7 +84,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     ifPossible('OpenBao', () => startOpenBao({ directory })),
     options.aws === true ? ifPossible('AWS emulator', () => startAws(directory)) : null,
     timed('workload issuer', () => startDevIssuer({ audience: AUDIENCE })),
-    timed('operator issuer', () => startDevIssuer({ audience: OPERATOR_AUDIENCE, signIn: { ...client, redirectUri: `${urlOf(options)}/auth/callback`, people: PEOPLE } })),
+    timed('operator issuer', () => startDevIssuer({ audience: OPERATOR_AUDIENCE, signIn: { ...client, redirectUri: `${urlOf(options)}/auth/callback`, people: PEOPLE, commandLineId: COMMAND_LINE_ID } })),
   ]);
   const logins =
     openbao === null
@@ -206,7 +208,7 @@ function configOf({ options, deploymentId, openbao, logins, postgres, aws, workl
       trust_domains: [{ name: TRUST_DOMAIN, bundle_file: spiffe.bundleFile }],
     },
     agents: registeredAgents(workloads.issuer),
-    operators: { issuer: operators.issuer, audience: OPERATOR_AUDIENCE, sign_in: { client_id: CLIENT_ID, client_secret_file: secrets.clientSecretFile } },
+    operators: { issuer: operators.issuer, audience: OPERATOR_AUDIENCE, sign_in: { client_id: CLIENT_ID, client_secret_file: secrets.clientSecretFile }, cli: { client_id: COMMAND_LINE_ID } },
     redis: { url_file: secrets.redisUrlFile },
     policy: { directory: join(REPOSITORY, 'config/policies'), risk: { write: 'medium', export: 'high' } },
     audit: { file: auditFile, checkpoint_seconds: 5 },

@@ -119,7 +119,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
     hold: { authenticator, ledger, reconciliation },
     reconciliations: { authenticator, ledger, reconciliation },
     oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers, publicUrl, mtlsUrl: config.tls?.public_url, takesCertificates: config.tls !== undefined && config.tls.client_certificates !== 'none', grant, nudge, dpop, ...oauthFace({ config, ledger, jwtProviders, log }) },
-    signIn: { authenticator, records: ledger, signIn: people?.signIn, operatorIssuer: operators.issuer, publicUrl },
+    signIn: { authenticator, records: ledger, signIn: people?.signIn, operators, publicUrl },
     webhooks: { authenticator, ledger, clock, deploymentId: config.deployment_id, ...webhooks },
     securityEvents: {
       verify: createSecurityEventVerifier({ transmitters: config.signals.transmitters, keysOf: (transmitter) => transmitterKeys(transmitter, { fetch: outboundFetch, clock, log }), clock }),

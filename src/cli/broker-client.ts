@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { systemClock } from '../core/clock.ts';
 import { connectionSettings, type Caller, type ConnectionFlags, type ConnectionSettings, type Surroundings } from './connection-settings.ts';
 import { CliError, EXIT, exitCodeFor } from './exit-codes.ts';
-import { printable, say } from './output.ts';
+import { countdown, printable, say } from './output.ts';
 import { tlsFetch } from './tls-fetch.ts';
 
 export type { Caller, ConnectionFlags } from './connection-settings.ts';
@@ -24,11 +24,14 @@ export interface BrokerClient {
 }
 
 const TIMEOUT_MS = 30_000;
+const SIGN_IN_AGAIN = 'sign in again: mayfly login';
 
 interface Connection {
   readonly address: string;
   readonly source: string;
   readonly authorization: () => string | undefined;
+  /** Whether the token is what `mayfly login` got. */
+  readonly isLogin: boolean;
   readonly fetch: typeof fetch;
 }
 
@@ -41,13 +44,19 @@ interface Request {
 }
 
 /** A client for one broker: which, and with what, is looked up at its first call (`connectionSettings`). Every call throws `CliError`. */
-export function createBrokerClient(flags: ConnectionFlags, caller: Caller, surroundings: Surroundings = { env: process.env, folder: process.cwd() }): BrokerClient {
+export const createBrokerClient = (flags: ConnectionFlags, caller: Caller, surroundings: Surroundings = { env: process.env, folder: process.cwd() }): BrokerClient =>
+  clientOf(async () => connect(await connectionSettings(flags, caller, surroundings), caller));
+
+/** The same for a broker and a token that are known. */
+export const brokerClientWith = (settings: ConnectionSettings): BrokerClient => clientOf(() => connect(settings, 'operator'));
+
+function clientOf(connecting: () => Promise<Connection>): BrokerClient {
   let connection: Promise<Connection> | undefined;
   let aheadMs = 0;
 
   async function send({ method, path, body, headers = {}, signal }: Request): Promise<Response> {
-    connection ??= connectionSettings(flags, caller, surroundings).then((settings) => connect(settings, caller));
-    const { address, source, authorization, fetch: fetchWith } = await connection;
+    connection ??= connecting();
+    const { address, source, authorization, isLogin, fetch: fetchWith } = await connection;
     const bearer = authorization();
     let response: Response;
     try {
@@ -66,7 +75,10 @@ export function createBrokerClient(flags: ConnectionFlags, caller: Caller, surro
       throw new CliError(EXIT.upstream, `no broker answers at ${address} (from ${source})${why(error)}`, 'start one with `npm start`, or name another with --addr');
     }
     aheadMs = clockDifference(response.headers.get('date'), systemClock.now());
-    if (!response.ok) throw problemError(response.status, (await response.json().catch(() => ({}))) as Record<string, unknown>);
+    if (!response.ok) {
+      const problem = problemError(response.status, (await response.json().catch(() => ({}))) as Record<string, unknown>);
+      throw isLogin && response.status === 401 ? new CliError(problem.exitCode, ...problem.lines, SIGN_IN_AGAIN) : problem;
+    }
     return response;
   }
   const ask = async (method: Request['method'], path: string, body: object | undefined, headers: Readonly<Record<string, string>>): Promise<Answer> => {
@@ -82,13 +94,14 @@ export function createBrokerClient(flags: ConnectionFlags, caller: Caller, surro
   };
 }
 
-async function connect({ addr, tokenFile, token, certFile, keyFile, caFile }: ConnectionSettings, caller: Caller): Promise<Connection> {
+async function connect({ addr, tokenFile, token, login, certFile, keyFile, caFile }: ConnectionSettings, caller: Caller): Promise<Connection> {
   if (tokenFile !== undefined && tokenFile.origin === addr.origin && addr.origin.endsWith('dev.json')) say(`using the development ${caller}'s token of ${addr.origin}`);
   const tls = certFile !== undefined || caFile !== undefined;
   return {
     address: addr.value,
     source: addr.origin,
-    authorization: authorizationOf(tokenFile?.value, token?.value),
+    authorization: login === undefined ? authorizationOf(tokenFile?.value, token?.value) : () => loginAuthorization(login, addr.value),
+    isLogin: login !== undefined,
     fetch: tls ? await tlsFetch({ certFile: certFile?.value, keyFile: keyFile?.value, caFile: caFile?.value }) : fetch,
   };
 }
@@ -98,6 +111,12 @@ function authorizationOf(file: string | undefined, token: string | undefined): (
   if (file === undefined) return () => (token === undefined ? undefined : `Bearer ${token.trim()}`);
   const first = readToken(file);
   return () => `Bearer ${file === '-' ? first : readToken(file)}`;
+}
+
+function loginAuthorization({ value, expiresAt }: NonNullable<ConnectionSettings['login']>, address: string): string {
+  const nowMs = systemClock.now();
+  if (Date.parse(expiresAt) <= nowMs) throw new CliError(EXIT.auth, `your sign-in to ${address} expired ${countdown(expiresAt, nowMs)}`, SIGN_IN_AGAIN);
+  return `Bearer ${value}`;
 }
 
 function readToken(path: string): string {

@@ -13,6 +13,7 @@ import { addKeysCommands } from './commands/keys-commands.ts';
 import { addLeaseCommands } from './commands/lease-commands.ts';
 import { addLifetimeCommands } from './commands/lifetime-commands.ts';
 import { addLockCommands } from './commands/lock-commands.ts';
+import { addLoginCommands } from './commands/login-commands.ts';
 import { addPolicyCommands } from './commands/policy-commands.ts';
 import { addReceiptCommands } from './commands/receipt-commands.ts';
 import { addRevocationCommands } from './commands/revocation-commands.ts';
@@ -52,12 +53,18 @@ export function createProgram(): Command {
     connected.push(command);
     return command;
   };
+  const signingIn: Command[] = [];
+  const addressed = (command: Command): Command => {
+    signingIn.push(command);
+    return command;
+  };
   program.commandsGroup('For agents and orchestrators:');
   addTaskCommands(program, connection);
   addTasksCommands(program, connection);
   addLifetimeCommands(program, connection);
   addDeclarationCommands(program);
   program.commandsGroup('For operators:');
+  addLoginCommands(program, addressed);
   addTopCommand(program, connection);
   addLeaseCommands(program, connection);
   addRevocationCommands(program, connection);
@@ -78,8 +85,11 @@ export function createProgram(): Command {
 
   // Last in every help: what a command is about comes before how the broker is reached.
   for (const command of connected) for (const option of connectionOptions()) command.addOption(option);
+  for (const command of signingIn) for (const option of addressOptions()) command.addOption(option);
   return program;
 }
+
+const addressOptions = (): Option[] => connectionOptions().filter((option) => ['addr', 'caFile'].includes(option.attributeName()));
 
 const connectionOptions = (): Option[] =>
   [

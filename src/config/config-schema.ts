@@ -8,7 +8,7 @@ import { tlsListener } from './tls-schemas.ts';
 import { oauth } from './oauth-schemas.ts';
 import { provider } from './provider-schemas.ts';
 import { signals } from './signal-schemas.ts';
-import { signIn } from './sign-in-schemas.ts';
+import { commandLineSignIn, signIn } from './sign-in-schemas.ts';
 import { telemetry } from './telemetry-schemas.ts';
 import { webhooks } from './webhook-schemas.ts';
 
@@ -110,6 +110,7 @@ export const configSchema = z
         .describe('which values of the claim stand for which role'),
       ca_file: filePath.optional().describe('PEM certificates to trust for this issuer instead of the system store'),
       sign_in: signIn.optional(),
+      cli: commandLineSignIn.optional(),
     }).describe('which people may call'),
     outbound: z
       .strictObject({

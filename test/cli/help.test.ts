@@ -44,8 +44,8 @@ describe('the help of every command', () => {
   });
 
   it('offers one JSON document, or a choice of formats, wherever data is printed', () => {
-    // These print a token, a proof or a script, which have forms of their own, or run until they are told to end.
-    const others = ['mayfly declaration digest', 'mayfly declaration sign', 'mayfly audit prove', 'mayfly audit consistency', 'mayfly serve', 'mayfly completion'];
+    // These print a token, a proof or a script, which have forms of their own, or nothing, or run until they are told to end.
+    const others = ['mayfly declaration digest', 'mayfly declaration sign', 'mayfly logout', 'mayfly audit prove', 'mayfly audit consistency', 'mayfly serve', 'mayfly completion'];
     expect(leaves.filter(({ command }) => !command.options.some(({ long }) => long === '--json' || long === '--format')).map(({ name }) => name)).toEqual(others);
   });
 

@@ -30,3 +30,20 @@ describe('sign-in in a configuration', () => {
     expect(faultsOf(withSignIn(`client_id: d, ${SECRET}`, ''))).toMatchObject([{ line: 12, key: 'operators.sign_in', detail: expect.stringMatching(/needs http\.public_url/) as unknown }]);
   });
 });
+
+describe('sign-in at a terminal in a configuration', () => {
+  const withCli = (settings: string): string => withSignIn(`client_id: d, ${SECRET}`).replace('  sign_in:', `  cli: { ${settings} }\n  sign_in:`);
+
+  it('has its defaults', () => {
+    expect(load(withCli('client_id: c')).operators.cli).toEqual({ client_id: 'c', scopes: ['openid'], audience_parameter: 'none' });
+  });
+
+  it.each<[string, string, string, RegExp]>([
+    ['the client of the browser', 'client_id: d', '.client_id', /also that of sign_in/],
+    ['the audience of workloads for its client', 'client_id: "https://mayfly.test"', '.client_id', /also the audience of workloads/],
+    ['a secret, which a command line cannot keep', 'client_id: c, client_secret_file: s', '.client_secret_file', /./],
+  ])('with %s is refused at its line', (_what, settings, key, detail) => {
+    const [fault] = faultsOf(withCli(settings));
+    expect(fault).toMatchObject({ line: 12, key: `operators.cli${key}`, detail: expect.stringMatching(detail) as unknown });
+  });
+});

@@ -46,7 +46,7 @@ describe('its sign-in', () => {
   const verifier = 'v'.repeat(43);
   let issuer: DevIssuer;
   beforeEach(async () => {
-    issuer = await startDevIssuer({ audience: 'mayfly-dev', signIn: { ...client, people: [{ subject: 'vera', title: '<looks>', claims: { roles: ['r'] } }] } });
+    issuer = await startDevIssuer({ audience: 'mayfly-dev', signIn: { ...client, commandLineId: 'cli', people: [{ subject: 'vera', title: '<looks>', claims: { roles: ['r'] } }] } });
   });
   afterEach(() => issuer.stop());
 
@@ -73,6 +73,9 @@ describe('its sign-in', () => {
   it.each<[string, Readonly<Record<string, string>>]>([
     ['another client', { client_id: 'x' }],
     ['another place to come back to', { redirect_uri: 'http://127.0.0.1:2/auth/callback' }],
+    ['the command line, at another machine', { client_id: 'cli', redirect_uri: 'http://127.0.0.2:1/callback' }],
+    ['the command line, where the dashboard comes back to', { client_id: 'cli' }],
+    ['the dashboard, where the command line comes back to', { redirect_uri: 'http://127.0.0.1:1/callback' }],
     ['no PKCE', { code_challenge: '' }],
     ['plain PKCE', { code_challenge_method: 'plain' }],
   ])('sends nobody back for %s', async (_what, changes) => {
@@ -88,5 +91,16 @@ describe('its sign-in', () => {
     const keys = createLocalJWKSet((await (await fetch(`${issuer.issuer}/jwks`)).json()) as JSONWebKeySet);
     expect((await jwtVerify(answer.id_token, keys, { audience: 'c', issuer: issuer.issuer })).payload).toMatchObject({ sub: 'vera', nonce: 'n', roles: ['r'] });
     expect((await redeem(code)).status).toBe(400);
+  });
+
+  it('gives the command line, which has no secret, a token for the broker; never for a code of the dashboard', async () => {
+    const asked = { client_id: 'cli', redirect_uri: 'http://127.0.0.1:41234/callback' };
+    const codeFor = async (changes: Readonly<Record<string, string>>): Promise<string> => new URL((await authorize({ person: 'vera', ...changes })).headers.get('location') ?? '').searchParams.get('code') ?? '';
+    const redeemAlone = (code: string, redirect: string): Promise<Response> =>
+      fetch(`${issuer.issuer}/token`, { method: 'POST', body: new URLSearchParams({ grant_type: 'authorization_code', client_id: 'cli', code, redirect_uri: redirect, code_verifier: verifier }) });
+    expect((await redeemAlone(await codeFor({}), client.redirectUri)).status).toBe(400);
+    const { access_token: token } = (await (await redeemAlone(await codeFor(asked), asked.redirect_uri)).json()) as { access_token: string };
+    const keys = createLocalJWKSet((await (await fetch(`${issuer.issuer}/jwks`)).json()) as JSONWebKeySet);
+    expect((await jwtVerify(token, keys, { audience: 'mayfly-dev', issuer: issuer.issuer })).payload).toMatchObject({ sub: 'vera', roles: ['r'] });
   });
 });

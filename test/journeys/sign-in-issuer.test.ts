@@ -1,11 +1,13 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { requiredMembers, thumbprintOf } from '../../src/core/private-key-file.ts';
 import { CookieBrowser } from '../support/cookie-browser.ts';
-import { startOidcIssuer, type OidcIssuer } from '../support/oidc-issuer.ts';
+import { COMMAND_LINE, startOidcIssuer, type OidcIssuer } from '../support/oidc-issuer.ts';
 import { RunningBroker } from '../support/running-broker.ts';
+import { SignInAtTerminal } from '../support/sign-in-at-terminal.ts';
 import { until } from '../support/until.ts';
 
 let broker: RunningBroker;
@@ -102,8 +104,73 @@ describe('signing in at a real OpenID provider', () => {
     expect((await signIn(browser())).status).toBe(303);
   }, 60_000);
 
+  describe('at a terminal', () => {
+    const AUDIENCE = 'https://mayfly.example.org';
+    let home: string;
+    const begun: SignInAtTerminal[] = [];
+    beforeAll(async () => {
+      home = await mkdtemp(join(tmpdir(), 'mayfly-terminal-'));
+    });
+    afterAll(async () => {
+      for (const login of begun) login.close();
+      await rm(home, { recursive: true });
+    });
+    const begin = (...args: readonly string[]): SignInAtTerminal => {
+      const login = new SignInAtTerminal(['--addr', broker.url, '--json', ...args], { HOME: home });
+      begun.push(login);
+      return login;
+    };
+    const offer = (audience: string, settings: object): Promise<void> =>
+      broker.reconfigure((config) => {
+        config.operators = { issuer: idp.issuer, audience, cli: { client_id: COMMAND_LINE.client_id, ...settings } };
+      });
+    const ended = async (login: SignInAtTerminal): Promise<unknown> => ({ code: (await login.ends()).code, login: login.words });
+    const signedIn = async (login: SignInAtTerminal): Promise<unknown> => (JSON.parse((await login.ends()).out || JSON.stringify(login.words)) as { login: unknown }).login;
+    /** Goes through the issuer with a browser, and comes back over loopback. */
+    const through = async (login: SignInAtTerminal): Promise<void> => {
+      const url = await login.url();
+      const loopback = new URL(url.searchParams.get('redirect_uri') ?? '').origin;
+      const back = await new CookieBrowser(loopback).followToBroker(url);
+      await fetch(back);
+    };
+
+    it('gives an id token where that carries the audience, and an access token for the audience where the issuer is asked for it', async () => {
+      idp.person = { subject: 'ada', roles: ['mayfly-admin'] };
+      await offer(COMMAND_LINE.client_id, { scopes: ['mayfly'] });
+      const first = begin();
+      await through(first);
+      expect(await signedIn(first)).toMatchObject({ subject: 'ada', role: 'admin' });
+      await offer(AUDIENCE, { audience_parameter: 'resource' });
+      const second = begin();
+      await through(second);
+      expect(await signedIn(second)).toMatchObject({ subject: 'ada', role: 'admin' });
+      await offer(AUDIENCE, {});
+      // Control: it is not asked, and gives none.
+      const third = begin();
+      await through(third);
+      expect(await ended(third)).toEqual({ code: 5, login: expect.stringMatching(/gave no token for https:\/\/mayfly\.example\.org \(operators\.audience\); what it gave is for: unreadable; by-loopback/) as unknown });
+    }, 90_000);
+
+    it('goes by a code that is typed elsewhere (RFC 8628)', async () => {
+      idp.person = { subject: 'olga', roles: ['mayfly-operator'] };
+      await offer(COMMAND_LINE.client_id, { scopes: ['mayfly'] });
+      const login = begin('--device');
+      const page = (await login.url()).href;
+      const [, code = ''] = /the code ([A-Z-]+)/.exec(login.words) ?? [];
+      const person = browser();
+      const form = await (await person.ask(page)).text();
+      const [, xsrf = ''] = /name="xsrf" value="([\w-]+)"/.exec(form) ?? [];
+      const entered = await person.ask(page, { method: 'POST', body: new URLSearchParams({ xsrf, user_code: code, confirm: 'yes' }) });
+      let at: Response = entered;
+      for (let steps = 0; at.headers.get('location') !== null && steps < 10; steps += 1) at = await person.ask(new URL(at.headers.get('location') ?? '', page).href);
+      expect(await at.text()).toBe('done');
+      expect(await signedIn(login)).toMatchObject({ subject: 'olga', role: 'operator' });
+    }, 60_000);
+  });
+
   it('says plainly that the issuer is away; tokens and sessions that are good stay good', async () => {
     idp.person = { subject: 'olga', roles: ['mayfly-operator'] };
+    await signInAs('by-key', { client_key_file: 'client.pem' });
     const person = browser();
     await signIn(person);
     const late = browser();

@@ -17,7 +17,7 @@ const audited = async (words: readonly string[]): Promise<void> =>
 
 describe('signing in with a browser', () => {
   it('is offered where it is configured', async () => {
-    expect((await broker.call('GET', '/auth/methods', null)).body).toEqual({ sign_in: true });
+    expect((await broker.call('GET', '/auth/methods', null)).body).toMatchObject({ sign_in: true });
   });
 
   it.each([

@@ -20,6 +20,19 @@ export interface OidcIssuer {
   stop(): Promise<void>;
 }
 
+/** What it knows the command line by. */
+export const COMMAND_LINE = {
+  client_id: 'by-loopback',
+  application_type: 'native',
+  token_endpoint_auth_method: 'none',
+  redirect_uris: ['http://127.0.0.1/callback'],
+  grant_types: ['authorization_code', 'urn:ietf:params:oauth:grant-type:device_code'],
+  response_types: ['code'],
+  id_token_signed_response_alg: 'ES256',
+} as const;
+
+const showForm = (ctx: { body: string }, form: string): void => void (ctx.body = form);
+
 export async function startOidcIssuer({ brokerUrl, clients }: OidcIssuerOptions): Promise<OidcIssuer> {
   const server = createServer((request, response) => void answer(request, response).catch((error: unknown) => response.destroy(error as Error)));
   server.listen(0, '127.0.0.1');
@@ -27,7 +40,7 @@ export async function startOidcIssuer({ brokerUrl, clients }: OidcIssuerOptions)
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const provider = new Provider(issuer, {
-    clients: clients.map(({ jwk, ...client }) => ({
+    clients: [{ ...COMMAND_LINE }, ...clients.map(({ jwk, ...client }) => ({
       ...client,
       ...(jwk === undefined ? {} : { jwks_uri: `${issuer}/keys-of/${client.client_id}`, token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' }),
       redirect_uris: [`${brokerUrl}/auth/callback`],
@@ -35,14 +48,20 @@ export async function startOidcIssuer({ brokerUrl, clients }: OidcIssuerOptions)
       backchannel_logout_uri: `${brokerUrl}/auth/back-channel-logout`,
       backchannel_logout_session_required: true,
       id_token_signed_response_alg: 'ES256',
-    })),
+    }))],
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: 'oidc', alg: 'ES256', use: 'sig' }] },
     cookies: { keys: [randomBytes(32).toString('hex')] },
     claims: { openid: ['sub'], mayfly: ['roles'] },
     scopes: ['openid', 'mayfly'],
     conformIdTokenClaims: false,
     pkce: { required: () => true },
-    features: { devInteractions: { enabled: false }, backchannelLogout: { enabled: true }, rpInitiatedLogout: { enabled: true, logoutSource: (ctx: { body: string }, form: string) => void (ctx.body = form) } },
+    features: {
+      devInteractions: { enabled: false },
+      deviceFlow: { enabled: true, userCodeInputSource: showForm, userCodeConfirmSource: showForm, successSource: (ctx: { body: string }) => void (ctx.body = 'done') },
+      resourceIndicators: { enabled: true, getResourceServerInfo: (_ctx: unknown, audience: string) => ({ scope: '', audience, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } }) },
+      backchannelLogout: { enabled: true }, rpInitiatedLogout: { enabled: true, logoutSource: (ctx: { body: string }, form: string) => void (ctx.body = form) },
+    },
+    extraTokenClaims: () => ({ roles: running.person.roles }),
     interactions: { url: (_ctx: unknown, { uid }: { uid: string }) => `/pick/${uid}` },
     renderError: (ctx: { body: string }, out: object) => void (ctx.body = JSON.stringify(out)),
     fetch: (url: string, options: RequestInit) => fetch(url, options),

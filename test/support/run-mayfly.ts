@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import type { RunningBroker } from './running-broker.ts';
 
 const run = promisify(execFile);
-const LAUNCHER = join(import.meta.dirname, '../../bin/mayfly.js');
+export const LAUNCHER = join(import.meta.dirname, '../../bin/mayfly.js');
 
 /** So that no settings of whoever runs the tests are found. */
 export const NOBODYS_HOME = '/nonexistent';

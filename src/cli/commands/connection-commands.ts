@@ -50,11 +50,13 @@ export function addConfigViewCommand(config: Command, connection: (command: Comm
     .addHelpText('before', examples('mayfly config view --show-origin'))
     .action(async (flags: ConnectionFlags & { showOrigin?: boolean; json?: boolean }) => {
       const settings = await connectionSettings(flags, 'operator', { env: process.env, folder: process.cwd() });
-      const shown = Object.entries({ ...settings } as Readonly<Record<string, Setting>>).map(([name, { value, origin }]) => ({ name: NAMES[name] ?? name, value: name === 'token' ? '[secret]' : value, origin }));
+      const shown = Object.entries({ ...settings } as Readonly<Record<string, Setting>>).map(([name, { value, origin }]) => ({ name: NAMES[name] ?? name, value: SECRETS.has(name) ? '[secret]' : value, origin }));
       if (flags.json === true) printJson({ settings: shown });
       else print(table(['SETTING', 'VALUE', ...(flags.showOrigin === true ? ['FROM'] : [])], shown.map(({ name, value, origin }) => [name, value, ...(flags.showOrigin === true ? [origin] : [])]), ''));
     });
 }
+
+const SECRETS: ReadonlySet<string> = new Set(['token', 'login']);
 
 /** As they are called in a settings file. */
 const NAMES: Readonly<Record<string, string>> = { tokenFile: 'token_file', certFile: 'cert_file', keyFile: 'key_file', caFile: 'ca_file' };

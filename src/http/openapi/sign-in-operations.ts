@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { signInQuery, signOutBody, signOutsBody } from '../routes/sign-in.ts';
+import { commandLineSignIn, signInQuery, signOutBody, signOutsBody } from '../routes/sign-in.ts';
 import type { OperationArea } from './operation.ts';
 
 const REDIRECT = { Location: 'where the browser goes', 'Set-Cookie': 'what the browser holds from then on' };
@@ -12,9 +12,14 @@ export const SIGN_IN_OPERATIONS: OperationArea = {
       method: 'get',
       path: '/auth/methods',
       id: 'getSignInMethods',
-      summary: 'Whether people can sign in here',
+      summary: 'How people can sign in here',
       caller: 'anyone',
-      answers: { 200: { description: 'where not, a page takes a token', schema: z.strictObject({ sign_in: z.boolean() }).meta({ id: 'SignInMethods' }) } },
+      answers: {
+        200: {
+          description: 'in a browser (where not, a page takes a token), and at a terminal (`mayfly login`)',
+          schema: z.strictObject({ sign_in: z.boolean(), cli: commandLineSignIn.meta({ id: 'CommandLineSignIn' }).nullable().describe('null where the command line cannot') }).meta({ id: 'SignInMethods' }),
+        },
+      },
     },
     {
       method: 'get',

@@ -1,5 +1,6 @@
 import { Router, type Request } from 'express';
 import { z } from 'zod';
+import type { OperatorsConfig } from '../../config/config-schema.ts';
 import { Problem } from '../../core/problem.ts';
 import type { Authenticator } from '../../identity/caller.ts';
 import { requireOwnPage } from '../../identity/session-caller.ts';
@@ -22,7 +23,7 @@ export interface SignInRoutesDeps {
   readonly records: Pick<SessionRecords, 'endSessions'>;
   /** Undefined where nobody can sign in. */
   readonly signIn: SignIn | undefined;
-  readonly operatorIssuer: string;
+  readonly operators: Pick<OperatorsConfig, 'issuer' | 'audience' | 'cli'>;
   /** Where browsers reach the broker; where it does not know, nobody can sign in. */
   readonly publicUrl: string | undefined;
 }
@@ -32,6 +33,15 @@ export const signInQuery = {
   return_to: z.string().optional().describe('where the browser goes afterwards: a path of this broker'),
   fresh: z.enum(['true', 'false']).default('false').describe('`true`: whoever the issuer remembers has to prove it anew, or is somebody else'),
 };
+
+/** What a command line needs to sign somebody in. */
+export const commandLineSignIn = z.strictObject({
+  issuer: z.string().describe('of OpenID Connect'),
+  client_id: z.string().describe('a public client at it'),
+  audience: z.string().describe('what a token must carry in `aud` to be good here'),
+  scopes: z.array(z.string()).describe('to ask for, beside `openid`'),
+  audience_parameter: z.enum(['none', 'resource', 'audience']).describe('how the issuer is asked for a token for that audience'),
+});
 
 export const signOutBody = z.strictObject({ everywhere: z.boolean().default(false).describe('ends every session of this person, on every machine') });
 
@@ -50,7 +60,7 @@ export function signInRoutes(deps: SignInRoutesDeps): Router {
   };
 
   router.get('/auth/methods', (_request, response) => {
-    response.json({ sign_in: deps.signIn !== undefined });
+    response.json({ sign_in: deps.signIn !== undefined, cli: commandLineOf(deps.operators) });
   });
 
   router.get('/auth/sign-in', async (request, response) => {
@@ -97,12 +107,15 @@ export function signInRoutes(deps: SignInRoutesDeps): Router {
   router.post('/v1/sign-outs', async (request, response) => {
     const { issuer, subject } = await authenticateOperator(request, deps.authenticator, 'admin');
     const { subject: person, reason } = parse(signOutsBody, jsonBody(request));
-    await deps.records.endSessions({ why: 'signed_out_by_admin', person: { issuer: deps.operatorIssuer, subject: person }, by: { issuer, subject }, reason });
+    await deps.records.endSessions({ why: 'signed_out_by_admin', person: { issuer: deps.operators.issuer, subject: person }, by: { issuer, subject }, reason });
     response.json({ sign_out: { subject: person } });
   });
 
   return router;
 }
+
+/** What `mayfly login` needs to know; a public client has no secret. */
+const commandLineOf = ({ issuer, audience, cli }: SignInRoutesDeps['operators']): z.input<typeof commandLineSignIn> | null => (cli === undefined ? null : { issuer, audience, ...cli });
 
 const queryOf = (request: Request): string => {
   const at = request.originalUrl.indexOf('?');
