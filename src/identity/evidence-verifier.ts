@@ -1,4 +1,4 @@
-import { decodeProtectedHeader, type JWTPayload } from 'jose';
+import type { JWTPayload } from 'jose';
 import type { Config, UsersConfig } from '../config/config-schema.ts';
 import { Problem } from '../core/problem.ts';
 import { addSeconds, type EpochMs } from '../core/time.ts';
@@ -6,7 +6,7 @@ import { kindChooser } from './authenticate.ts';
 import type { WorkloadId } from './caller.ts';
 import { posesAsSpiffeId } from './spiffe-id.ts';
 import { userExpectation, type TokenKindDeps } from './token-kinds.ts';
-import { SKEW_SECONDS, unverifiedClaims, verifyToken } from './verify-token.ts';
+import { SKEW_SECONDS, unverifiedClaims, unverifiedType, verifyToken } from './verify-token.ts';
 
 /** `typ` of a signed declaration: no token that one logs in with has it, and nothing else is taken for one (RFC 8725 section 3.11). */
 export const DECLARATION_TYPE = 'mayfly-declaration+jwt';
@@ -56,7 +56,7 @@ export function createEvidenceVerifier(deps: EvidenceVerifierDeps): EvidenceVeri
     signedDeclaration: (token) =>
       asEvidence(async () => {
         const kind = kindFor(unverifiedClaims(token));
-        if (decodeProtectedHeader(token).typ !== DECLARATION_TYPE) throw evidenceRefused(`its typ must be ${DECLARATION_TYPE}`);
+        if (unverifiedType(token) !== DECLARATION_TYPE) throw evidenceRefused(`its typ must be ${DECLARATION_TYPE}`);
         if (kind === undefined) throw evidenceRefused('its issuer is not known here');
         const verified = await verifyToken(token, { ...kind.expectation, types: [DECLARATION_TYPE], maxLifetimeSeconds: DECLARATION_LIFETIME_SECONDS }, deps.clock.now());
         const caller = kind.toCaller(verified);

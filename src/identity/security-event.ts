@@ -1,10 +1,10 @@
-import { decodeProtectedHeader, type JWTPayload } from 'jose';
+import type { JWTPayload } from 'jose';
 import type { Config } from '../config/config-schema.ts';
 import type { Clock } from '../core/clock.ts';
 import { Problem } from '../core/problem.ts';
 import { addSeconds, toEpochSeconds, type EpochMs } from '../core/time.ts';
 import { JwksSource, type JwksSourceDeps } from './jwks-source.ts';
-import { SKEW_SECONDS, unverifiedClaims, verifySigned, type KeyResolver } from './verify-token.ts';
+import { SKEW_SECONDS, unverifiedClaims, unverifiedType, verifySigned, type KeyResolver } from './verify-token.ts';
 
 export type Transmitter = Config['signals']['transmitters'][number];
 
@@ -61,11 +61,11 @@ export function createSecurityEventVerifier({ transmitters, keysOf, clock }: Sec
 
   return async (token) => {
     const claimed = orRefused('invalid_request', () => unverifiedClaims(token));
-    const from = known.get(String(claimed.iss));
+    const from = typeof claimed.iss === 'string' ? known.get(claimed.iss) : undefined;
     if (from === undefined) throw new SecurityEventRefused('invalid_issuer', 'the issuer is no transmitter that is known here');
     const { transmitter, keyFor } = from;
     // An access token or an ID token of the same issuer, with the same audience, is no signal.
-    if (typeOf(token) !== TYPE) throw new SecurityEventRefused('invalid_request', `the typ must be ${TYPE}`);
+    if (orRefused('invalid_request', () => unverifiedType(token)) !== TYPE) throw new SecurityEventRefused('invalid_request', `the typ must be ${TYPE}`);
     // SSF 1.0 sections 4.1.2 and 4.1.7: so that it is never taken for a token that one logs in with, nor that for it.
     if ('sub' in claimed || 'exp' in claimed) throw new SecurityEventRefused('invalid_request', 'sub and exp must not be there');
     if (![claimed.aud].flat().includes(transmitter.audience)) throw new SecurityEventRefused('invalid_audience', 'it is for another audience');
@@ -75,14 +75,6 @@ export function createSecurityEventVerifier({ transmitters, keysOf, clock }: Sec
     });
     return { transmitter, ...readEvent(claims, clock.now()) };
   };
-}
-
-function typeOf(token: string): string | undefined {
-  try {
-    return decodeProtectedHeader(token).typ;
-  } catch {
-    return undefined;
-  }
 }
 
 function readEvent(claims: JWTPayload, nowMs: EpochMs): Omit<SecurityEvent, 'transmitter'> {

@@ -38,8 +38,8 @@ export const SKEW_SECONDS = 30;
 const MAX_TOKEN_CHARS = 16_384;
 /** Header members that bring keys or demand extensions: never honoured, so never accepted (RFC 8725 section 3.10). */
 const FORBIDDEN_HEADERS = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip'];
-/** A subject becomes a name in records and at targets: of bounded length, and without control characters. */
-const SUBJECT = /^\P{Cc}{1,2048}$/u;
+/** A subject becomes a name in records and at targets: Unicode text of bounded length, and without control characters. */
+const SUBJECT = /^[^\p{Cc}\p{Cs}]{1,2048}$/u;
 
 /**
  * Verifies a token of somebody: the one function that looks at signatures and claims is below. It asks jose for every check explicitly, since jose
@@ -92,6 +92,9 @@ export function unverifiedClaims(token: string): JWTPayload {
     throw refused('its claims cannot be read', cause);
   }
 }
+
+/** The `typ` that a token says of itself, for the same use. Throws `invalid_token` for a header that cannot be read. */
+export const unverifiedType = (token: string): unknown => headerOf(token)['typ'];
 
 /** Compact form only: a JWS in JSON form, or with more parts, is refused before it is parsed. */
 function requireCompact(token: string): void {

@@ -1,7 +1,7 @@
-import cedar from '@cedar-policy/cedar-wasm/nodejs';
 import { digestOf } from '../core/canonical-json.ts';
 import { newDecisionId } from '../core/ids.ts';
 import { requestFor, type CedarRequest } from './cedar-request.ts';
+import { CedarHost, withUnproven, type Cedar } from './cedar-wasm.ts';
 import { POLICY_ACTIONS, type CompiledPolicies } from './compile-policies.ts';
 import type { Decision, PolicyAction, PolicyEngine, PolicyQuestion } from './decision.ts';
 import { evidenceWith } from '../task/approval.ts';
@@ -15,20 +15,21 @@ type Answer =
 
 type Slot = 'a' | 'b';
 
-/** What an engine is for. Each use has names of its own, so that a shadow or a replay never takes those of the set in force. */
+/** What an engine is for. Each use has a Cedar of its own, so that a shadow or a replay neither takes the names of the set in force nor breaks what asks it. */
 export type EngineUse = 'live' | 'shadow' | 'replay';
 
 interface Slots {
+  readonly host: CedarHost;
   newest: Slot;
   readonly owners: Record<Slot, object | null>;
 }
 
 /**
- * Parsed sets live in the wasm, one store a thread, under names that can never be dropped. So two sets of names are used
+ * Parsed sets live in the wasm, under names that can never be dropped. So two sets of names are used
  * in turn: a new engine fills the spare one, and the newest good engine goes on undisturbed if that fails. This is the
  * other half of that store, and as global as it.
  */
-const newSlots = (): Slots => ({ newest: 'b', owners: { a: null, b: null } });
+const newSlots = (): Slots => ({ host: new CedarHost(), newest: 'b', owners: { a: null, b: null } });
 const slotsOf: Readonly<Record<EngineUse, Slots>> = { live: newSlots(), shadow: newSlots(), replay: newSlots() };
 
 /**
@@ -40,18 +41,30 @@ const slotsOf: Readonly<Record<EngineUse, Slots>> = { live: newSlots(), shadow: 
  */
 export function createCedarEngine(compiled: CompiledPolicies, use: EngineUse = 'live'): PolicyEngine {
   const owner = {};
-  const slot = load(compiled, owner, use);
+  const slots = slotsOf[use];
+  const slot = spareOf(slots);
+  let loadedIn = slots.host.run((cedar) => load(compiled, slot, cedar));
+  slots.owners[slot] = owner;
+  slots.newest = slot;
   return engineOf(compiled, (request, action) => {
     // Its names would lead to somebody else's policies.
-    if (slotsOf[use].owners[slot] !== owner) return { kind: 'fault', fault: 'these policies are no longer in force' };
-    return answerOf(() => cedar.statefulIsAuthorized({ ...request, preparsedPolicySetId: setName(use, slot, action), preparsedSchemaName: schemaName(use, slot), validateRequest: true }));
+    if (slots.owners[slot] !== owner) return { kind: 'fault', fault: 'these policies are no longer in force' };
+    return answerOf(() =>
+      slots.host.run((cedar) => {
+        // The one that it was loaded in broke down meanwhile.
+        if (loadedIn !== cedar) loadedIn = load(compiled, slot, cedar);
+        return cedar.statefulIsAuthorized({ ...request, preparsedPolicySetId: setName(slot, action), preparsedSchemaName: slot, validateRequest: true });
+      }),
+    );
   });
 }
 
 /** The same for a set that is only tried out: it takes no slot, and parses its policies at every question. */
 export function createDraftEngine(compiled: CompiledPolicies): PolicyEngine {
   return engineOf(compiled, (request, action) =>
-    answerOf(() => cedar.isAuthorized({ ...request, policies: { staticPolicies: compiled.byAction.get(action) ?? {} }, schema: compiled.schemaText, validateRequest: true })),
+    answerOf(() =>
+      withUnproven('', (cedar) => cedar.isAuthorized({ ...request, policies: { staticPolicies: compiled.byAction.get(action) ?? {} }, schema: compiled.schemaText, validateRequest: true })),
+    ),
   );
 }
 
@@ -81,6 +94,7 @@ function engineOf(compiled: CompiledPolicies, ask: AskCedar): PolicyEngine {
     let inputDigest = NO_INPUT;
     try {
       request = requestFor(withKnownPurposes(question, compiled));
+      if (!isUnicode(request)) throw new RangeError('the question holds half of a surrogate pair, which is no character');
       inputDigest = digestOf(request);
     } catch (error) {
       return { ...DENIED, inputDigest, fault: messageOf(error) };
@@ -115,24 +129,25 @@ const DENIED = { result: 'deny', policies: [], approvalsNeeded: 0, fault: null }
 /** The input digest where nothing could be put to Cedar. */
 const NO_INPUT = digestOf(null);
 
-const schemaName = (use: EngineUse, slot: Slot): string => `mayfly:${use}:${slot}`;
-const setName = (use: EngineUse, slot: Slot, action: string): string => `mayfly:${use}:${slot}:${action}`;
+const setName = (slot: Slot, action: string): string => `${slot}:${action}`;
 
-/** Parses a set into the spare slot, which its owner, the engine before the newest, loses at once. */
-function load(compiled: CompiledPolicies, owner: object, use: EngineUse): Slot {
-  const slots = slotsOf[use];
+/** The slot to fill next; its owner, the engine before the newest, loses it at once. */
+function spareOf(slots: Slots): Slot {
   const spare: Slot = slots.newest === 'a' ? 'b' : 'a';
   slots.owners[spare] = null;
-  refuseFailure(cedar.preparseSchema(schemaName(use, spare), compiled.schemaText), 'the schema');
-  for (const action of POLICY_ACTIONS) {
-    refuseFailure(cedar.preparsePolicySet(setName(use, spare, action), { staticPolicies: compiled.byAction.get(action) ?? {} }), `the policies for ${action}`);
-  }
-  slots.owners[spare] = owner;
-  slots.newest = spare;
   return spare;
 }
 
-function refuseFailure(answer: ReturnType<typeof cedar.preparseSchema>, what: string): void {
+/** Parses a set into a slot; answers where it is loaded now. */
+function load(compiled: CompiledPolicies, slot: Slot, cedar: Cedar): Cedar {
+  refuseFailure(cedar.preparseSchema(slot, compiled.schemaText), 'the schema');
+  for (const action of POLICY_ACTIONS) {
+    refuseFailure(cedar.preparsePolicySet(setName(slot, action), { staticPolicies: compiled.byAction.get(action) ?? {} }), `the policies for ${action}`);
+  }
+  return cedar;
+}
+
+function refuseFailure(answer: ReturnType<Cedar['preparseSchema']>, what: string): void {
   if (answer.type === 'failure') throw new PolicyError({ file: what }, `does not load: ${answer.errors[0]?.message ?? 'refused'}`);
 }
 
@@ -147,7 +162,7 @@ const isKnown = (question: PolicyQuestion, { vocabulary }: CompiledPolicies): bo
   question.actions.every((word) => vocabulary.actions.has(word)) &&
   question.dataClasses.every((word) => vocabulary.dataClasses.has(word));
 
-function answerOf(call: () => ReturnType<typeof cedar.isAuthorized>): Answer {
+function answerOf(call: () => ReturnType<Cedar['isAuthorized']>): Answer {
   try {
     const answer = call();
     if (answer.type !== 'success') return { kind: 'fault', fault: answer.errors.map(({ message }) => message).join('; ') };
@@ -161,5 +176,9 @@ function answerOf(call: () => ReturnType<typeof cedar.isAuthorized>): Answer {
     return { kind: 'fault', fault: messageOf(error) };
   }
 }
+
+/** What else Cedar would throw at, and each throw wears it out: some thousand of them, and it answers nobody any more. */
+const isUnicode = (value: unknown): boolean =>
+  typeof value === 'string' ? value.isWellFormed() : typeof value !== 'object' || value === null || Object.entries(value).every(([name, inner]) => name.isWellFormed() && isUnicode(inner));
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : 'policy evaluation failed');

@@ -1,8 +1,8 @@
-import cedar from '@cedar-policy/cedar-wasm/nodejs';
 import type { PolicyJson, SchemaJson } from '@cedar-policy/cedar-wasm/nodejs';
 import { digestOf } from '../core/canonical-json.ts';
 import { epochMsFrom } from '../core/time.ts';
 import { NAMESPACE, requestFor } from './cedar-request.ts';
+import { withUnproven } from './cedar-wasm.ts';
 import type { PolicyAction, Vocabulary } from './decision.ts';
 import { cedarFault, parsePolicies, refuseHalfCharacters, type NamedPolicy, type PolicySource } from './parse-policies.ts';
 import { PolicyError } from './policy-error.ts';
@@ -59,7 +59,7 @@ export function compilePolicies(sources: PolicySources): CompiledPolicies {
 
 function parseSchema(schema: PolicySource): SchemaJson<string> {
   refuseHalfCharacters(schema);
-  const answer = cedar.schemaToJson(schema.text);
+  const answer = withUnproven(schema.file, (cedar) => cedar.schemaToJson(schema.text));
   if (answer.type === 'failure') throw cedarFault(answer.errors, schema);
   return answer.json;
 }
@@ -85,7 +85,8 @@ function refuseDuplicates(named: readonly NamedPolicy[]): void {
 }
 
 function validate(schema: PolicySource, named: readonly NamedPolicy[]): void {
-  const answer = cedar.validate({ schema: schema.text, policies: { staticPolicies: Object.fromEntries(named.map(({ id, text }) => [id, text])) } });
+  const policies = { staticPolicies: Object.fromEntries(named.map(({ id, text }) => [id, text])) };
+  const answer = withUnproven(schema.file, (cedar) => cedar.validate({ schema: schema.text, policies }));
   if (answer.type === 'failure') throw cedarFault(answer.errors, schema);
   const [first] = [...answer.validationErrors, ...answer.validationWarnings];
   if (first !== undefined) {
@@ -125,7 +126,7 @@ function refuseMisfit(schema: PolicySource, vocabulary: Vocabulary): void {
         denialsInARow: 0,
         nowMs: epochMsFrom(0),
       });
-      const answer = cedar.isAuthorized({ ...request, policies: { staticPolicies: {} }, schema: schema.text, validateRequest: true });
+      const answer = withUnproven(schema.file, (cedar) => cedar.isAuthorized({ ...request, policies: { staticPolicies: {} }, schema: schema.text, validateRequest: true }));
       if (answer.type === 'failure') {
         throw new PolicyError({ file: schema.file }, `does not take what Mayfly asks for ${action}: ${answer.errors[0]?.message ?? 'refused'}`);
       }

@@ -1,5 +1,5 @@
-import cedar from '@cedar-policy/cedar-wasm/nodejs';
 import type { DetailedError, PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
+import { withUnproven } from './cedar-wasm.ts';
 import { PolicyError } from './policy-error.ts';
 
 export interface PolicySource {
@@ -27,11 +27,11 @@ const ID = /^[a-z][a-z0-9-]{0,127}$/;
  */
 export function parsePolicies({ file, text }: PolicySource): NamedPolicy[] {
   refuseHalfCharacters({ file, text });
-  const parts = cedar.policySetTextToParts(text);
+  const parts = withUnproven(file, (cedar) => cedar.policySetTextToParts(text));
   if (parts.type === 'failure') throw cedarFault(parts.errors, { file, text });
   if (parts.policy_templates.length > 0) throw new PolicyError({ file }, 'templates are not supported; write the policy out');
   return inOrder(text, parts.policies).map(({ part, line }) => {
-    const parsed = cedar.policyToJson(part);
+    const parsed = withUnproven(file, (cedar) => cedar.policyToJson(part));
     if (parsed.type === 'failure') throw cedarFault(parsed.errors, { file, text: part }, line);
     const id = parsed.json.annotations?.['id'];
     if (typeof id !== 'string' || !ID.test(id)) {

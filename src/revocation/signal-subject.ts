@@ -42,4 +42,4 @@ export function selectorsOf(subject: unknown, scope: SignalScope, depth = 0): Se
   }
 }
 
-const isName = (value: unknown): value is string => typeof value === 'string' && value !== '' && value.length <= 2_048;
+const isName = (value: unknown): value is string => typeof value === 'string' && value !== '' && value.length <= 2_048 && value.isWellFormed();

@@ -12,6 +12,8 @@ const word = z.string().regex(/^[a-z][a-z0-9_.-]{0,63}$/, 'lower-case letters, d
 const credentialName = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'the name of a configured credential');
 /** 1 s at least; the ceiling depends on configuration and policy. */
 const ttlSeconds = z.int().min(1).max(86_400);
+/** As tokens name their subjects: nobody could prove to be any other, and a line that it breaks is one that it writes, where a human or a terminal reads it. */
+const subject = z.string().min(1).max(2_048).regex(/^[^\u0000-\u001f\u007f-\u009f]*$/u, 'no control characters');
 
 const scalar = z.union([z.string().max(1_024), z.number(), z.boolean()], { error: 'a string, a number or a boolean' });
 const CONTEXT_BYTES = 4_096;
@@ -43,7 +45,7 @@ export const declaration = z.strictObject({
   purpose: word.describe("one of the operator's purposes"),
   justification: freeText.optional().describe('for the record; decides nothing'),
   ticket: z.string().regex(/^[\w.:/#-]{1,64}$/, 'letters, digits, `_`, `.`, `:`, `/`, `#` and `-`, at most 64').optional().describe('of the request that this work is for'),
-  agent: z.string().min(1).max(2_048).optional().describe('who will act; the caller where not given'),
+  agent: subject.optional().describe('who will act; the caller where not given'),
   agent_issuer: z.string().min(1).max(2_048).optional().describe("who vouches for that agent; the caller's issuer, or the trust domain of a SPIFFE ID, where not given"),
   actions: words(16).min(1).describe("out of the operator's actions"),
   data_classes: words(16).default([]).describe("out of the operator's data classes"),
@@ -63,7 +65,7 @@ export const declaration = z.strictObject({
 
 /** A part of a task for another agent: a declaration whose purpose is the parent's, and that always waits for its claim. */
 export const delegation = declaration.omit({ start: true, evidence: true }).extend({
-  agent: z.string().min(1).max(2_048).describe('who will act'),
+  agent: subject.describe('who will act'),
   purpose: declaration.shape.purpose.optional().describe("the parent's, which is also the default"),
   ticket: declaration.shape.ticket.describe("the parent's, which is also the default"),
   context: context.default({}).describe("added to the parent's; at most 4 KiB"),
@@ -112,28 +114,35 @@ export const REQUEST_SCHEMAS = { declaration, delegation, claim, extraCredential
 
 /** Parses untyped input. Throws `invalid_request` with a JSON Pointer for each fault. */
 export function parse<T>(schema: z.ZodType<T>, body: unknown): T {
-  const prototypes = prototypeKeys(body);
-  if (prototypes.length > 0) throw invalidRequest(prototypes);
+  const unusable = unusableParts(body);
+  if (unusable.length > 0) throw invalidRequest(unusable);
   const result = schema.safeParse(body);
   if (result.success) return result.data;
   throw invalidRequest(result.error.issues.flatMap(faultsOf));
 }
 
-/** Members called `__proto__`, at any depth: libraries drop them without a word or, worse, follow them. */
-function prototypeKeys(body: unknown): FieldFault[] {
+/**
+ * Members called `__proto__`, at any depth: libraries drop them without a word or, worse, follow them. And text with half of a
+ * surrogate pair, which JSON can hold and UTF-8 cannot: policy cannot be asked about it, and no two programs store the same of it.
+ */
+function unusableParts(body: unknown): FieldFault[] {
   const faults: FieldFault[] = [];
   const left: { readonly value: unknown; readonly path: readonly string[] }[] = [{ value: body, path: [] }];
   for (let item = left.pop(); item !== undefined; item = left.pop()) {
+    if (typeof item.value === 'string' && !item.value.isWellFormed()) faults.push({ pointer: jsonPointer(item.path), detail: HALF });
     if (typeof item.value !== 'object' || item.value === null) continue;
     for (const [key, value] of Object.entries(item.value)) {
       const path = [...item.path, key];
-      if (key === '__proto__') faults.push({ pointer: jsonPointer(path), detail: 'is not a name a field can have' });
+      if (!key.isWellFormed()) faults.push({ pointer: jsonPointer(item.path), detail: HALF });
+      else if (key === '__proto__') faults.push({ pointer: jsonPointer(path), detail: 'is not a name a field can have' });
       // Deeper than any body we take: what is below cannot be a known field, and the schema will say so.
       else if (path.length < 16) left.push({ value, path });
     }
   }
   return faults;
 }
+
+const HALF = 'holds half of a surrogate pair, which is no character';
 
 /** The problem for input that has these faults. */
 export function invalidRequest(errors: readonly FieldFault[]): Problem {

@@ -45,6 +45,7 @@ describe('a security event token', () => {
     ['SS-1: of last month', { claims: { iat: 1_700_000_000 } }, 'invalid_request'],
     ['SS-2: of another issuer', { claims: { iss: 'https://stranger.test' } }, 'invalid_issuer'],
     ['SS-2: without an issuer', { claims: { iss: undefined } }, 'invalid_issuer'],
+    ['SS-2: with an issuer that is no text', { claims: { iss: { toString: 1, valueOf: 1 } } }, 'invalid_issuer'],
     ['SS-2: for somebody else', { claims: { aud: 'https://elsewhere.test' } }, 'invalid_audience'],
     ['SS-2: for nobody', { claims: { aud: undefined } }, 'invalid_audience'],
     ['SS-2: with a key that is none of its transmitter', { header: { kid: 'other' } }, 'invalid_key'],

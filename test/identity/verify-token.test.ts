@@ -78,6 +78,7 @@ const BAD: readonly (readonly [string, string, () => Promise<string>])[] = [
   ['SP-14: with an empty subject', SUBJECT, () => token({ claims: { sub: '' } })],
   ['SP-14: with a number as subject', SUBJECT, () => token({ claims: { sub: 5 } })],
   ['SP-14: with a line break in its subject', SUBJECT, () => token({ claims: { sub: 'agent:a\n' } })],
+  ['SP-14: with half a character in its subject', SUBJECT, () => token({ claims: { sub: 'agent:\ud800' } })],
   ['SP-14: with a subject of 2,049 letters', SUBJECT, () => token({ claims: { sub: 'a'.repeat(2_049) } })],
   ...[undefined, 'other', 'mayfly/', 'Mayfly', 'mayfly ', 'may', '', [], ['other'], 5, null, {}, [['mayfly']]].map((aud) => [`SP-15: for the audience ${JSON.stringify(aud)}`, AUDIENCE, () => token({ claims: { aud } })] as const),
   ['SP-15: for one audience more', 'it is for more than this audience', () => token({ claims: { aud: ['mayfly', 'other'] } })],

@@ -127,6 +127,7 @@ describe('a declaration that an orchestrator signed', () => {
     ['one of an operator', () => broker.stack.operators.sign({ subject: DESK, type: DECLARATION_TYPE, lifetimeSeconds: 60, claims: { roles: ['mayfly-admin'], declaration_digest: digestFor(EXPORT) } }), /only a workload/],
     ['one of an unknown issuer', async () => users.sign({ subject: DESK, type: DECLARATION_TYPE, lifetimeSeconds: 60, claims: { declaration_digest: digestFor(EXPORT) } }), /issuer is not known/],
     ['one whose signature is another', async () => (await sign(EXPORT)).replace(/\.[\w-]{8}([\w-]+)$/, '.AAAAAAAA$1'), /signature/],
+    ['one whose header is no JSON', async () => `AAAA.${(await sign(EXPORT)).split('.')[1] ?? ''}.x`, /header/],
     ['one without a signature', async () => `${Buffer.from(JSON.stringify({ alg: 'none', typ: DECLARATION_TYPE })).toString('base64url')}.${(await sign(EXPORT)).split('.')[1] ?? ''}.x`, /algorithm/],
     ['no token at all', () => Promise.resolve('x'), /compact JWS/],
   ])('is not %s', async (_name, token, why) => {

@@ -2,7 +2,8 @@ import cedar from '@cedar-policy/cedar-wasm/nodejs';
 import { describe, expect, it } from '@jest/globals';
 import fc from '../support/fast-check.ts';
 import { requestFor } from '../../src/policy/cedar-request.ts';
-import { createCedarEngine } from '../../src/policy/cedar-engine.ts';
+import { createCedarEngine, createDraftEngine } from '../../src/policy/cedar-engine.ts';
+import { CedarHost, startCedar, type Cedar } from '../../src/policy/cedar-wasm.ts';
 import type { PolicyQuestion } from '../../src/policy/decision.ts';
 import { PolicyError } from '../../src/policy/policy-error.ts';
 import { compile, engineFor, PERMIT_ALL, QUESTION, SCHEMA } from './policy-fixture.ts';
@@ -271,5 +272,76 @@ describe('a newer engine', () => {
     expect(inUse.decide(QUESTION)).toMatchObject({ result: 'permit', policies: ['all'], fault: null });
     // Half of its policies have been replaced.
     expect(before.decide(QUESTION)).toMatchObject({ result: 'deny', fault: 'these policies are no longer in force' });
+  });
+});
+
+describe('what breaks Cedar', () => {
+  const HALF = '\ud800';
+  const MANY = 3_000;
+  /** Too deep for its stack. */
+  const DEEP = `${PERMIT_ALL} @id("deep") forbid (principal, action, resource) when { ${'('.repeat(2_000)}true${')'.repeat(2_000)} };`;
+  const answers = (one: Cedar): boolean => {
+    try {
+      return one.isAuthorized({ ...requestFor(QUESTION), policies: { staticPolicies: { all: PERMIT_ALL } } }).type === 'success';
+    } catch {
+      return false;
+    }
+  };
+  const provoke = (work: () => unknown, times = 1): void => {
+    for (let n = 0; n < times; n += 1) expect(work).toThrow();
+  };
+
+  it.each<readonly [string, Partial<PolicyQuestion>]>([
+    ['context', { context: { tool: HALF } }],
+    ['params', { params: { table: `orders${HALF}` } }],
+    ['agent', { principal: { issuer: 'https://issuer.test', subject: HALF } }],
+    ['justifying person', { subject: HALF, vouchedBy: HALF }],
+    ['name of a claim', { context: { [HALF]: 1 } }],
+  ])('never reaches it in the %s of a question, though thousands were asked', (_where, fields) => {
+    const engine = engineFor(PERMIT_ALL);
+    for (let n = 0; n < MANY; n += 1) expect(engine.decide({ ...QUESTION, ...fields }).result).toBe('deny');
+    expect(engine.decide({ ...QUESTION, ...fields }).fault).toContain('half of a surrogate pair');
+    expect(engine.decide(QUESTION)).toMatchObject({ result: 'permit', fault: null });
+  });
+
+  it('would end every decision of the process by a few thousand questions of anybody (control)', () => {
+    const cedar = startCedar();
+    provoke(() => cedar.isAuthorized({ ...requestFor({ ...QUESTION, context: { tool: HALF } }), policies: { staticPolicies: {} } }), MANY);
+    expect(answers(cedar)).toBe(false);
+  });
+
+  it('is a draft that is refused with a PolicyError, and the set in force goes on (control: what read it answers nobody any more)', () => {
+    const engine = engineFor(PERMIT_ALL);
+    for (let n = 0; n < 3; n += 1) expect(() => compile(DEEP)).toThrow(PolicyError);
+    expect(engine.decide(QUESTION)).toMatchObject({ result: 'permit', fault: null });
+    expect(() => compile(PERMIT_ALL)).not.toThrow();
+
+    const cedar = startCedar();
+    provoke(() => cedar.policySetTextToParts(DEEP));
+    expect(answers(cedar)).toBe(false);
+  });
+
+  it('is an expression that only its evaluation finds too long: it denies, and the set in force goes on', () => {
+    const long = compile(`${PERMIT_ALL} @id("long") forbid (principal, action, resource) when { ${'1 + '.repeat(800)}1 == 0 };`);
+    const engine = engineFor(PERMIT_ALL);
+    expect(createDraftEngine(long).decide(QUESTION)).toMatchObject({ result: 'deny', fault: expect.any(String) });
+    expect(createCedarEngine(long, 'replay').decide(QUESTION)).toMatchObject({ result: 'deny', fault: expect.any(String) });
+    expect(createCedarEngine(long, 'shadow').decide(QUESTION)).toMatchObject({ result: 'deny', fault: expect.any(String) });
+    expect(engine.decide(QUESTION)).toMatchObject({ result: 'permit', fault: null });
+  });
+
+  it('is replaced with its policies where it happens all the same: the next question is answered', () => {
+    const long = createCedarEngine(compile(`${PERMIT_ALL} @id("long") forbid (principal, action, resource) when { context has ticket && ${'1 + '.repeat(800)}1 == 0 };`));
+    expect(long.decide({ ...QUESTION, ticket: 'OPS-1' })).toMatchObject({ result: 'deny', fault: expect.any(String) });
+    expect(long.decide(QUESTION)).toMatchObject({ result: 'permit', policies: ['all'], fault: null });
+  });
+
+  it('is told by what it throws: a refusal of ours keeps the Cedar, anything else has the next one take its place', () => {
+    const host = new CedarHost();
+    const first = host.run((cedar) => cedar);
+    provoke(() => host.run(() => { throw new PolicyError({ file: 'a.cedar' }, 'is refused'); }));
+    expect(host.run((cedar) => cedar)).toBe(first);
+    provoke(() => host.run((cedar) => cedar.policySetTextToParts(DEEP)));
+    expect(answers(host.run((cedar) => cedar))).toBe(true);
   });
 });

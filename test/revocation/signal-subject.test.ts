@@ -26,6 +26,7 @@ describe('whom a signal is about (RFC 9493)', () => {
     ['of a form that nobody knows', { format: 'phone_number', phone_number: '+12065550100' }],
     ['that is no SPIFFE ID', { format: 'uri', uri: 'https://example.org/ann' }],
     ['without a name', { format: 'iss_sub', iss: IDP }],
+    ['with half a character, which no token can name', { format: 'iss_sub', iss: IDP, sub: 'agent:\ud800' }],
     ['that is empty', { format: 'iss_sub', iss: IDP, sub: '' }],
     ['within itself, without end', { format: 'aliases', identifiers: [{ format: 'aliases', identifiers: [{ format: 'aliases', identifiers: [{ format: 'aliases', identifiers: [{ format: 'opaque', id: 'a' }] }] }] }] }],
   ])('nobody: one %s', (_what, subject) => {
