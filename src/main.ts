@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { startBroker, type BrokerRole } from './broker/start-broker.ts';
 import { loadConfig } from './config/load-config.ts';
 import type { Finding } from './doctor/check.ts';
-import { refusals } from './doctor/doctor.ts';
 import { createLogger } from './telemetry/logger.ts';
 
 export interface ServeOptions {
@@ -28,6 +27,7 @@ export async function serve({ configPath, role }: ServeOptions): Promise<void> {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
   const log = createLogger({ level: process.env['MAYFLY_LOG_LEVEL'] ?? 'info', base: { role } });
   if (config.environment === 'production') {
+    const { refusals } = await import('./doctor/doctor.ts');
     const findings = await refusals(config);
     if (findings.length > 0) throw new StartRefused(findings);
     if (config.redis.accept_unsafe_settings) log.warn({}, 'redis.accept_unsafe_settings is set: what Redis evicts or forgets, the reconciler has to find');

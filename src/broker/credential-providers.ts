@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Turns } from '../core/turns.ts';
 import type { WorkloadApi } from '../identity/workload-api/workload-api.ts';
 import type { CountedKind } from '../ledger/ledger-counts.ts';
-import { createAwsStsProvider } from '../providers/aws-sts/aws-sts-provider.ts';
+import type { createAwsStsProvider } from '../providers/aws-sts/aws-sts-provider.ts';
 import type { CredentialProvider } from '../providers/credential-provider.ts';
 import { guardProvider } from '../providers/guarded-provider.ts';
 import { createJwtProvider, type JwtProvider } from '../providers/jwt/jwt-provider.ts';
@@ -26,8 +26,15 @@ export interface CredentialProviders {
   readonly jwt: readonly JwtProvider[];
 }
 
-/** Each configured provider, with the credentials that are its own. */
-export function createProviders(config: Config, { clock, turns, rights, workloadApi, log }: ProviderParts): CredentialProviders {
+/** Loads what the configured providers need, and answers how to make them: each with the credentials that are its own. */
+export async function loadProviders(config: Config): Promise<(parts: ProviderParts) => CredentialProviders> {
+  // AWS's clients are much code, and many a broker has no AWS.
+  const hasAws = Object.values(config.providers).some(({ type }) => type === 'aws-sts');
+  const aws = hasAws ? await import('../providers/aws-sts/aws-sts-provider.ts') : undefined;
+  return (parts) => createProviders(config, parts, aws?.createAwsStsProvider);
+}
+
+function createProviders(config: Config, { clock, turns, rights, workloadApi, log }: ProviderParts, createAws: typeof createAwsStsProvider | undefined): CredentialProviders {
   const all = new Map<string, CredentialProvider>();
   const jwt: JwtProvider[] = [];
   for (const [name, settings] of Object.entries(config.providers)) {
@@ -41,8 +48,9 @@ export function createProviders(config: Config, { clock, turns, rights, workload
     }
     const provider =
       settings.type === 'aws-sts'
-        ? createAwsStsProvider({ ...common, config: settings, clock, turns, rights, log })
+        ? createAws?.({ ...common, config: settings, clock, turns, rights, log })
         : createVaultProvider({ ...common, config: settings, clock, rights, logger: log, jwtSvid: workloadApi?.jwtSvid });
+    if (provider === undefined) throw new TypeError('the provider of AWS was not loaded');
     all.set(name, guardProvider(provider, { maxInFlight: settings.max_in_flight, mintTimeoutMs: config.minting.timeout_ms }));
   }
   return { all, jwt };

@@ -11,19 +11,19 @@ import { createEventSealer } from '../audit/seal-event.ts';
 import { routeDeps } from './route-deps.ts';
 import { livePolicies, shadowPolicies } from './broker-policies.ts';
 import { brokerTracing } from './broker-tracing.ts';
-import { createProviders, seenProviders } from './credential-providers.ts';
+import { loadProviders, seenProviders } from './credential-providers.ts';
 import { listen, listenTls } from './listen.ts';
 import { redisTimeMs, RedisConnections } from './redis-connections.ts';
 import { startWorkers, type Workers } from './start-workers.ts';
 import type { Config } from '../config/config-schema.ts';
 import { epochFileOf, longestLifeMs } from '../config/ledger-loss.ts';
-import { systemClock } from '../core/clock.ts';
+import { systemClock, type Clock } from '../core/clock.ts';
 import { createRedisHold } from '../core/redis-hold.ts';
 import { deriveKey } from '../core/derive-key.ts';
 import { SHARDS, type Shard } from '../core/ids.ts';
 import { createApp, createHealthApp } from '../http/create-app.ts';
-import { createWorkloadApi } from '../identity/workload-api/workload-api.ts';
 import type { HealthRoutesDeps } from '../http/routes/health.ts';
+import type { WorkloadApi } from '../identity/workload-api/workload-api.ts';
 import { openEpochFile } from '../ledger/epoch-file.ts';
 import { HoldWatch } from '../ledger/hold-watch.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -88,6 +88,10 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const shadow = serves ? shadowPolicies(config, policyParts) : undefined;
   const checkpoints = checkpointSigning(config);
 
+  // Loaded before there are connections, whose first events would be missed meanwhile.
+  const createProviders = await loadProviders(config);
+  const workloadApi = await openWorkloadApi(config, { clock, log });
+
   const redis = new RedisConnections(config, log);
   const ledgerRedis = redis.connect('impatient');
   const tampered = createTamperReport(metrics, log);
@@ -121,8 +125,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   }
   shadow?.start();
 
-  const workloadApi = config.workload_api.socket === undefined ? undefined : createWorkloadApi({ socket: config.workload_api.socket, clock, log });
-  const { all: providers, jwt: jwtProviders } = createProviders(config, { clock, turns: createRedisTurns(ledgerRedis), rights: { mint: serves, revoke: works, list: works }, workloadApi, log });
+  const { all: providers, jwt: jwtProviders } = createProviders({ clock, turns: createRedisTurns(ledgerRedis), rights: { mint: serves, revoke: works, list: works }, workloadApi, log });
   const watch = new ProviderWatch(providers, log);
   watch.start();
 
@@ -208,6 +211,13 @@ function checkpointSigning(config: Config): AuditSealerDeps['checkpoints'] {
   const [first, ...others] = loadCheckpointSigners(config);
   if (first === undefined || config.audit.sink !== 'file') return undefined;
   return { origin: auditOrigin(config.deployment_id), signers: [first, ...others], everyMs: config.audit.checkpoint_seconds * 1000 };
+}
+
+/** gRPC is much code, for the few who have an agent. It is asked for nothing yet. */
+async function openWorkloadApi({ workload_api: { socket } }: Config, { clock, log }: { readonly clock: Clock; readonly log: Logger }): Promise<WorkloadApi | undefined> {
+  if (socket === undefined) return undefined;
+  const { createWorkloadApi } = await import('../identity/workload-api/workload-api.ts');
+  return createWorkloadApi({ socket, clock, log });
 }
 
 async function ledgerHealth(ledger: Ledger, { hasLooked }: HoldWatch): Promise<{ name: string; ok: boolean; detail: string }> {
