@@ -26,13 +26,14 @@ export type AgentRecords = ReturnType<typeof createAgentRecords>;
 
 /**
  * The register's records, each in the shard of its agent, beside a sealed index of them all: a record that was deleted or
- * put back to an earlier one is missed there. An index that goes back is noticed by every process that saw the later one.
+ * put back to an earlier one is missed there. An index that goes back is noticed by every process that saw the later one,
+ * unless the ledger lost records and began a new epoch: that opens a hold, and whoever ends it has seen to it.
  */
 export function createAgentRecords(steps: LedgerSteps) {
   const { redis, clock, seal, event, commit, awaitReplicas, untilSettled } = steps;
   const read = createRecordReader(redis, seal);
   const readSafely = (kind: RecordKind, id: string, key: string): Promise<unknown> => unavailableOnFailure(() => read(kind, id, key));
-  const known = new Map<Shard, { readonly mac: string | null; readonly index: AgentIndex }>();
+  const known = new Map<Shard, { readonly mac: string | null; readonly index: AgentIndex; readonly epoch: number }>();
 
   /** Throws `TamperedRecord` where it fails its seal, or is older than this process has seen it. */
   async function indexOf(shard: Shard): Promise<AgentIndex> {
@@ -41,9 +42,10 @@ export function createAgentRecords(steps: LedgerSteps) {
     const seen = known.get(shard);
     if (seen !== undefined && seen.mac === mac && Number(generation ?? 0) === seen.index.generation) return seen.index;
     const index = ((await readSafely('agents', agentIndexId(shard), key)) as AgentIndex | null) ?? { generation: 0, agents: {} };
-    const latest = known.get(shard)?.index.generation ?? 0;
-    if (index.generation < latest) throw new TamperedRecord('agents', agentIndexId(shard));
-    known.set(shard, { mac: seal.seal('agents', agentIndexId(shard), index).mac, index });
+    const latest = known.get(shard);
+    const epoch = steps.epochs.number();
+    if (latest !== undefined && index.generation < latest.index.generation && epoch === latest.epoch) throw new TamperedRecord('agents', agentIndexId(shard));
+    known.set(shard, { mac: seal.seal('agents', agentIndexId(shard), index).mac, index, epoch });
     return index;
   }
 

@@ -177,6 +177,9 @@ export function createEpochs(steps: Pick<LedgerSteps, 'redis' | 'clock' | 'seal'
       return looked;
     },
 
+    /** Of the epoch that this process has seen last; it goes up when a ledger that lost records begins again. */
+    number: (): number => known?.number ?? 0,
+
     /** The epoch is not as a step expected it: it has to be looked at before the next. */
     forget(shard: Shard): void {
       standing.delete(shard);

@@ -9,7 +9,9 @@ import { addMs } from '../../src/core/time.ts';
 import { EpochFileBroken, openEpochFile } from '../../src/ledger/epoch-file.ts';
 import { beginEpoch, judgeEpoch, knownOf, withoutHold, type Epoch, type ShardEpoch } from '../../src/ledger/epoch.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
-import { epochKey } from '../../src/ledger/redis-keys.ts';
+import { agentIdOf } from '../../src/ledger/agent-record.ts';
+import { TamperedRecord } from '../../src/ledger/record-seal.ts';
+import { agentIndexKey, agentKey, epochKey } from '../../src/ledger/redis-keys.ts';
 import { AGENT, draftTask, mintedLease, testLedger } from '../support/ledger-fixture.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { useRedis } from '../support/use-redis.ts';
@@ -59,6 +61,9 @@ async function holdEvents(): Promise<string[]> {
   const streams = await Promise.all(SHARDS.map((shard) => redis.xrange(eventsKey(shard), '-', '+')));
   return streams.flat().flatMap(([, fields]) => /"type":"(hold\.\w+)"/.exec(fields.join(' '))?.[1] ?? []);
 }
+
+/** Who has a record in the register. */
+const REGISTERED = agentIdOf(AGENT);
 
 const HELD = { code: 'held', status: 503, retryAfterSeconds: 30 };
 
@@ -276,5 +281,21 @@ describe('judgeEpoch', () => {
     ['it is another ledger', known, everywhere({ ...epoch, id: 'another' }), { kind: 'lost', why: 'replaced' }],
   ] as const)('%s', (_case, what, found, verdict) => {
     expect(judgeEpoch(what, found)).toEqual(verdict);
+  });
+});
+
+describe('a process that knows the register of agents, when it is wiped', () => {
+  it('takes the empty one for tampered with, until the hold has been ended', async () => {
+    const ledger = worker();
+    await declare(ledger);
+    await ledger.changeAgent({ agent: AGENT, by: ADMIN, type: 'agent.disabled', facts: {}, to: (_before, atMs) => ({ registration: null, registeredBy: null, disabled: { reason: 'a test', by: ADMIN, atMs } }), most: 10 });
+    expect(await ledger.getAgent(REGISTERED)).toMatchObject({ disabled: { reason: 'a test' } });
+    await redis.del(agentIndexKey(shardOf(REGISTERED)), agentKey(REGISTERED));
+    await expect(ledger.getAgent(REGISTERED)).rejects.toThrow(TamperedRecord);
+    await redis.flushall();
+    expect(await ledger.currentHold()).toMatchObject({ why: 'wiped' });
+    await ledger.releaseHold(ADMIN, 'looked at');
+    expect(await ledger.getAgent(REGISTERED)).toBeNull();
+    await declare(ledger);
   });
 });
