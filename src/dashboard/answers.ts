@@ -8,7 +8,9 @@ import type { holdSchema } from '../http/hold-view.ts';
 import type { leaseSchema, receiptAnswer } from '../http/lease-schemas.ts';
 import type { lockSchema } from '../http/lock-view.ts';
 import type { overviewSchema } from '../http/overview-schema.ts';
+import type { reconciliationSchema } from '../http/reconciliation-view.ts';
 import type { dryRunSchema, revocationResultSchema, revocationSchema } from '../http/revocation-view.ts';
+import type { webhookList, webhookTestAnswer } from '../http/webhook-view.ts';
 
 export type Agent = Answer<typeof agentSchema>;
 export type AgentStory = Answer<typeof agentStorySchema>;
@@ -21,8 +23,11 @@ export type Overview = Answer<typeof overviewSchema>;
 export type Lock = Answer<typeof lockSchema>;
 export type Receipt = Answer<typeof receiptAnswer>;
 export type DryRun = Answer<typeof dryRunSchema>;
+export type Reconciliation = Answer<typeof reconciliationSchema>;
 export type Revocation = Answer<typeof revocationSchema>;
 export type RevocationResult = z.infer<typeof revocationResultSchema>;
+export type Webhook = z.infer<typeof webhookList>['items'][number];
+export type WebhookTest = z.infer<typeof webhookTestAnswer>['test'];
 export type LeaseState = Lease['state'];
 
 export type Role = 'viewer' | 'operator' | 'admin';

@@ -3,8 +3,10 @@ import { useEffect, useRef } from 'preact/hooks';
 import { SessionContext, useDashboard } from './dashboard.ts';
 import { ApprovalDialog } from './dialogs/approval-dialog.tsx';
 import { DisableAgentDialog } from './dialogs/disable-agent-dialog.tsx';
+import { EnableAgentDialog, EnableWebhookDialog } from './dialogs/enable-dialogs.tsx';
 import { HelpDialog } from './dialogs/help-dialog.tsx';
 import { LiftLockDialog, LockDialog } from './dialogs/lock-dialog.tsx';
+import { ReconcileDialog } from './dialogs/reconcile-dialog.tsx';
 import { RenewDialog } from './dialogs/renew-dialog.tsx';
 import { RevokeDialog } from './dialogs/revoke-dialog.tsx';
 import { usePageKeys } from './keyboard.ts';
@@ -108,6 +110,12 @@ function OpenDialogs() {
       return <LiftLockDialog lock={value.lock} onClose={close} />;
     case 'disable':
       return <DisableAgentDialog agent={value.agent} onClose={close} />;
+    case 'enable-agent':
+      return <EnableAgentDialog agent={value.agent} onClose={close} />;
+    case 'enable-webhook':
+      return <EnableWebhookDialog webhook={value.webhook} onClose={close} />;
+    case 'reconcile':
+      return <ReconcileDialog act={value.act} onClose={close} />;
     case 'renew':
       return <RenewDialog onClose={close} />;
     case 'help':

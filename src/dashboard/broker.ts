@@ -1,5 +1,6 @@
 // What the page asks of the broker. A token goes into a header and nowhere else; a cookie is the browser's own business.
-import type { Agent, AgentStory, Approval, AuditRecord, DryRun, Hold, Lease, Lock, Overview, Page, Receipt, Revocation, WhoAmI } from './answers.ts';
+import type { Agent, AgentStory, Approval, AuditRecord, DryRun, Hold, Lease, Lock, Overview, Page, Receipt, Reconciliation, Revocation, Webhook, WebhookTest, WhoAmI } from './answers.ts';
+import { completeEvent, type FeedEvent } from './feed-event.ts';
 
 /** What the broker said when it said no. */
 export class Refused extends Error {
@@ -7,7 +8,8 @@ export class Refused extends Error {
   readonly code: string;
 
   constructor(status: number, problem: { readonly title?: string; readonly detail?: string; readonly code?: string; readonly errors?: readonly { pointer: string; detail: string }[] }) {
-    const faults = (problem.errors ?? []).map(({ pointer, detail }) => `${pointer}: ${detail}`).join('; ');
+    // The first of them is in the detail as well.
+    const faults = (problem.errors ?? []).slice(1).map(({ pointer, detail }) => `${pointer}: ${detail}`).join('; ');
     super([problem.detail ?? problem.title ?? `the broker answered ${status}`, faults].filter((part) => part !== '').join(' – '));
     this.status = status;
     this.code = problem.code ?? '';
@@ -36,9 +38,9 @@ export function connectBroker(token: string | null) {
       headers: { ...headers, ...(method !== 'GET' || navigator.userActivation.isActive ? { 'X-Mayfly-Request': 'dashboard' } : {}), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    const answer: unknown = response.status === 204 ? {} : await response.json().catch(() => ({}));
-    if (!response.ok) throw new Refused(response.status, answer as ConstructorParameters<typeof Refused>[1]);
-    return answer as T;
+    if (!response.ok) throw new Refused(response.status, (await response.json().catch(() => ({}))) as ConstructorParameters<typeof Refused>[1]);
+    // An answer that broke off is none: half of one would be taken for all there is.
+    return (response.status === 204 ? {} : await response.json()) as T;
   }
 
   const get = <T>(path: string, query: Query = {}): Promise<T> => {
@@ -97,10 +99,21 @@ export function connectBroker(token: string | null) {
     enableAgent: (agent: string) => ask('POST', `/v1/agents/${id(agent)}/enable`, {}),
 
     hold: async () => (await get<{ hold: Hold | null }>('/v1/hold')).hold,
+    /** Answers the comparison that ends what no record accounts for. */
+    releaseHold: async (reason: string) => (await ask<{ reconciliation: Reconciliation }>('POST', '/v1/hold/release', { reason })).reconciliation,
+
+    /** Has targets and records compared; done when `reconciliation` says so. */
+    reconcile: async (dryRun: boolean) => (await ask<{ reconciliation: Reconciliation }>('POST', '/v1/reconciliations', { dry_run: dryRun })).reconciliation,
+    reconciliation: async (reconciliation: string) => (await get<{ reconciliation: Reconciliation }>(`/v1/reconciliations/${id(reconciliation)}`)).reconciliation,
+
+    webhooks: async () => (await get<Page<Webhook>>('/v1/webhooks')).items,
+    enableWebhook: (webhook: string) => ask('POST', `/v1/webhooks/${id(webhook)}/enable`, {}),
+    testWebhook: async (webhook: string) => (await ask<{ test: WebhookTest }>('POST', `/v1/webhooks/${id(webhook)}/test`, {})).test,
 
     audit: async (query: Query): Promise<Page<AuditRecord>> => {
-      const { items, next_cursor } = await get<Page<{ seq: number; event: AuditRecord }>>('/v1/audit', query);
-      return { items: items.map(({ seq, event }) => ({ ...event, seq })), next_cursor };
+      const { items, next_cursor } = await get<Page<{ seq: number; sealed_at: string; event: Partial<AuditRecord> & { readonly type: string } }>>('/v1/audit', query);
+      // What the sealer itself has to say has no time of its own.
+      return { items: items.map(({ seq, sealed_at: at, event }) => ({ ...completeEvent(`record-${seq}`, event as FeedEvent), at: event.at ?? at, seq })), next_cursor };
     },
 
     story: (query: Query) => get<AgentStory>('/v1/audit/story', query),

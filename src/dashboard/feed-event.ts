@@ -19,6 +19,15 @@ export interface FeedEvent {
   readonly facts: Readonly<Record<string, unknown>>;
 }
 
+const NOBODY: Name = { issuer: 'mayfly', subject: 'sealer' };
+
+/** An event with all its fields: what the sealer itself has to say (records missing, or not ours) has a type and little else. */
+export function completeEvent(id: string, told: Readonly<Partial<FeedEvent>> & { readonly type: string }): FeedEvent {
+  const { type, facts, ...others } = told;
+  const isNotice = facts === undefined;
+  return { id, at: '', task: null, leases: [], agent: null, by: NOBODY, trace_id: null, ...(isNotice ? {} : others), type, facts: facts ?? others };
+}
+
 /** `unclear`: the event does not say enough, and the broker has to be asked. */
 export type LeaseChange =
   | { readonly is: 'ended'; readonly id: string }

@@ -1,7 +1,7 @@
 // The stream of events while the page is looked at: gathered, and handed on once for each picture the browser draws.
 import { batch, signal, type ReadonlySignal } from '@preact/signals';
 import { followEvents, type StreamEvent } from './event-source.ts';
-import type { FeedEvent } from './feed-event.ts';
+import { completeEvent, type FeedEvent } from './feed-event.ts';
 import { tabStorage } from './tab-storage.ts';
 
 const LAST_EVENT = 'mayfly.last-event';
@@ -36,7 +36,7 @@ export function startLiveFeed({ headers, onEvents, onGap, onPaused, onRefused }:
     if (id !== null) tabStorage.set(LAST_EVENT, id);
     if (type === 'position' || type === 'resync') onGap();
     if (type === 'position') return;
-    gathered.push(type === 'resync' ? RESYNC : (data as FeedEvent));
+    gathered.push(completeEvent(id ?? '', type === 'resync' ? { type } : (data as FeedEvent)));
     frame ??= requestAnimationFrame(flush);
   }
 
@@ -77,6 +77,3 @@ export function startLiveFeed({ headers, onEvents, onGap, onPaused, onRefused }:
 
 /** Where the next stream goes on from is forgotten with the sign-in. */
 export const forgetPlace = (): void => tabStorage.set(LAST_EVENT, null);
-
-const NOBODY = { issuer: 'mayfly', subject: 'feed' };
-const RESYNC: FeedEvent = { id: '', at: '', type: 'resync', task: null, leases: [], agent: null, by: NOBODY, trace_id: null, facts: {} };

@@ -1,6 +1,6 @@
 // Everything that belongs to one sign-in: who it is, what is kept fresh for them, and the stream that says what changes.
 import { computed, signal, type ReadonlySignal } from '@preact/signals';
-import type { Agent, Approval, Caller, Hold, Lock, Overview, Page, SignInSession } from './answers.ts';
+import type { Agent, Approval, Caller, Hold, Lock, Overview, Page, SignInSession, Webhook } from './answers.ts';
 import { Refused, type Broker } from './broker.ts';
 import { leaseChanges, type FeedEvent } from './feed-event.ts';
 import { createLeaseList, type LeaseList } from './lease-list.ts';
@@ -19,6 +19,7 @@ export interface Session {
   readonly locks: Resource<readonly Lock[]>;
   readonly agents: Resource<readonly Agent[]>;
   readonly hold: Resource<Hold | null>;
+  readonly webhooks: Resource<readonly Webhook[]>;
   readonly leases: LeaseList;
   /** What has happened since the page was opened, newest first. */
   readonly recent: ReadonlySignal<readonly FeedEvent[]>;
@@ -79,7 +80,9 @@ export function startSession({ broker, clock, onRefused, ...who }: SessionOption
   // The register changes seldom, and its events say when; a review becomes overdue by the calendar alone.
   const agents = kept(() => broker.agents(), 1_000, 300_000);
   const hold = kept(() => broker.hold(), 1_000, 60_000);
-  const resources = [overview, approvals, locks, agents, hold];
+  // Deliveries are no events: how they go is asked for while somebody looks.
+  const webhooks = kept(() => broker.webhooks(), 1_000, 5_000);
+  const resources = [overview, approvals, locks, agents, hold, webhooks];
   const leases = createLeaseList(broker, clock.now, onError);
 
   async function checkIn(): Promise<void> {
@@ -103,6 +106,7 @@ export function startSession({ broker, clock, onRefused, ...who }: SessionOption
       if (type.startsWith('lock.')) locks.expire();
       if (type.startsWith('agent.')) agents.expire();
       if (type.startsWith('hold.')) hold.expire();
+      if (type.startsWith('webhook.')) webhooks.expire();
       if (DENIED.test(type)) denials.value += 1;
       const told = task === null ? undefined : news.get(task);
       if (told !== undefined) told.value = (told.peek() ?? 0) + 1;
@@ -144,6 +148,7 @@ export function startSession({ broker, clock, onRefused, ...who }: SessionOption
     locks,
     agents,
     hold,
+    webhooks,
     leases,
     recent,
     denials,

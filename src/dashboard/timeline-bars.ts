@@ -11,7 +11,7 @@ export interface Bar {
 
 export interface Bars {
   readonly bars: readonly Bar[];
-  /** The top of the scale: 1, 2 or 5 times a power of ten, and no less than 5. */
+  /** The top of the scale: 2, 4, 6 or 10 times a power of ten, and no less than 4: half of it is a whole number. */
   readonly top: number;
 }
 
@@ -30,10 +30,10 @@ export function barsOf(perMinute: readonly (readonly number[])[], late: number):
       bars.push({ minute, series, from, to: from + number });
     });
   });
-  return { bars, top: roundUp(Math.max(5, late, ...piles.values())) };
+  return { bars, top: roundUp(Math.max(4, late, ...piles.values())) };
 }
 
 function roundUp(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((times) => times * power).find((step) => step >= value) ?? value;
+  return [2, 4, 6, 10].map((times) => times * power).find((step) => step >= value) ?? value;
 }

@@ -6,7 +6,7 @@ export default defineConfig({
   base: '/',
   clearScreen: false,
   logLevel: 'warn',
-  oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+  oxc: { jsx: { runtime: 'automatic', importSource: 'preact', development: false } },
   build: {
     outDir: '../../dist/dashboard',
     emptyOutDir: true,

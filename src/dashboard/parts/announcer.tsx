@@ -9,6 +9,7 @@ export function Announcer() {
   const session = useSession();
   const [said, say] = useState('');
   const leases = session.overview.value.value?.leases;
+  const held = session.hold.value.value !== null;
   const waiting = session.approvals.value.value?.items.length ?? 0;
   const parts = [
     (leases?.overdue ?? 0) > 0 && `${counted(leases?.overdue ?? 0, 'lease')} overdue`,
@@ -24,10 +25,10 @@ export function Announcer() {
   }, [now, said]);
 
   useEffect(() => {
-    const alarm = (leases?.overdue ?? 0) + (leases?.stuck ?? 0) > 0 ? '(!) ' : '';
+    const alarm = held || (leases?.overdue ?? 0) + (leases?.stuck ?? 0) > 0 ? '(!) ' : '';
     document.title = `${alarm}${waiting > 0 ? `${waiting} waiting, ` : ''}${leases === undefined ? '' : `${leases.active} live · `}Mayfly`;
     return () => void (document.title = 'Mayfly');
-  }, [leases, waiting]);
+  }, [leases, waiting, held]);
 
   return (
     <p class="unseen" role="status" data-announcer>

@@ -1,4 +1,5 @@
 // What everybody has to know whatever they look at: the broker is not there, grants are held, the sign-in is about to end.
+import type { Hold } from '../answers.ts';
 import { useDashboard, useSession } from '../dashboard.ts';
 import { fullTime } from '../words.ts';
 import { Icon } from './icon.tsx';
@@ -23,14 +24,28 @@ export function Banners() {
           <Icon name="alert" /> {session.problem.value}
         </p>
       )}
-      {hold !== null && (
-        <p class="banner" data-tone="bad" role="alert" data-banner="hold">
-          <Icon name="pause" /> Nothing is granted: {HELD[hold.why]}, since {fullTime(hold.since)}. What is live is revoked as ever. It ends by itself at {fullTime(hold.until)}; an admin ends it sooner with{' '}
-          <code>mayfly hold release</code>.
-        </p>
-      )}
+      {hold !== null && <Held hold={hold} />}
       <SignInEnds />
     </>
+  );
+}
+
+function Held({ hold: { why, since, until } }: { readonly hold: Hold }) {
+  const { dialog } = useDashboard();
+  const isAdmin = useSession().caller.value.role === 'admin';
+  return (
+    <div class="banner" data-tone="bad" role="alert" data-banner="hold">
+      <Icon name="pause" />
+      <p>
+        <strong>Hold: nothing is granted</strong> since {fullTime(since)}, because {HELD[why]}. Mayfly did so itself. What it still knows is revoked on time; what is live beyond that waits. It ends by itself at {fullTime(until)}
+        {isAdmin ? '.' : '; an admin can end it sooner.'}
+      </p>
+      {isAdmin && (
+        <button type="button" onClick={() => (dialog.value = { is: 'reconcile', act: 'release' })}>
+          End the hold…
+        </button>
+      )}
+    </div>
   );
 }
 

@@ -1,7 +1,6 @@
 // The register: who answers for an agent, whether somebody looked at it lately, and the switch that stops it.
 import { useEffect } from 'preact/hooks';
 import type { Agent } from '../answers.ts';
-import { saidOf } from '../broker.ts';
 import { useDashboard, useSession } from '../dashboard.ts';
 import { markOf } from '../parts/agent-name.tsx';
 import { Foreign } from '../parts/foreign.tsx';
@@ -24,7 +23,7 @@ export function AgentsView() {
           Agents <span class="faint">{items === null ? '' : count(items.length)}</span>
         </h2>
       </div>
-      <form class="filters" role="search" aria-label="Filter agents" onSubmit={(event) => event.preventDefault()}>
+      <form class="filters one" role="search" aria-label="Filter agents" onSubmit={(event) => event.preventDefault()}>
         <div class="field">
           <label for="filter-agents">Name or owner</label>
           <input id="filter-agents" type="search" data-first-filter="" value={word} onInput={(event) => router.filter({ q: event.currentTarget.value })} />
@@ -33,7 +32,7 @@ export function AgentsView() {
       {items !== null && found.length === 0 && <p class="card empty">{items.length === 0 ? 'No agent is registered: nobody answers for any of them.' : 'No agent matches.'}</p>}
       {found.length > 0 && (
         <div class="scroll" tabIndex={0} role="region" aria-labelledby="agents-title">
-          <table class="list">
+          <table class="list cards">
             <thead>
               <tr>
                 <th scope="col">Agent</th>
@@ -68,19 +67,9 @@ export function AgentsView() {
 const byNeed = (a: Agent, b: Agent): number => (markOf(a) === '' ? 1 : 0) - (markOf(b) === '' ? 1 : 0) || a.subject.localeCompare(b.subject);
 
 function AgentRow({ agent }: { readonly agent: Agent }) {
-  const { dialog, said } = useDashboard();
-  const { broker, agents, mayAct, caller } = useSession();
+  const { dialog } = useDashboard();
+  const { mayAct, caller } = useSession();
   const isDisabled = agent.state === 'disabled';
-
-  async function enable(): Promise<void> {
-    try {
-      await broker.enableAgent(agent.id);
-      said.value = 'The agent is enabled.';
-      agents.expire();
-    } catch (error) {
-      said.value = saidOf(error);
-    }
-  }
 
   return (
     <tr data-agent={agent.id}>
@@ -94,10 +83,10 @@ function AgentRow({ agent }: { readonly agent: Agent }) {
           </span>
         )}
       </th>
-      <td>
+      <td data-label="Owner">
         <Foreign text={agent.owner} />
       </td>
-      <td>
+      <td data-label="State">
         <span class="state" data-tone={isDisabled ? 'bad' : 'good'}>
           <Icon name={isDisabled ? 'lock' : 'check'} />
           {agent.state}
@@ -108,19 +97,23 @@ function AgentRow({ agent }: { readonly agent: Agent }) {
           </span>
         )}
       </td>
-      <td>
-        {agent.review_by}
+      <td data-label="Review by">
+        <span>{agent.review_by}</span>
         {agent.review_overdue && (
           <span class="mark">
             <Icon name="alert" /> review overdue
           </span>
         )}
       </td>
-      <td>
+      <td data-label="Purposes">
         <Foreign text={agent.purposes.join(', ')} />
       </td>
-      <td class="number">{count(agent.live_leases)}</td>
-      <td class="number">{count(agent.live_tasks)}</td>
+      <td class="number" data-label="Leases">
+        <span>{count(agent.live_leases)}</span>
+      </td>
+      <td class="number" data-label="Tasks">
+        <span>{count(agent.live_tasks)}</span>
+      </td>
       <td class="action">
         <a class="button quiet" href={hashOf('audit', null, { agent: agent.subject })} aria-label={`History of ${agent.subject}`}>
           History
@@ -131,8 +124,8 @@ function AgentRow({ agent }: { readonly agent: Agent }) {
           </button>
         )}
         {isDisabled && caller.value.role === 'admin' && (
-          <button type="button" class="quiet" aria-label={`Enable: ${agent.subject}`} onClick={() => void enable()}>
-            Enable
+          <button type="button" class="quiet" aria-label={`Enable: ${agent.subject}`} onClick={() => (dialog.value = { is: 'enable-agent', agent })}>
+            Enable…
           </button>
         )}
       </td>

@@ -1,14 +1,24 @@
 // What credentials live and die by: providers, and the queue of revocations of each.
 import type { Overview } from '../answers.ts';
+import { useDashboard, useSession } from '../dashboard.ts';
 import { Foreign } from '../parts/foreign.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { hashOf } from '../place.ts';
 import { count } from '../words.ts';
 
 export function DependencyPanel({ overview: { providers, queues, tasks } }: { readonly overview: Overview }) {
+  const { dialog } = useDashboard();
+  const { mayAct } = useSession();
   return (
     <section class="card" aria-labelledby="providers-title">
-      <h3 id="providers-title">Providers and their queues</h3>
+      <div class="card-head">
+        <h3 id="providers-title">Providers and their queues</h3>
+        {mayAct.value && (
+          <button type="button" class="quiet" onClick={() => (dialog.value = { is: 'reconcile', act: 'compare' })}>
+            Compare with the targets…
+          </button>
+        )}
+      </div>
       <div class="scroll" tabIndex={0} role="region" aria-labelledby="providers-title">
         <table>
           <thead>

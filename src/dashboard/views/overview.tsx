@@ -6,6 +6,7 @@ import { hashOf } from '../place.ts';
 import { count } from '../words.ts';
 import { DependencyPanel } from './overview-dependencies.tsx';
 import { LatenessPanel } from './overview-lateness.tsx';
+import { WebhookPanel } from './overview-webhooks.tsx';
 import { RecentEvents } from './recent-events.tsx';
 import { Verdict } from './verdict.tsx';
 
@@ -24,6 +25,7 @@ export function Overview() {
         </section>
         <LatenessPanel lateness={overview.lateness} />
         <DependencyPanel overview={overview} />
+        <WebhookPanel />
         <RecentEvents />
       </div>
     </>

@@ -15,7 +15,7 @@ export function RecentEvents() {
       ) : (
         <ol class="events" tabIndex={0} aria-labelledby="events-title">
           {events.map((event, index) => (
-            <li key={event.id === '' ? `gap-${index}` : event.id} data-type={event.type} data-alarming={isAlarming(event.type)}>
+            <li key={event.type === 'resync' ? `gap-${index}` : event.id} data-type={event.type} data-alarming={isAlarming(event.type)}>
               {event.at !== '' && <time dateTime={event.at}>{clockTime(Date.parse(event.at))}</time>}
               <strong>{eventName(event.type, event.facts)}</strong>
               {event.task === null ? (

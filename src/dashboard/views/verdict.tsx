@@ -4,15 +4,16 @@ import { Icon } from '../parts/icon.tsx';
 import { hashOf } from '../place.ts';
 import { counted, duration, count } from '../words.ts';
 
-export function Verdict({ overview: { leases } }: { readonly overview: Overview }) {
+export function Verdict({ overview: { leases, hold } }: { readonly overview: Overview }) {
   const { overdue, stuck, lapsing, disclosed, oldest_overdue_seconds: oldest } = leases;
-  const isBad = overdue > 0 || stuck > 0;
+  // The ledger lost records: that nothing in it is overdue says nothing of what is live.
+  const isBad = overdue > 0 || stuck > 0 || hold;
   return (
     <section class="verdict" data-tone={isBad ? 'bad' : 'good'} aria-labelledby="verdict-title">
       <Icon name={isBad ? 'alert' : 'check'} />
       <div>
         <p id="verdict-title" class="verdict-title">
-          {isBad ? 'Not everything that should be dead is dead' : 'Everything that should be dead is dead'}
+          {hold ? 'Not all that is live is known' : isBad ? 'Not everything that should be dead is dead' : 'Everything that should be dead is dead'}
         </p>
         <ul class="verdict-parts">
           <Part count={overdue} words="overdue" href={hashOf('leases', null, { state: 'overdue' })} more={overdue > 0 ? `the oldest for ${duration(oldest * 1000)}` : ''} />
