@@ -216,6 +216,7 @@ export function createLeaseList(broker: Pick<Broker, 'leases' | 'lease'>, now: (
       if (before === version.peek()) for (const { lease } of [...rows]) if (!there.has(lease.id) && Date.parse(lease.expires_at) < untilMs) take(lease.id);
       putAll([...page.items, ...stuck]);
       total.value = page.total ?? (page.next_cursor === null ? rows.length : total.peek());
+      problem.value = '';
       changed();
     },
     stop: () => void (asked += 1),

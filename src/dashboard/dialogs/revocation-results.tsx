@@ -32,7 +32,7 @@ export function RevocationResults({ ids }: { readonly ids: readonly string[] }) 
       <Problem text={problem} />
       {results.length > 0 && (
         <div class="scroll" tabIndex={0} role="region" aria-label="Each lease">
-          <table>
+          <table class="cards">
             <thead>
               <tr>
                 <th scope="col">Lease</th>
@@ -57,19 +57,21 @@ export function RevocationResults({ ids }: { readonly ids: readonly string[] }) 
 
 const Result = ({ result }: { readonly result: RevocationResult }) => (
   <tr data-lease={result.lease_id}>
-    <td>
+    <td data-label="Lease">
       <Id id={result.lease_id} />
     </td>
-    <td>
+    <td data-label="Credential">
       <Foreign text={result.credential} />
     </td>
-    <td>
+    <td data-label="Agent">
       <Foreign text={result.agent} />
     </td>
-    <td>
+    <td data-label="State">
       <LeaseState state={result.state} />
     </td>
-    <td>{usable(result)}</td>
+    <td data-label="Usable">
+      <span>{usable(result)}</span>
+    </td>
   </tr>
 );
 

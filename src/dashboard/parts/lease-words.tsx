@@ -48,7 +48,11 @@ export function TimeLeft({ lease }: { readonly lease: Lease }) {
   const text = lease.state === 'intended' ? '–' : urgency === 'overdue' ? `overdue ${duration(-leftMs)}` : duration(Math.max(0, leftMs));
   return (
     <span class="left" data-urgency={urgency} title={`due at ${clockTime(deadlineMs)}`}>
-      {urgency === 'overdue' && <Icon name="alert" />}
+      {urgency === 'overdue' && (
+        <>
+          <Icon name="alert" />{' '}
+        </>
+      )}
       <span class="left-text">{text}</span>
       <span class="life" aria-hidden="true">
         <span style={{ width: `${Math.round(100 * Math.min(1, Math.max(0, leftMs / lifeMs)))}%` }} />

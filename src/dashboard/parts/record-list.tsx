@@ -49,7 +49,7 @@ export function Why({ record: { facts } }: { readonly record: Pick<AuditRecord, 
   const list = (value: unknown): string => (Array.isArray(value) ? value.map(String).join(', ') : '');
   return (
     <p class="small">
-      <Foreign text={[`${String(result)} by ${list(policies) || 'no policy: nothing permits it'}`, list(reasons), typeof version === 'string' ? `policies ${version.slice(0, 19)}` : ''].filter((part) => part !== '').join(' – ')} />
+      <Foreign text={[list(policies) === '' ? `${String(result)}: no policy permits it` : `${String(result)} by ${list(policies)}`, list(reasons), typeof version === 'string' ? `policies ${version.slice(0, 19)}` : ''].filter((part) => part !== '').join(' – ')} />
     </p>
   );
 }

@@ -16,6 +16,9 @@ const STEPS = [
   [30, 60, 'to 1 hour'],
 ] as const;
 
+/** Where the scale of time has a mark. */
+const MINUTES = [0, 15, 30, 45, 60] as const;
+
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
 
 export function Timeline({ timeline, overdue }: { readonly timeline: Lines; readonly overdue: number }) {
@@ -55,23 +58,26 @@ function Chart({ timeline, overdue }: { readonly timeline: Lines; readonly overd
     <div class="chart" aria-hidden="true">
       <div class="scale">
         {[top, top / 2, 0].map((value) => (
-          <span key={value}>{Number.isInteger(value) ? count(value) : ''}</span>
+          <span key={value}>{count(value)}</span>
         ))}
       </div>
       <svg viewBox={`${LATE_MINUTE} 0 ${60 - LATE_MINUTE} ${top}`} preserveAspectRatio="none">
         {[0, top / 2, top].map((value) => (
           <line key={value} x1={LATE_MINUTE} x2={60} y1={value} y2={value} />
         ))}
+        {MINUTES.map((minute) => (
+          <line key={`at-${minute}`} x1={minute} x2={minute} y1={0} y2={top} />
+        ))}
         {bars.map(({ minute, series, from, to }) => (
           <rect key={`${minute} ${series ?? 'late'}`} data-series={series === null ? 'late' : series % COLOURS} x={minute + 0.1} width={series === null ? 1.6 : 0.8} y={top - to} height={to - from} />
         ))}
       </svg>
       <div class="minutes">
-        <span>now</span>
-        <span>+15 min</span>
-        <span>+30 min</span>
-        <span>+45 min</span>
-        <span>+60 min</span>
+        {MINUTES.map((minute) => (
+          <span key={minute} style={{ left: `${(100 * (minute - LATE_MINUTE)) / (60 - LATE_MINUTE)}%` }}>
+            {minute === 0 ? 'now' : `+${minute} min`}
+          </span>
+        ))}
       </div>
     </div>
   );

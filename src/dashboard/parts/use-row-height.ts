@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 
 const NARROW = '(max-width: 56rem)';
-const [ROW_REM, CARD_REM] = [2.75, 9.5];
+const [ROW_REM, CARD_REM] = [2.75, 11];
 
 /** In px, and whether rows are cards. The style sheet's `--row-rem` and `--card-rem` say the same. */
 export function useRowHeight(): { readonly rowPx: number; readonly isCard: boolean } {

@@ -76,7 +76,7 @@ const lived = (one: StoryTask['leases'][number]): string =>
 
 function TaskOfStory({ task }: { readonly task: StoryTask }) {
   const facts: readonly Fact[] = [
-    ['Might', `${task.actions.join(', ')}${task.data_classes.length === 0 ? '' : ` ${task.data_classes.join(', ')}`}`],
+    ['Might', `${task.actions.join(', ')}${task.data_classes.length === 0 ? '' : `: ${task.data_classes.join(', ')}`}`],
     ['Because', ...task.decisions.map(decided)],
     ['With', ...task.leases.map(lived)],
     ['On whose word', task.evidence, task.vouched_by === null ? null : `vouched for by ${task.vouched_by}`],
@@ -113,7 +113,7 @@ const RefusalOfStory = ({ refusal }: { readonly refusal: StoryRefusal }) => (
       <Foreign text={[refusal.purpose ?? '', refusal.actions.join(', '), refusal.credentials.join(', ')].filter((part) => part !== '').join(' · ')} />
     </div>
     <p class="small">
-      <Foreign text={[`${refusal.result} by ${refusal.policies.join(', ') || 'no policy: nothing permits it'}`, refusal.reasons.join(', ')].filter((part) => part !== '').join(': ')} />
+      <Foreign text={[refusal.policies.length === 0 ? `${refusal.result}: no policy permits it` : `${refusal.result} by ${refusal.policies.join(', ')}`, refusal.reasons.join(', ')].filter((part) => part !== '').join(': ')} />
     </p>
   </li>
 );

@@ -19,7 +19,7 @@ export function DenialsView() {
           Denials {denials !== undefined && <span class="faint">{count(denials.hour)} in the last hour, {count(denials.day)} in the last day</span>}
         </h2>
       </div>
-      <form class="filters" role="search" aria-label="Filter denials" onSubmit={(event) => event.preventDefault()}>
+      <form class="filters one" role="search" aria-label="Filter denials" onSubmit={(event) => event.preventDefault()}>
         <div class="field">
           <label for="filter-denials">Agent</label>
           <input id="filter-denials" type="search" data-first-filter="" value={agent} onChange={(event) => router.filter({ agent: event.currentTarget.value.trim() })} />

@@ -67,7 +67,7 @@ export function LeasesView() {
                 </button>
               </>
             )}
-            {selected.value.size === 0 && anyFilter && selector !== null && !isEmpty && (
+            {selected.value.size === 0 && anyFilter && selector !== null && rows.length > 0 && (
               <button type="button" class="revoke" onClick={() => (dialog.value = { is: 'revoke', target: { of: 'selector', selector, words: wordsOf(filter) } })}>
                 Revoke all that match…
               </button>
@@ -82,7 +82,7 @@ export function LeasesView() {
           {problem}
         </p>
       )}
-      {isEmpty ? <EmptyLeases isFiltered={anyFilter} /> : <LeaseTable list={list} selected={selected} onRevoke={revoke} onRetry={(lease) => void retry(lease)} />}
+      {isEmpty ? <EmptyLeases isFiltered={anyFilter} /> : problem !== '' && rows.length === 0 ? null : <LeaseTable list={list} selected={selected} onRevoke={revoke} onRetry={(lease) => void retry(lease)} />}
     </section>
   );
 }

@@ -25,7 +25,7 @@ export function LocksView() {
       {items !== null && items.length === 0 && <p class="card empty">Nothing is locked.</p>}
       {items !== null && items.length > 0 && (
         <div class="scroll" tabIndex={0} role="region" aria-labelledby="locks-title">
-          <table class="list">
+          <table class="list cards">
             <thead>
               <tr>
                 <th scope="col">Locked</th>
@@ -49,14 +49,16 @@ export function LocksView() {
                     {selectorWords(lock.selector)}
                     {!lock.everywhere && <span class="mark">not everywhere: place it again, or lift it</span>}
                   </th>
-                  <td>
+                  <td data-label="Reason">
                     <Foreign text={lock.reason} />
                   </td>
-                  <td>
+                  <td data-label="By">
                     <Foreign text={lock.created_by} />
                   </td>
-                  <td>{fullTime(lock.created_at)}</td>
-                  <td class="number">
+                  <td data-label="Since">
+                    <span>{fullTime(lock.created_at)}</span>
+                  </td>
+                  <td class="number" data-label="Ends in">
                     <Until at={lock.until} over="over" />
                   </td>
                   {mayAct.value && (

@@ -10,28 +10,30 @@ export function LatenessPanel({ lateness: { objective, hour, day, window } }: { 
   return (
     <section class="card" aria-labelledby="lateness-title">
       <h3 id="lateness-title">How late credentials die</h3>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Last</th>
-            <th scope="col" class="number">revoked</th>
-            <th scope="col" class="number">p50</th>
-            <th scope="col" class="number">p99</th>
-            <th scope="col" class="number">worst</th>
-          </tr>
-        </thead>
-        <tbody>
-          {([['hour', hour], ['day', day]] as const).map(([name, of]) => (
-            <tr key={name}>
-              <th scope="row">{name}</th>
-              <td class="number">{count(of.count)}</td>
-              <td class="number">{seconds(of.p50_seconds)}</td>
-              <td class="number">{seconds(of.p99_seconds)}</td>
-              <td class="number">{seconds(of.max_seconds)}</td>
+      <div class="scroll" tabIndex={0} role="region" aria-labelledby="lateness-title">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Last</th>
+              <th scope="col" class="number">revoked</th>
+              <th scope="col" class="number">p50</th>
+              <th scope="col" class="number">p99</th>
+              <th scope="col" class="number">worst</th>
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {([['hour', hour], ['day', day]] as const).map(([name, of]) => (
+              <tr key={name}>
+                <th scope="row">{name}</th>
+                <td class="number">{count(of.count)}</td>
+                <td class="number">{seconds(of.p50_seconds)}</td>
+                <td class="number">{seconds(of.p99_seconds)}</td>
+                <td class="number">{seconds(of.max_seconds)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
       <p class="budget" data-tone={tone}>
         <Icon name={tone === 'good' ? 'check' : 'alert'} />
         <span>
