@@ -15,19 +15,25 @@ export interface DashboardPage {
   readonly row: (lease: string) => Locator;
   readonly card: (task: string) => Locator;
   readonly dialog: Locator;
+  /** Of the dialog: the field for what goes on the record, and the button that does it. */
+  readonly reason: Locator;
+  readonly confirm: Locator;
   readonly secondsLeft: (lease: string) => Promise<number>;
 }
 
 export async function openDashboard(context: BrowserContext, broker: RunningBroker): Promise<DashboardPage> {
   const { page, faults, urls } = await openPage(context, broker.url);
   const row = (lease: string): Locator => page.locator(`.lease-rows [data-lease="${lease}"]`);
+  const dialog = page.locator('dialog[open]');
   return {
     page,
     faults,
     urls,
     row,
     card: (task) => page.locator(`.approvals [data-task="${task}"]`),
-    dialog: page.locator('dialog[open]'),
+    dialog,
+    reason: dialog.locator('[data-field="reason"]'),
+    confirm: dialog.locator('button[type="submit"]'),
     async signIn(role, token) {
       const pasted = token ?? (await broker.operatorToken(role));
       await showTokenField(page);
@@ -68,3 +74,6 @@ export async function waitingTask(broker: RunningBroker, justification = 'the qu
   if (status !== 202) throw new Error(`the task does not wait: ${status} ${JSON.stringify(body)}`);
   return (body['task'] as { id: string }).id;
 }
+
+export const leaseState = async (broker: RunningBroker, lease: string): Promise<string> => ((await broker.call('GET', `/v1/leases/${lease}`, await broker.operatorToken('viewer'))).body['lease'] as { state: string }).state;
+export const taskState = async (broker: RunningBroker, id: string): Promise<string> => ((await broker.call('GET', `/v1/tasks/${id}`, await broker.agentToken())).body['task'] as { state: string }).state;
