@@ -6,6 +6,8 @@ import { invalidRequest } from '../task/declaration.ts';
 
 /** Of one file of a draft: half of what a body may hold. */
 const DRAFT_CHARACTERS = 32_768;
+/** Of a whole draft. While Cedar reads and asks it, this process does nothing else: some hundreds of milliseconds. */
+export const DRAFT_POLICIES = 200;
 
 /** A draft set in a body, by file name, to ask in place of the one in force. */
 export const draftShape = {
@@ -24,7 +26,7 @@ export const hasDraft = ({ policies, schema }: Draft): boolean => policies !== u
 export function draftEngine({ policies = {}, schema }: Draft, schemaInForce: string, engineOf: (compiled: CompiledPolicies) => PolicyEngine): PolicyEngine {
   try {
     const sources = Object.entries(policies).map(([file, text]) => ({ file, text }));
-    return engineOf(compilePolicies({ schema: { file: 'schema.cedarschema', text: schema ?? schemaInForce }, policies: sources }));
+    return engineOf(compilePolicies({ schema: { file: 'schema.cedarschema', text: schema ?? schemaInForce }, policies: sources }, DRAFT_POLICIES));
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     const pointer = Object.hasOwn(policies, error.file) ? `/policies/${error.file}` : schema === undefined ? '/policies' : '/schema';

@@ -3,7 +3,7 @@ import type { Config } from '../config/config-schema.ts';
 import { newDecisionId } from '../core/ids.ts';
 import { epochMsFrom, type EpochMs } from '../core/time.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { createDraftEngine } from '../policy/cedar-engine.ts';
+import { createCedarEngine } from '../policy/cedar-engine.ts';
 import { POLICY_ACTIONS } from '../policy/compile-policies.ts';
 import type { PolicyEngine } from '../policy/decision.ts';
 import { declaration, instant, parse } from '../task/declaration.ts';
@@ -63,7 +63,6 @@ export async function evaluatePolicy(asked: Evaluation, deps: EvaluatePolicyDeps
   const agent = declaredAgent(asked, { issuer: asked.agent_issuer ?? declarer?.issuer ?? anyIssuer, subject: asked.agent }, deps.issuers);
   const ttlSeconds = asked.ttl_seconds ?? deps.limits.default_ttl_seconds;
   const wanted = checkDeclaration(asked, ttlSeconds, deps.limits, deps.catalog);
-  const engine = hasDraft(asked) ? draftEngine(asked, deps.policy.compiled.schemaText, createDraftEngine) : deps.policy;
   // The agent's real counters, as they stand.
   const counters = await deps.ledger.reserve(agent, asked.purpose, [], Number.MAX_SAFE_INTEGER);
   const basis = {
@@ -90,5 +89,7 @@ export async function evaluatePolicy(asked: Evaluation, deps: EvaluatePolicyDeps
   const action = POLICY_ACTIONS.find((one) => one === asked.action) ?? 'mint';
   const forAgent = asked.for_agent === undefined ? {} : { forAgent: asked.for_agent };
   const asks = declarer === undefined ? [{ action, ...forAgent }] : [{ action: 'declare_for', principal: declarer, forAgent: agent.subject } as const, { action }];
+  // Last, and nothing is waited for from here on: the next draft but one takes its place. Parsed once, however many questions there are.
+  const engine = hasDraft(asked) ? draftEngine(asked, deps.policy.compiled.schemaText, (draft) => createCedarEngine(draft, 'draft')) : deps.policy;
   return decideCredentials(engine, newDecisionId(), basis, wanted, asks);
 }

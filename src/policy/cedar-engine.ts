@@ -16,7 +16,7 @@ type Answer =
 type Slot = 'a' | 'b';
 
 /** What an engine is for. Each use has a Cedar of its own, so that a shadow or a replay neither takes the names of the set in force nor breaks what asks it. */
-export type EngineUse = 'live' | 'shadow' | 'replay';
+export type EngineUse = 'live' | 'shadow' | 'replay' | 'draft';
 
 interface Slots {
   readonly host: CedarHost;
@@ -30,7 +30,7 @@ interface Slots {
  * other half of that store, and as global as it.
  */
 const newSlots = (): Slots => ({ host: new CedarHost(), newest: 'b', owners: { a: null, b: null } });
-const slotsOf: Readonly<Record<EngineUse, Slots>> = { live: newSlots(), shadow: newSlots(), replay: newSlots() };
+const slotsOf: Readonly<Record<EngineUse, Slots>> = { live: newSlots(), shadow: newSlots(), replay: newSlots(), draft: newSlots() };
 
 /**
  * Decides with Cedar, in this process. Permits only if Cedar says allow, names a policy for it, and reports no error at

@@ -32,12 +32,15 @@ export const POLICY_ACTIONS: readonly PolicyAction[] = ['mint', 'declare_for', '
  * Compiles a policy set. Each policy needs an `@id` of its own, the whole set must validate against the schema without
  * an error or a warning, and the schema must take the questions that Mayfly asks: a mistake must stop here, not at the
  * first request. Throws `PolicyError`.
+ *
+ * @param most policies that the set may hold.
  */
-export function compilePolicies(sources: PolicySources): CompiledPolicies {
+export function compilePolicies(sources: PolicySources, most = Infinity): CompiledPolicies {
   const schema = parseSchema(sources.schema);
   const vocabulary = vocabularyOf(sources.schema, schema);
   const named = sources.policies.flatMap(parsePolicies);
   if (named.length === 0) throw new PolicyError({ file: sources.schema.file }, 'there is no policy beside the schema');
+  if (named.length > most) throw new PolicyError({ file: sources.schema.file }, `there are ${named.length} policies, and may be ${most} here`);
   refuseDuplicates(named);
   validate(sources.schema, named);
   refuseMisfit(sources.schema, vocabulary);

@@ -50,12 +50,13 @@ export function refuseHalfCharacters({ file, text }: PolicySource): void {
 /** The slices of a text in its order, with their lines. Cedar cuts them out, but does not say where they were. */
 function inOrder(text: string, parts: readonly string[]): { readonly part: string; readonly line: number }[] {
   const found: { part: string; line: number }[] = [];
-  const left = new Map(parts.entries());
+  const left = new Set(parts.map((part) => ({ part, start: -1 })));
   for (let from = 0; left.size > 0; ) {
+    // Looked for again only where its place is taken by now: else a set of hundreds would be read through hundreds of times for each.
+    for (const one of left) if (one.start < from) one.start = Math.max(from, text.indexOf(one.part, from));
     // What begins first comes next: a shorter slice can also occur inside a longer one, but not before it.
-    const candidates = [...left].map(([key, part]) => ({ key, part, start: Math.max(from, text.indexOf(part, from)) }));
-    const next = candidates.reduce((first, other) => (other.start < first.start ? other : first));
-    left.delete(next.key);
+    const next = [...left].reduce((first, other) => (other.start < first.start ? other : first));
+    left.delete(next);
     found.push({ part: next.part, line: lineOf(text, next.start) });
     from = next.start + next.part.length;
   }

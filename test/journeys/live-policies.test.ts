@@ -91,6 +91,9 @@ describe('POST /v1/policy/evaluate', () => {
   it('points at what is wrong, and is for operators', async () => {
     expect(await evaluate({ policies: { 'draft.cedar': 'nonsense' } })).toMatchObject({ status: 422, body: { errors: [{ pointer: '/policies/draft.cedar' }] } });
     expect(await evaluate({ policies: { 'a/b': '' } })).toMatchObject({ status: 422 });
+    const many = (count: number): string => Array.from({ length: count }, (_, n) => `@id("p${n}")permit(principal,action,resource)when{context.approvals>${n + 9}};`).join('');
+    expect(await evaluate({ policies: { 'draft.cedar': many(201) } })).toMatchObject({ status: 422, body: { errors: [{ pointer: '/policies', detail: expect.stringContaining('201 policies') }] } });
+    expect((await evaluate({ policies: { 'draft.cedar': many(200) } })).body).toMatchObject({ draft: true, decision: { result: 'deny' } });
     expect(await evaluate({ agent: undefined })).toMatchObject({ status: 422, body: { errors: [{ pointer: '/agent' }] } });
     expect(await evaluate({ credentials: [{ name: 'nothing' }] })).toMatchObject({ status: 422, body: { errors: [{ pointer: '/credentials/0/name' }] } });
     expect((await evaluate({}, agent)).status).toBe(403);

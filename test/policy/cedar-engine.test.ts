@@ -4,7 +4,7 @@ import fc from '../support/fast-check.ts';
 import { requestFor } from '../../src/policy/cedar-request.ts';
 import { createCedarEngine, createDraftEngine } from '../../src/policy/cedar-engine.ts';
 import { CedarHost, startCedar, type Cedar } from '../../src/policy/cedar-wasm.ts';
-import type { PolicyQuestion } from '../../src/policy/decision.ts';
+import type { PolicyEngine, PolicyQuestion } from '../../src/policy/decision.ts';
 import { PolicyError } from '../../src/policy/policy-error.ts';
 import { compile, engineFor, PERMIT_ALL, QUESTION, SCHEMA } from './policy-fixture.ts';
 
@@ -334,6 +334,17 @@ describe('what breaks Cedar', () => {
     const long = createCedarEngine(compile(`${PERMIT_ALL} @id("long") forbid (principal, action, resource) when { context has ticket && ${'1 + '.repeat(800)}1 == 0 };`));
     expect(long.decide({ ...QUESTION, ticket: 'OPS-1' })).toMatchObject({ result: 'deny', fault: expect.any(String) });
     expect(long.decide(QUESTION)).toMatchObject({ result: 'permit', policies: ['all'], fault: null });
+  });
+
+  it('is not what many questions to a draft are: its set is read once, not at every question (control)', () => {
+    const draft = compile(Array.from({ length: 100 }, (_, n) => `@id("p${n}") permit (principal, action, resource) when { context.approvals > ${n + 9} };`).join(''));
+    const asked = (engineOf: () => PolicyEngine): number => {
+      const beganMs = performance.now();
+      const engine = engineOf();
+      for (let n = 0; n < 20; n += 1) expect(engine.decide(QUESTION).result).toBe('deny');
+      return performance.now() - beganMs;
+    };
+    expect(asked(() => createCedarEngine(draft, 'draft'))).toBeLessThan(asked(() => createDraftEngine(draft)) / 2);
   });
 
   it('is told by what it throws: a refusal of ours keeps the Cedar, anything else has the next one take its place', () => {
