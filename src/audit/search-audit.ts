@@ -76,10 +76,17 @@ function pageOf(found: readonly StatedRecord[], limit: number): AuditPage {
   return { items, nextSeq: found.length > limit ? (items.at(-1)?.seq ?? null) : null };
 }
 
-/** All that fits, oldest first, as it is read: for more than fits in memory. A rotation meanwhile can cut it short: end it before the live file's. */
-export async function* recordsOf(path: string, filter: AuditFilter): AsyncGenerator<StatedRecord> {
+/** All that fits, oldest first, as it is read: for more than fits in memory. A rotation meanwhile can cut it short: end it before the live file's. `onLine` is told of every line that is looked at. */
+export async function* recordsOf(path: string, filter: AuditFilter, onLine: (line: string) => void = () => undefined): AsyncGenerator<StatedRecord> {
   const { sinceMs, untilMs } = filter;
-  yield* matching(linesForward(await auditSegments(path), { sinceMs, untilMs }), filter);
+  yield* matching(telling(linesForward(await auditSegments(path), { sinceMs, untilMs }), onLine), filter);
+}
+
+async function* telling(lines: AsyncIterable<string>, onLine: (line: string) => void): AsyncGenerator<string> {
+  for await (const line of lines) {
+    onLine(line);
+    yield line;
+  }
 }
 
 async function* matching(lines: AsyncIterable<string>, filter: AuditFilter): AsyncGenerator<StatedRecord> {

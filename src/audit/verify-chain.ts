@@ -37,12 +37,24 @@ export type ChainVerdict =
       readonly detail: string;
     };
 
+/** How far a verification is. */
+export interface VerifyProgress {
+  /** Bytes on disk; a compressed file counts when it is read. */
+  readonly bytes: number;
+  readonly totalBytes: number;
+  readonly records: number;
+}
+
+const PROGRESS_BYTES = 1024 * 1024;
+
 /**
  * Reads an audit log from its first line, rotated files included, and finds the first that is changed, missing, moved or torn.
  * With checkpoints, also that its end was cut off, or that all of it was written anew; each of them must be signed by a known key.
  * Where the oldest files are not here, the tree beside the log stands for them, if a checkpoint vouches for it.
+ *
+ * @param onProgress told how far it is, at the start of each file and about each MiB.
  */
-export async function verifyChainFile(path: string, checkpoints: readonly JudgedCheckpoint[] = []): Promise<ChainVerdict> {
+export async function verifyChainFile(path: string, checkpoints: readonly JudgedCheckpoint[] = [], onProgress?: (progress: VerifyProgress) => void): Promise<ChainVerdict> {
   const vouched = new Map<number, { at: string; hash: string }>();
   for (const judged of checkpoints) {
     if ('problem' in judged) return { ok: false, file: null, line: judged.line, problem: judged.problem, detail: judged.problem === 'torn' ? 'the checkpoint cannot be read' : 'the checkpoint is not signed by any of the given keys' };
@@ -57,10 +69,20 @@ export async function verifyChainFile(path: string, checkpoints: readonly Judged
   let where = { file: path, line: 1 };
   const notices = { forged: 0, gaps: 0, resets: 0 };
   let missing: Extract<ChainVerdict, { ok: false }> | undefined;
-  for (const { path: file, gzip } of files) {
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file.path)).size));
+  const totalBytes = sizes.reduce((sum, size) => sum + size, 0);
+  let before = 0;
+  for (const [index, { path: file, gzip }] of files.entries()) {
     let line = 0;
-    for await (const { text, ended } of linesIn({ path: file, gzip })) {
+    let [bytes, told] = [0, 0];
+    onProgress?.({ bytes: before, totalBytes, records });
+    for await (const { text, bytes: length, ended } of linesIn({ path: file, gzip })) {
       line += 1;
+      bytes += length;
+      if (bytes - told >= PROGRESS_BYTES) {
+        told = bytes;
+        onProgress?.({ bytes: before + (gzip ? 0 : bytes), totalBytes, records });
+      }
       if (missing !== undefined) {
         // One line further tells a record that was moved from one that is gone.
         const follows = parseLine(text)?.seq === head.seq + 1;
@@ -84,6 +106,7 @@ export async function verifyChainFile(path: string, checkpoints: readonly Judged
       count(checked.record.event.type, notices);
     }
     where = { file, line: line + 1 };
+    before += sizes[index] ?? 0;
   }
   if (missing !== undefined) return missing;
   const newest = [...vouched].reduce<{ seq: number; at: string } | null>((best, [seq, { at }]) => (best === null || seq > best.seq ? { seq, at } : best), null);

@@ -51,6 +51,17 @@ describe('verifying an audit file', () => {
     expect(await verify('')).toMatchObject({ ok: true, records: 0, head: null });
   });
 
+  it('tells how far it is: at the start of each file, and about each MiB', async () => {
+    const lines = chain(9_000);
+    await writeFile(file, lines.join(''));
+    const size = Buffer.byteLength(lines.join(''));
+    const told: { bytes: number; totalBytes: number; records: number }[] = [];
+    expect(await verifyChainFile(file, [], (progress) => told.push(progress))).toMatchObject({ ok: true, records: 9_000 });
+    expect(told[0]).toEqual({ bytes: 0, totalBytes: size, records: 0 });
+    expect(told).toHaveLength(1 + Math.floor(size / (1024 * 1024)));
+    expect(told.every(({ bytes, totalBytes }) => bytes <= totalBytes)).toBe(true);
+  });
+
   it('finds any single changed byte, in the right line', async () => {
     const bytes = Buffer.from(GOOD.join(''));
     await fc.assert(

@@ -3,6 +3,7 @@ import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { jsonOption } from '../output-flags.ts';
 import { print, printJson, say } from '../output.ts';
+import { progressLine } from '../progress-line.ts';
 import { repeatable } from '../repeatable.ts';
 import { addAuditExportCommand } from './audit-export-command.ts';
 import { addAuditProofCommands, verifiersOf } from './audit-proof-commands.ts';
@@ -34,9 +35,12 @@ export function addAuditCommands(program: Command, connection: (command: Command
       const verifiers = await verifiersOf(flags.key);
       const checkpointFile = flags.checkpoints ?? (await logFilesAt(file)).checkpoints;
       const checkpoints = verifiers.length === 0 ? [] : await readCheckpoints(checkpointFile, verifiers);
-      const verdict = await verifyChainFile(file, checkpoints).catch(() => {
+      const line = progressLine();
+      const verdict = await verifyChainFile(file, checkpoints, ({ bytes, totalBytes, records }) => line.show(bytes, totalBytes, `${records} records verified`)).catch(() => {
+        line.clear();
         throw new CliError(EXIT.failure, `${file} cannot be read`);
       });
+      line.clear();
       if (flags.json === true) printJson(verdict);
       if (!verdict.ok) {
         throw new CliError(EXIT.failure, `${verdict.file ?? checkpointFile}, line ${verdict.line}: ${verdict.problem}: ${verdict.detail}`);

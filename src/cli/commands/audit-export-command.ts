@@ -9,6 +9,7 @@ import { auditFileOf, auditFileOptions, type AuditFileFlags } from '../audit-fil
 import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { say } from '../output.ts';
+import { progressLine } from '../progress-line.ts';
 import { auditFilterOf, auditFilterOptions, type AuditFilterFlags } from './audit-search-command.ts';
 import { proving } from './audit-proof-commands.ts';
 
@@ -41,11 +42,15 @@ export function addAuditExportCommand(audit: Command, version: string): void {
       const out = flags.out === undefined ? process.stdout : await opened(flags.out);
       const kept: StatedRecord[] = [];
       let count = 0;
-      for await (const record of recordsOf(path, filter)) {
+      // On a terminal that shows the records themselves it would stand between them.
+      const line = out === process.stdout && process.stdout.isTTY ? undefined : progressLine();
+      const looked = readingWords((words) => line?.show(0, 0, `${words}; ${count} records fit`));
+      for await (const record of recordsOf(path, filter, looked)) {
         count += 1;
         if (flags.proof !== undefined && kept.push(record) > MOST_PROVEN) throw new CliError(EXIT.usage, `--proof is for ${MOST_PROVEN} records at most: choose fewer`);
         if (!out.write(`${exportLine(record, flags.format, about)}\n`)) await once(out, 'drain');
       }
+      line?.clear();
       if (out !== process.stdout) await new Promise<void>((resolve) => out.end(resolve));
       say(`${count} records`);
       if (flags.proof !== undefined && kept.length > 0) {
@@ -54,6 +59,19 @@ export function addAuditExportCommand(audit: Command, version: string): void {
         say(`proven by ${flags.proof}`);
       }
     });
+}
+
+const MIB = 1_048_576;
+
+/** Says how much of the log was read, at its first line and about each MiB. */
+function readingWords(tell: (words: string) => void): (line: string) => void {
+  let [read, next] = [0, 0];
+  return ({ length }) => {
+    read += length;
+    if (read < next) return;
+    next = read + MIB;
+    tell(`${Math.floor(read / MIB)} MiB of the log read`);
+  };
 }
 
 async function opened(path: string): Promise<NodeJS.WritableStream> {
