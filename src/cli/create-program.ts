@@ -21,6 +21,7 @@ import { addTopCommand } from './commands/top-command.ts';
 import { addTaskCommands } from './commands/task-commands.ts';
 import { addTasksCommands } from './commands/tasks-commands.ts';
 import { examples } from './examples.ts';
+import { suggestSubcommands } from './suggest-subcommand.ts';
 
 /** What a script can rely on, below the help of the program itself. */
 const EXIT_CODES = `
@@ -85,6 +86,7 @@ export function createProgram(): Command {
 
   // Last in every help: what a command is about comes before how the broker is reached.
   for (const command of connected) for (const option of connectionOptions()) command.addOption(option);
+  for (const group of program.commands.filter(({ commands }) => commands.length > 0)) suggestSubcommands(group);
   for (const command of signingIn) for (const option of addressOptions()) command.addOption(option);
   return program;
 }

@@ -73,6 +73,9 @@ describe('the command line', () => {
 
   it.each<[string, readonly string[], RegExp]>([
     ['an unknown command', ['reqest'], /Did you mean request\?/],
+    ['an unknown command of a group', ['policy', 'tset'], /Did you mean test\?/],
+    ['an unknown command of a group that has a default', ['approvals', 'lss'], /unknown command 'lss'[^]*Did you mean ls\?/],
+    ['another of them', ['hold', 'relese', '--reason', 'x'], /Did you mean release\?/],
     ['an unknown option', ['request', '--purpos', 'x'], /Did you mean --purpose\?/],
     ['a missing argument', ['complete'], /missing required argument 'task'/],
     ['an outcome that does not exist', ['complete', 'tsk_1', '--outcome', 'fine'], /Allowed choices are succeeded, failed, cancelled/],
