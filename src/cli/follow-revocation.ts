@@ -5,6 +5,7 @@ import { CliError, EXIT } from './exit-codes.ts';
 import { say } from './output.ts';
 import { progressLine } from './progress-line.ts';
 import { outlineOf, summaryOf, type RevocationAnswer } from './revocation-output.ts';
+import type { Selector } from './selector-flags.ts';
 
 /** Rows of a dry run that are shown before the question. */
 const PREVIEW_ROWS = 10;
@@ -15,7 +16,6 @@ const PATIENCE_MS = 10_000;
 const LOOK_EVERY_MS = 200;
 
 type Client = Pick<BrokerClient, 'call'>;
-type Selector = Readonly<Record<string, string | true>>;
 
 /** Shows what a revocation would end, and asks. Throws where the answer is no, or nobody is there to give one. */
 export async function confirmRevocation(wanted: { readonly selector: Selector; readonly reason: string }, client: Client): Promise<void> {
@@ -23,7 +23,7 @@ export async function confirmRevocation(wanted: { readonly selector: Selector; r
   say(outlineOf(outline, PREVIEW_ROWS));
   const [word, value] = Object.entries(wanted.selector)[0] ?? [];
   const bulk = outline.progress.total > BULK || word === 'all';
-  const name = typeof value === 'string' ? value : 'everything';
+  const name = typeof value === 'string' ? value : word === 'leases' ? `${outline.progress.total} leases` : 'everything';
   if (!(await confirmed(bulk ? `This ends ${outline.progress.total} leases.` : 'End these?', bulk ? name : 'yes'))) throw new CliError(EXIT.failure, 'nothing was revoked');
 }
 

@@ -1,13 +1,12 @@
 import { writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { at } from '../support/at.ts';
-import { runMayfly } from '../support/run-mayfly.ts';
+import { LAUNCHER, runMayfly, runMayflyAlone } from '../support/run-mayfly.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { Terminal } from '../support/terminal.ts';
 import { until } from '../support/until.ts';
 
-const LAUNCHER = resolve(import.meta.dirname, '../../bin/mayfly.js');
 
 let broker: RunningBroker;
 const terminals: Terminal[] = [];
@@ -38,7 +37,40 @@ async function atTerminal(...args: readonly string[]): Promise<Terminal> {
   return terminal;
 }
 
+/** The same for a command that calls no broker. */
+function atTerminalAlone(...args: readonly string[]): Terminal {
+  const terminal = new Terminal([process.execPath, LAUNCHER, ...args], { columns: 160 });
+  terminals.push(terminal);
+  return terminal;
+}
+
 const stateOf = async (lease: string): Promise<unknown> => ((await broker.call('GET', `/v1/leases/${lease}`, await broker.operatorToken())).body['lease'] as { state: string }).state;
+
+describe('revoking leases by their ids', () => {
+  it('ends several in one revocation, and no other (control)', async () => {
+    const { credentials } = await broker.grant(['vault-token', 'orders-db', 'task-reference']);
+    const [first = '', second = '', other = ''] = credentials.map(({ lease_id: id }) => id);
+    const look = await mayfly('revoke', '--lease', first, '--lease', second, '--reason', 'a drill', '--dry-run');
+    expect(look.err).toContain('2 leases and 0 tasks would end');
+    expect(await mayfly('revoke', first, second, '--reason', 'a drill', '--yes')).toMatchObject({ code: 0, err: expect.stringContaining('2 of 2 leases ended') as unknown });
+    expect([await stateOf(first), await stateOf(second), await stateOf(other)]).toEqual(['revoked', 'revoked', 'active']);
+    expect(await mayfly('revoke', first, 'tsk_1', '--reason', 'r', '--yes')).toMatchObject({ code: 2, err: expect.stringContaining('one task at a time') as unknown });
+  }, 30_000);
+});
+
+describe('an audit log that is long', () => {
+  it('is verified and exported with a line that says how far it is, on a terminal alone', async () => {
+    const file = broker.stack.auditFile;
+    const verify = atTerminalAlone('audit', 'verify', file);
+    await verify.shows('is whole');
+    expect(verify.raw).toMatch(/\r\[[#-]{24}\] +\d+ % \d+ records verified/);
+    const exporting = atTerminalAlone('audit', 'export', '--audit', file, '--out', join(broker.stack.directory, 'export.jsonl'));
+    await exporting.shows(/\d+ records\n/);
+    expect(exporting.raw).toContain('0 MiB of the log read; 0 records fit');
+    // Control: where nobody looks, nothing is said in between.
+    expect((await runMayflyAlone(['audit', 'export', '--audit', file])).stderr).toMatch(/^\d+ records\n$/);
+  }, 30_000);
+});
 
 describe('leases on the command line', () => {
   it('are listed as a table, as one document and as a line each', async () => {

@@ -14,14 +14,14 @@ type RevokeFlags = ConnectionFlags & SelectorFlags & { readonly reason: string; 
 export function addRevocationCommands(program: Command, connection: (command: Command) => Command): void {
   withSelector(connection(program.command('revoke')), REVOCATION_WORDS)
     .description('end credentials on demand, as an operator: what all the given words match')
-    .argument('[id]', 'of a task or a lease, in place of --task or --lease')
+    .argument('[ids...]', 'of a task, or of one or more leases, in place of --task or --lease')
     .requiredOption('--reason <text>', 'for the record')
     .option('--dry-run', 'only show what would end')
     .option('--yes', 'do not ask')
     .addOption(jsonOption())
-    .addHelpText('before', examples('mayfly revoke --agent agent:refunds --reason "token seen in a log" --dry-run', 'mayfly revoke tsk_... --reason "wrong order" --yes --json'))
-    .action(async (id: string | undefined, flags: RevokeFlags) => {
-      const selector = selectorOf({ ...flags, ...named(id, flags) }, REVOCATION_WORDS, 'revoke');
+    .addHelpText('before', examples('mayfly revoke --agent agent:refunds --reason "token seen in a log" --dry-run', 'mayfly revoke tsk_... --reason "wrong order" --yes --json', 'mayfly revoke lse_... lse_... --reason "seen in a log"'))
+    .action(async (ids: readonly string[], flags: RevokeFlags) => {
+      const selector = selectorOf({ ...flags, ...named(ids, flags) }, REVOCATION_WORDS, 'revoke');
       const wanted = { selector, reason: flags.reason };
       const client = createBrokerClient(flags, 'operator');
       if (flags.dryRun === true) {
@@ -56,11 +56,14 @@ export function addRevocationCommands(program: Command, connection: (command: Co
     .action((id: string, flags: ConnectionFlags & { json?: boolean }) => call(flags, 'POST', `${encodeURIComponent(id)}/cancel`));
 }
 
-/** The selector of an id that stands alone. Throws a usage error for an id of something else. */
-function named(id: string | undefined, flags: SelectorFlags): SelectorFlags {
-  if (id === undefined) return {};
-  const word = id.startsWith('tsk_') ? 'task' : id.startsWith('lse_') ? 'lease' : undefined;
-  if (word === undefined) throw new CliError(EXIT.usage, `${id} is the id of no task and no lease; say what to revoke with --agent, --credential and the like`);
-  if (flags[word] !== undefined) throw new CliError(EXIT.usage, `--${word} and ${id}: say it once`);
-  return { [word]: id };
+/** The selector of ids that stand alone. Throws a usage error for an id of something else, and for tasks beside others. */
+function named(ids: readonly string[], flags: SelectorFlags): SelectorFlags {
+  if (ids.length === 0) return {};
+  const unknown = ids.find((id) => !/^(?:tsk|lse)_/.test(id));
+  if (unknown !== undefined) throw new CliError(EXIT.usage, `${unknown} is the id of no task and no lease; say what to revoke with --agent, --credential and the like`);
+  const [task] = ids.filter((id) => id.startsWith('tsk_'));
+  if (task === undefined) return { lease: [...(flags.lease ?? []), ...ids] };
+  if (ids.length > 1) throw new CliError(EXIT.usage, `${task} stands beside other ids: one task at a time, or leases alone`);
+  if (flags.task !== undefined) throw new CliError(EXIT.usage, `--task and ${task}: say it once`);
+  return { task };
 }
