@@ -20,6 +20,7 @@ import { addRevocationCommands } from './commands/revocation-commands.ts';
 import { addTopCommand } from './commands/top-command.ts';
 import { addTaskCommands } from './commands/task-commands.ts';
 import { addTasksCommands } from './commands/tasks-commands.ts';
+import { addWebhookCommands } from './commands/webhook-commands.ts';
 import { examples } from './examples.ts';
 import { suggestSubcommands } from './suggest-subcommand.ts';
 
@@ -75,6 +76,7 @@ export function createProgram(): Command {
   addReceiptCommands(program, connection);
   addAuditCommands(program, connection);
   addHoldCommands(program, connection);
+  addWebhookCommands(program, connection);
   program.commandsGroup('For whoever runs a broker:');
   addPolicyCommands(program);
   addBrokerCommands(program, connection);

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { Webhook } from 'standardwebhooks';
 import { cursorKey } from '../../src/webhooks/webhook-keys.ts';
+import { runMayfly } from '../support/run-mayfly.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
 import { startWebhookServer, type WebhookServer } from '../support/webhook-server.ts';
@@ -118,4 +119,26 @@ describe('an admin', () => {
     await until(() => Promise.resolve(verified(soc).some(({ type }) => type === 'webhook.enabled')), { what: 'it hears that it was enabled' });
     expect(verified(soc).map(({ type }) => type)).toEqual(expect.arrayContaining(['webhook.disabled', 'webhook.tested']));
   }, 30_000);
+});
+
+describe('on the command line', () => {
+  it('each is listed and told of, tested, and enabled after it was gone', async () => {
+    soc.answer = 200;
+    const admin = { of: 'ada', jwt: await broker.operatorToken('admin') };
+    const mayfly = (...args: readonly string[]) => runMayfly(broker, admin, ['webhooks', ...args]);
+    expect((await mayfly('ls')).stdout).toMatch(/^WEBHOOK +HOST +STATE +WAITING +DELIVERED +LAST FAILURE +GIVEN UP\n[^]*\nnowhere +127\.0\.0\.1:9 +enabled +\d+ +- +no answer, /);
+    expect((await mayfly('test', 'soc')).stdout).toBe('soc took it: it answered 200\n');
+    await expect(mayfly('test', 'nowhere')).rejects.toMatchObject({ code: 1, stderr: expect.stringMatching(/^nowhere did not take it: .*private addresses/) as unknown });
+    await expect(mayfly('get', 'unknown')).rejects.toMatchObject({ code: 4 });
+    soc.answer = 410;
+    await broker.complete(await broker.grant(['task-reference']));
+    await until(async () => (await standing('soc'))?.['state'] === 'disabled', { what: 'it is gone' });
+    expect((await mayfly('get', 'soc')).stdout).toMatch(/state +disabled\ngone since .*mayfly webhooks enable soc[^]*last failure +answered 410, /);
+    soc.answer = 200;
+    expect(JSON.parse((await mayfly('enable', 'soc', '--json')).stdout)).toMatchObject({ webhook: { name: 'soc', state: 'enabled', disabled_at: null } });
+    // Control: a viewer may look, and no more.
+    const viewer = { of: 'vera', jwt: await broker.operatorToken('viewer') };
+    expect((await runMayfly(broker, viewer, ['webhooks', 'get', 'soc'])).stdout).toMatch(/state +enabled/);
+    await expect(runMayfly(broker, viewer, ['webhooks', 'enable', 'soc'])).rejects.toMatchObject({ code: 5 });
+  }, 60_000);
 });

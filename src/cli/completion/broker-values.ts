@@ -25,6 +25,8 @@ export async function brokerValues(kind: ValueKind, client: Client): Promise<Can
       return (await items(client, '/v1/locks', {}, false)).map((one) => candidate(one['id'], one['reason']));
     case 'agent':
       return (await items(client, '/v1/agents')).map((one) => candidate(one['subject'], one['owner'], one['state']));
+    case 'webhook':
+      return (await items(client, '/v1/webhooks', {}, false)).map((one) => candidate(one['name'], one['host'], one['state']));
     case 'file':
     case 'directory':
       return [];

@@ -7,7 +7,7 @@ export interface Candidate {
 }
 
 /** What a broker or the file system can offer at the cursor. */
-export type ValueKind = 'lease' | 'task' | 'lock' | 'agent' | 'approval' | 'file' | 'directory';
+export type ValueKind = 'lease' | 'task' | 'lock' | 'agent' | 'approval' | 'webhook' | 'file' | 'directory';
 
 export interface Completion {
   readonly candidates: readonly Candidate[];
@@ -17,7 +17,7 @@ export interface Completion {
 
 /** By the name of an option, or of an argument. */
 const KINDS: Readonly<Record<string, ValueKind>> = {
-  lease: 'lease', task: 'task', subtree: 'task', tree: 'task', lock: 'lock', agent: 'agent',
+  lease: 'lease', task: 'task', subtree: 'task', tree: 'task', lock: 'lock', agent: 'agent', webhook: 'webhook',
   file: 'file', 'token-file': 'file', 'cert-file': 'file', 'key-file': 'file', 'ca-file': 'file', 'ticket-file': 'file', config: 'file', audit: 'file', keys: 'file', checkpoints: 'file',
   ask: 'file', files: 'file', 'postgres-log': 'file', cloudtrail: 'file', 'signed-declaration': 'file', 'user-token': 'file', directory: 'directory',
 };
