@@ -13,10 +13,12 @@ let broker: RunningBroker;
 let recorder: SessionRecorder;
 
 beforeAll(async () => {
-  broker = await RunningBroker.start({ revocation: { reconcile_interval_seconds: 1, orphan_grace_seconds: 0, retry_max_ms: 1_000 }, minting: { timeout_ms: 5_000 } }, [], { aws: true });
-  recorder = await startSessionRecorder(broker.stack.aws?.endpoint ?? '');
-  await broker.reconfigure(({ providers }) => {
-    providers['aws-main'] = { ...providers['aws-main'], endpoint: recorder.endpoint, write_interval_ms: 100, timeout_ms: 2_000 };
+  broker = await RunningBroker.start({ revocation: { reconcile_interval_seconds: 1, orphan_grace_seconds: 0, retry_max_ms: 1_000 }, minting: { timeout_ms: 5_000 } }, [], {
+    aws: true,
+    async configure({ providers }, { stack }) {
+      recorder = await startSessionRecorder(stack.aws?.endpoint ?? '');
+      providers['aws-main'] = { ...providers['aws-main'], endpoint: recorder.endpoint, write_interval_ms: 100, timeout_ms: 2_000 };
+    },
   });
 }, 60_000);
 

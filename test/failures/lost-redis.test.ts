@@ -16,14 +16,16 @@ const OTHERS = 10;
 let broker: RunningBroker;
 
 beforeAll(async () => {
-  broker = await RunningBroker.start({
+  const override = {
     revocation: { reconcile_interval_seconds: 1, orphan_grace_seconds: 0 },
     minting: { timeout_ms: 3_000 },
     limits: { live_leases_per_agent: 10_000 },
-  });
-  // Long enough that nothing in this file ends by the target's own clock.
-  await broker.reconfigure(({ providers }) => {
-    providers['vault-main'] = { ...providers['vault-main'], target_margin_seconds: 60 };
+  };
+  broker = await RunningBroker.start(override, [], {
+    configure({ providers }) {
+      // Long enough that nothing in this file ends by the target's own clock.
+      providers['vault-main'] = { ...providers['vault-main'], target_margin_seconds: 60 };
+    },
   });
 }, 60_000);
 

@@ -24,21 +24,20 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'mayfly-authzen-'));
   await cp(SCHEMA, join(folder, 'schema.cedarschema'));
   await writeFile(join(folder, 'fixture.cedar'), AUTHZEN_POLICIES);
-  broker = await RunningBroker.start({ policy: { directory: folder } });
-  // A broker that is killed keeps the audit log for itself a while longer.
-  await broker.broker?.stop();
-  await broker.reconfigure((config) => {
-    const changed = config as unknown as { identity: { issuers: object[] }; credentials: Record<string, object> };
-    changed.identity.issuers.push({ issuer: ADMINS, subjects: ['agent:*'] });
-    const record = () => ({
-      kind: 'jwt',
-      provider: 'tokens',
-      owner: 'records',
-      audience: 'https://records.example.org',
-      introspection_required: true,
-      params: { status: { type: 'string', enum: ['active', 'archived'], required: false } },
-    });
-    Object.assign(changed.credentials, { 'record-1': record(), 'record-2': record() });
+  broker = await RunningBroker.start({ policy: { directory: folder } }, [], {
+    configure(config) {
+      const changed = config as unknown as { identity: { issuers: object[] }; credentials: Record<string, object> };
+      changed.identity.issuers.push({ issuer: ADMINS, subjects: ['agent:*'] });
+      const record = () => ({
+        kind: 'jwt',
+        provider: 'tokens',
+        owner: 'records',
+        audience: 'https://records.example.org',
+        introspection_required: true,
+        params: { status: { type: 'string', enum: ['active', 'archived'], required: false } },
+      });
+      Object.assign(changed.credentials, { 'record-1': record(), 'record-2': record() });
+    },
   });
   pep = await broker.agentToken(ORCHESTRATOR);
   viewer = await broker.operatorToken('viewer');
@@ -147,7 +146,9 @@ describe('AuthZEN 1.0 on the wire', () => {
     // A denial of a real declaration is recorded: once that is there, all that came before it would be too (control).
     const denied = { purpose: 'refund-investigation', actions: ['export'], credentials: [{ name: 'record-2' }] };
     expect((await broker.call('POST', '/v1/tasks', await broker.agentToken('agent:denied'), denied)).status).toBe(403);
-    const agents = async (): Promise<unknown[]> => ((await broker.call('GET', '/v1/audit?limit=200', viewer)).body['items'] as { event: { agent: { subject: string } | null } }[]).map(({ event }) => event.agent?.subject);
+    // Until its first record is sealed, there is no log to read.
+    const records = async () => ((await broker.call('GET', '/v1/audit?limit=200', viewer)).body['items'] ?? []) as { event: { agent: { subject: string } | null } }[];
+    const agents = async (): Promise<unknown[]> => (await records()).map(({ event }) => event.agent?.subject);
     await until(async () => (await agents()).includes('agent:denied'));
     expect(await agents()).not.toContain('agent:asked-about');
   });

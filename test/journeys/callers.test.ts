@@ -42,14 +42,15 @@ beforeAll(async () => {
   await once(endpoint, 'listening');
   bundle = { keys: [await jwkOf(PAIRS.ES256, { kid: 'k1', use: 'jwt-svid' })], spiffe_refresh_hint: 5 };
   agent = await startWorkloadApi(join(folder, 'agent.sock'), { jwtBundles: { 'spiffe://cluster.org': Buffer.from(JSON.stringify({ keys: [await jwkOf(PAIRS.ES384, { kid: 'k1', use: 'jwt-svid' })] })) } });
-  broker = await RunningBroker.start({ policy: { directory: join(folder, 'policies') }, workload_api: { socket: agent.socket } });
-  await broker.reconfigure(({ identity }) => {
-    const url = `https://127.0.0.1:${(endpoint.address() as AddressInfo).port}/bundle`;
-    identity.trust_domains = [
-      { name: 'partner.org', bundle_endpoint: { profile: 'https_web', url, ca_file: join(folder, 'web.pem') } },
-      { name: 'cluster.org', workload_api: true },
-    ];
-    Object.assign(identity.issuers[0] ?? {}, { owner: '{team}', environment: '{stage}' });
+  broker = await RunningBroker.start({ policy: { directory: join(folder, 'policies') }, workload_api: { socket: agent.socket } }, [], {
+    configure({ identity }) {
+      const url = `https://127.0.0.1:${(endpoint.address() as AddressInfo).port}/bundle`;
+      identity.trust_domains = [
+        { name: 'partner.org', bundle_endpoint: { profile: 'https_web', url, ca_file: join(folder, 'web.pem') } },
+        { name: 'cluster.org', workload_api: true },
+      ];
+      Object.assign(identity.issuers[0] ?? {}, { owner: '{team}', environment: '{stage}' });
+    },
   });
 }, 60_000);
 

@@ -40,8 +40,11 @@ beforeAll(async () => {
   await cp(join(import.meta.dirname, '../../config/policies'), folder, { recursive: true });
   await writeFile(join(folder, 'more.cedar'), POLICIES);
   users = await startDevIssuer({ audience: 'mayfly-consent' });
-  broker = await RunningBroker.start({ policy: { directory: folder } });
-  await broker.reconfigure((config) => Object.assign((config as unknown as { identity: object }).identity, { users: { issuer: users.issuer, audience: users.audience } }));
+  broker = await RunningBroker.start({ policy: { directory: folder } }, [], {
+    configure({ identity }) {
+      identity.users = { issuer: users.issuer, audience: users.audience };
+    },
+  });
   [agent, desk] = await Promise.all([broker.agentToken(), broker.agentToken(DESK)]);
 }, 60_000);
 

@@ -17,10 +17,11 @@ let idp: SecurityEventTransmitter;
 
 beforeAll(async () => {
   [users, idp] = await Promise.all([startDevIssuer({ audience: 'mayfly-consent' }), startTransmitter(AUDIENCE)]);
-  broker = await RunningBroker.start();
-  await broker.reconfigure((config) => {
-    config.identity.users = { issuer: users.issuer, audience: 'mayfly-consent' };
-    config.signals = { transmitters: [{ issuer: idp.issuer, audience: AUDIENCE, speaks_for: [users.issuer, broker.stack.workloads.issuer, broker.stack.operators.issuer] }] };
+  broker = await RunningBroker.start({}, [], {
+    configure(config, { stack }) {
+      config.identity.users = { issuer: users.issuer, audience: 'mayfly-consent' };
+      config.signals = { transmitters: [{ issuer: idp.issuer, audience: AUDIENCE, speaks_for: [users.issuer, stack.workloads.issuer, stack.operators.issuer] }] };
+    },
   });
 }, 60_000);
 

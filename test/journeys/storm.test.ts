@@ -6,10 +6,11 @@ let broker: RunningBroker;
 let agent: string;
 
 beforeAll(async () => {
-  broker = await RunningBroker.start();
-  // A target that can end one credential a second: ten in ten seconds.
-  await broker.reconfigure(({ providers }) => {
-    providers['vault-main'] = { ...providers['vault-main'], revocations_per_second: 1 };
+  broker = await RunningBroker.start({}, [], {
+    configure({ providers }) {
+      // A target that can end one credential a second: ten in ten seconds.
+      providers['vault-main'] = { ...providers['vault-main'], revocations_per_second: 1 };
+    },
   });
   agent = await broker.agentToken();
 }, 60_000);

@@ -43,22 +43,23 @@ export async function newClientKey(kid: string): Promise<ClientKey> {
 /** @param override more configuration; @param users the issuer of persons, where there are any */
 export async function startOAuthStack(override: Readonly<Record<string, unknown>> = {}, users?: { readonly issuer: string; readonly audience: string }): Promise<OAuthStack> {
   const [key, otherKey, authority] = await Promise.all([newClientKey('refunds-1'), newClientKey('payouts-1'), newClientKey('authority-1')]);
-  const broker = await RunningBroker.start(override);
-  const bundleFile = join(broker.stack.directory, 'bundle.json');
-  await writeFile(bundleFile, JSON.stringify({ keys: [{ ...authority.publicJwk, use: 'jwt-svid' }] }));
-  const jwksFile = join(broker.stack.directory, 'payouts.jwks.json');
-  await writeFile(jwksFile, JSON.stringify({ keys: [otherKey.publicJwk] }));
-  const issuer = broker.stack.workloads.issuer;
-  await broker.reconfigure((config) => {
-    config.http.public_url = broker.url;
-    if (users !== undefined) config.identity.users = { issuer: users.issuer, audience: users.audience };
-    config.identity.trust_domains = [{ name: 'example.test', bundle_file: bundleFile }];
-    config.oauth = {
-      clients: [
-        { client_id: CLIENT_ID, workload: { issuer, subject: AGENT }, jwks: { keys: [key.publicJwk] } },
-        { client_id: OTHER_CLIENT_ID, workload: { issuer, subject: SECOND_AGENT }, jwks_file: jwksFile },
-      ],
-    };
+  const broker = await RunningBroker.start(override, [], {
+    async configure(config, { stack, url }) {
+      const bundleFile = join(stack.directory, 'bundle.json');
+      await writeFile(bundleFile, JSON.stringify({ keys: [{ ...authority.publicJwk, use: 'jwt-svid' }] }));
+      const jwksFile = join(stack.directory, 'payouts.jwks.json');
+      await writeFile(jwksFile, JSON.stringify({ keys: [otherKey.publicJwk] }));
+      const { issuer } = stack.workloads;
+      config.http.public_url = url;
+      if (users !== undefined) config.identity.users = { issuer: users.issuer, audience: users.audience };
+      config.identity.trust_domains = [{ name: 'example.test', bundle_file: bundleFile }];
+      config.oauth = {
+        clients: [
+          { client_id: CLIENT_ID, workload: { issuer, subject: AGENT }, jwks: { keys: [key.publicJwk] } },
+          { client_id: OTHER_CLIENT_ID, workload: { issuer, subject: SECOND_AGENT }, jwks_file: jwksFile },
+        ],
+      };
+    },
   });
   return {
     broker,

@@ -43,6 +43,12 @@ interface BrokerConfig {
   agents: { subject: string; review_by: string }[];
 }
 
+interface StartOptions {
+  readonly aws?: boolean;
+  /** Changes the configuration that the stack wrote, before a broker starts on it. */
+  readonly configure?: (config: BrokerConfig, broker: RunningBroker) => void | Promise<void>;
+}
+
 /** Cedar optimises itself as it warms up, which costs each start half a second of CPU; the brokers of tests decide too little to earn it back. */
 const QUICK_START = '--liftoff-only';
 
@@ -63,13 +69,14 @@ export class RunningBroker {
     this.#nodeOptions = nodeOptions;
   }
 
-  static async start(override: Readonly<Record<string, unknown>> = {}, nodeOptions: readonly string[] = [], { aws = false } = {}): Promise<RunningBroker> {
+  static async start(override: Readonly<Record<string, unknown>> = {}, nodeOptions: readonly string[] = [], { aws = false, configure }: StartOptions = {}): Promise<RunningBroker> {
     const directory = await mkdtemp(join(tmpdir(), 'mayfly-stack-'));
     const port = await freePort();
     const metricsPort = await freePort();
     const stack = await startStack({ directory, port, metricsPort, override, aws });
     const running = new RunningBroker(stack, `http://127.0.0.1:${port}`, `http://127.0.0.1:${metricsPort}/metrics`, nodeOptions);
     try {
+      if (configure !== undefined) await running.#change((config) => configure(config, running));
       await running.startBroker();
     } catch (error) {
       await stack.stop();
@@ -82,13 +89,17 @@ export class RunningBroker {
     this.broker = await startBrokerProcess({ configFile: this.stack.configFile, url: this.url, logFile: this.logFile, nodeOptions: [QUICK_START, ...this.#nodeOptions] });
   }
 
-  /** Starts the broker afresh on a changed configuration. */
+  /** Starts the broker afresh on a changed configuration. What is known before it first starts costs less in `configure`. */
   async reconfigure(change: (config: BrokerConfig) => void): Promise<void> {
-    const config = parse(await readFile(this.stack.configFile, 'utf8')) as BrokerConfig;
-    change(config);
-    await writeFile(this.stack.configFile, stringify(config));
+    await this.#change(change);
     await this.kill();
     await this.startBroker();
+  }
+
+  async #change(change: (config: BrokerConfig) => void | Promise<void>): Promise<void> {
+    const config = parse(await readFile(this.stack.configFile, 'utf8')) as BrokerConfig;
+    await change(config);
+    await writeFile(this.stack.configFile, stringify(config));
   }
 
   /** SIGKILL: nothing is finished, nothing is said. */
