@@ -12,6 +12,8 @@ export default {
     ],
   },
   testMatch: ['<rootDir>/test/**/*.test.ts'],
+  // Servers of others that take minutes to build: `npm run test:peers`.
+  testPathIgnorePatterns: process.env.MAYFLY_TEST_PEERS === undefined ? ['/node_modules/', '<rootDir>/test/peers/'] : ['/node_modules/'],
   testTimeout: 30_000,
   reporters: ['default', '<rootDir>/test/support/counts-reporter.js'],
 };

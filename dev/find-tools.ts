@@ -50,6 +50,11 @@ export function findOcsfPython(): string | undefined {
   return [process.env['MAYFLY_TEST_OCSF_PYTHON'] ?? join(repository, '.mayfly/tools/ocsf/bin/python')].find(isExecutable);
 }
 
+/** Open Policy Agent: `MAYFLY_TEST_OPA`, else where `npm run test:peers` builds it; undefined where it could not be had. */
+export function findOpa(): string | undefined {
+  return [process.env['MAYFLY_TEST_OPA'] ?? join(repository, '.mayfly/tools/opa/bin/opa')].find(isExecutable);
+}
+
 /** The model checker Spin and the C compiler that it needs; undefined where one of them cannot be had. */
 export function findSpin(): { readonly spin: string; readonly gcc: string } | undefined {
   const [spin, gcc] = ['spin', 'gcc'].map((name) => onPath(name).find(isExecutable));

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync }
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootstrap, ownNode, ROOT, toolEnvironment } from './bootstrap.js';
+import { buildPeers } from './build-peers.js';
 import { processesOf } from './run-processes.js';
 import { closingLines, isRed } from './test-counts.js';
 
@@ -23,6 +24,7 @@ let interrupted = false;
 
 try {
   const missing = await bootstrap({ forTests: true });
+  if (process.env.MAYFLY_TEST_PEERS !== undefined) missing.push(...(await buildPeers()));
   for (const part of missing) process.stderr.write(`missing: ${part}\n`);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, interrupt);
   const scratch = join(ROOT, '.mayfly/test');

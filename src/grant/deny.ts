@@ -3,6 +3,7 @@ import { Problem, type FieldFault } from '../core/problem.ts';
 import type { Workload, WorkloadId } from '../identity/caller.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Vocabulary } from '../policy/decision.ts';
+import type { ExternalAnswer } from '../policy/external-policy.ts';
 import { recordQuestions } from '../policy/recorded-question.ts';
 import { shadowFacts } from '../policy/shadow-policies.ts';
 import { callerFacts } from './caller-facts.ts';
@@ -88,9 +89,18 @@ export function decisionFacts({ summary, reasons, agentFacts, parts, shadow, ext
       question: questions?.own[index] ?? null,
       ...(decision.fault === null ? {} : { fault: decision.fault }),
     })),
-    ...(external === undefined ? {} : { external: { kind: external.kind, verdict: external.verdict, reason: external.reason, fault: external.fault, took_ms: external.tookMs } }),
+    ...(external === undefined ? {} : { external: externalFacts(external) }),
   };
 }
+
+const externalFacts = ({ kind, verdict, reason, fault, decisionIds, tookMs }: ExternalAnswer): Record<string, unknown> => ({
+  kind,
+  verdict,
+  reason,
+  fault,
+  took_ms: tookMs,
+  ...(decisionIds.length === 0 ? {} : { decision_ids: decisionIds }),
+});
 
 /** Words outside the operator's closed lists are pointed at: a typing error is the likeliest reason for a denial. */
 function unknownWords(basis: DecisionBasis, vocabulary: Vocabulary): FieldFault[] {

@@ -11,6 +11,8 @@ export interface PointAnswer {
   readonly allow: boolean;
   /** What its author published for the caller, where that is a line of text. */
   readonly reason: string | null;
+  /** What the answer is called in its own decision log, where it has one. */
+  readonly decisionId: string | null;
 }
 
 /** Asks a decision point one question, once. Throws for everything that is not a plain yes or no. */
@@ -29,14 +31,20 @@ export function askDecisionPoint(config: ExternalPolicyConfig, outboundFetch: Ou
 
 type OptionsFor = (signal: AbortSignal) => FetchOptions;
 
-const opaAnswer = z.object({ result: z.union([z.boolean(), z.object({ allow: z.boolean(), reason: z.unknown().optional() })]) });
+const opaAnswer = z.object({
+  result: z.union([z.boolean(), z.object({ allow: z.boolean(), reason: z.unknown().optional() })]).optional(),
+  // Only an OPA that keeps a decision log names its answers.
+  decision_id: z.unknown().optional(),
+});
 
-/** OPA's data API: `{"input": ...}` in, `{"result": ...}` out. A decision that is undefined has no result, and is none. */
+/** OPA's data API: `{"input": ...}` in, `{"result": ...}` out. An undefined decision has no result, and is none. */
 const opa =
   (url: string, outboundFetch: OutboundFetch, options: OptionsFor): AskPoint =>
   async (input, signal) => {
-    const { result } = opaAnswer.parse(json(await outboundFetch(url, { ...options(signal), json: { input } })));
-    return typeof result === 'boolean' ? { allow: result, reason: null } : { allow: result.allow, reason: line(result.reason) };
+    const { result, decision_id: id } = opaAnswer.parse(json(await outboundFetch(url, { ...options(signal), json: { input } })));
+    if (result === undefined) throw new Error('the decision is undefined there: no such rule, or its policies are not loaded');
+    const answer = typeof result === 'boolean' ? { allow: result } : result;
+    return { allow: answer.allow, reason: line(answer.reason), decisionId: line(id) };
   };
 
 const authzenAnswer = z.object({ decision: z.boolean(), context: z.object({ reasons: z.unknown().optional(), reason_user: z.unknown().optional() }).nullish() });
@@ -51,7 +59,7 @@ function authzen(url: string, outboundFetch: OutboundFetch, options: OptionsFor)
     try {
       endpoint ??= await discover(base, outboundFetch, signal);
       const { decision, context } = authzenAnswer.parse(json(await outboundFetch(endpoint, { ...options(signal), json: question })));
-      return { allow: decision, reason: line(Array.isArray(context?.reasons) ? context.reasons[0] : context?.reason_user) };
+      return { allow: decision, reason: line(Array.isArray(context?.reasons) ? context.reasons[0] : context?.reason_user), decisionId: null };
     } catch (error) {
       if (!direct) endpoint = undefined;
       throw error;
@@ -76,5 +84,5 @@ function json({ status, body, headers }: FetchedText): unknown {
   return JSON.parse(body);
 }
 
-/** A reason goes to the caller, so it is one line of bounded text or none. */
-const line = (reason: unknown): string | null => freeText.min(1).safeParse(reason).data ?? null;
+/** What goes to the caller or on the record: one line of bounded text, or none. */
+const line = (text: unknown): string | null => freeText.min(1).safeParse(text).data ?? null;

@@ -16,6 +16,8 @@ export interface ExternalAnswer {
   readonly reason: string | null;
   /** Why it could not be asked: for the record, never for the caller. */
   readonly fault: string | null;
+  /** What its answers are called in its own decision log: for the record, never for the caller. */
+  readonly decisionIds: readonly string[];
   /** Of all its questions together, ms. */
   readonly tookMs: number;
 }
@@ -55,7 +57,7 @@ export function createExternalPolicy(config: ExternalPolicyConfig, { fetch, cloc
       const startedMs = clock.monotonicMs();
       const answered = await breaker
         .execute(() => inSpan('ask the external decision point', { calls: true, facts: { 'rpc.system': config.kind } }, () => withDeadline(config.timeout_ms, undefined, (signal) => askAll(ask, questions, signal))))
-        .then(verdictOf, (error: unknown) => ({ verdict: 'unavailable', reason: null, fault: faultOf(error) }) as const);
+        .then(verdictOf, (error: unknown) => ({ verdict: 'unavailable', reason: null, fault: faultOf(error), decisionIds: [] }) as const);
       const answer = { kind: config.kind, ...answered, tookMs: Math.round(clock.monotonicMs() - startedMs) };
       observe(answer);
       return answer;
@@ -84,11 +86,12 @@ async function askAll(ask: AskPoint, questions: readonly PolicyQuestion[], signa
   return answers;
 }
 
-function verdictOf(answers: readonly PointAnswer[]): Pick<ExternalAnswer, 'verdict' | 'reason' | 'fault'> {
+function verdictOf(answers: readonly PointAnswer[]): Omit<ExternalAnswer, 'kind' | 'tookMs'> {
   const refusals = answers.filter(({ allow }) => !allow);
+  const decisionIds = answers.flatMap(({ decisionId }) => decisionId ?? []);
   // Nothing asked is nothing permitted.
-  if (refusals.length === 0 && answers.length > 0) return { verdict: 'permit', reason: null, fault: null };
-  return { verdict: 'deny', reason: refusals.find(({ reason }) => reason !== null)?.reason ?? null, fault: null };
+  if (refusals.length === 0 && answers.length > 0) return { verdict: 'permit', reason: null, fault: null, decisionIds };
+  return { verdict: 'deny', reason: refusals.find(({ reason }) => reason !== null)?.reason ?? null, fault: null, decisionIds };
 }
 
 function faultOf(error: unknown): string {

@@ -71,7 +71,6 @@ describe('what is no plain yes or no is unavailable, and never a yes', () => {
     ['no content type', says(yes, { type: null }), 'not JSON'],
     ['what is not JSON', says('yes'), 'no yes or no'],
     ['nothing', says(''), 'no yes or no'],
-    ['a decision that is undefined', says({}), 'no yes or no'],
     ['a text that says true', says({ result: 'true', decision: 'true' }), 'no yes or no'],
     ['a number', says({ result: 1, decision: 1 }), 'no yes or no'],
     ['null', says({ result: null, decision: null }), 'no yes or no'],
@@ -84,6 +83,11 @@ describe('what is no plain yes or no is unavailable, and never a yes', () => {
 
   it.each((['opa', 'authzen'] as const).flatMap((kind) => cases.map(([name, answer, fault]) => [kind, name, answer, fault] as const)))('of %s: %s', async (kind, _name, answer, fault) => {
     expect(await verdict(kind, answer)).toMatchObject({ verdict: 'unavailable', reason: null, fault: expect.stringContaining(fault) });
+  });
+
+  it('of opa: a decision that is undefined; of authzen: none at all', async () => {
+    expect(await verdict('opa', says({}))).toMatchObject({ verdict: 'unavailable', fault: 'the decision is undefined there: no such rule, or its policies are not loaded' });
+    expect(await verdict('authzen', says({}))).toMatchObject({ verdict: 'unavailable', fault: 'its answer is no yes or no' });
   });
 
   it.each(['opa', 'authzen'] as const)('of %s: none within the time-out', async (kind) => {
@@ -123,6 +127,12 @@ describe('what is asked', () => {
     expect(authzenRequest.safeParse(first?.body).success).toBe(true);
     await policy('opa').ask([QUESTION]);
     expect(point.asked.at(-1)).toMatchObject({ path: `POST ${OPA}`, body: { input: second?.body } });
+  });
+
+  it("is answered under the names of OPA's decision log, where it has one", async () => {
+    const [one, odd] = [await verdict('opa', says({ result: true, decision_id: 'd-1' })), await verdict('opa', says({ result: true, decision_id: { of: 'another kind' } }))];
+    expect([one, odd]).toMatchObject([{ verdict: 'permit', decisionIds: ['d-1'] }, { verdict: 'permit', decisionIds: [] }]);
+    expect((await verdict('authzen', says({ decision: true }))).decisionIds).toEqual([]);
   });
 
   it('is each credential: one no is a no, beside a yes and beside a failure; a yes beside a failure is none', async () => {
@@ -178,7 +188,7 @@ describe('doctor', () => {
   it('asks it once: a no is as it should be, a yes to an agent that there is not is doubtful, no answer is a failure', async () => {
     const external = { kind: 'opa', url: `${point.url}${OPA}`, timeout_ms: 1_000 } as const;
     const standings = [];
-    for (const body of [{ result: false }, { result: true }, {}]) {
+    for (const body of [{ result: false }, { result: true }, { result: 'no' }]) {
       point.answer(says(body));
       standings.push(at(await found(external), 0));
     }
