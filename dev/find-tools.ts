@@ -55,6 +55,19 @@ export function findOpa(): string | undefined {
   return [process.env['MAYFLY_TEST_OPA'] ?? join(repository, '.mayfly/tools/opa/bin/opa')].find(isExecutable);
 }
 
+/** Go, for `npm run test:peers`: `MAYFLY_GO`, else PATH, else where its own installer puts it; undefined when there is none. */
+export function findGo(): string | undefined {
+  const named = process.env['MAYFLY_GO'];
+  return (named === undefined ? [...onPath('go'), '/usr/local/go/bin/go'] : [named]).find(isExecutable);
+}
+
+/** SPIRE: `MAYFLY_TEST_SPIRE` names the folder of both programs, else where `npm run test:peers` builds them; undefined where they could not be had. */
+export function findSpire(): { readonly server: string; readonly agent: string } | undefined {
+  const folder = process.env['MAYFLY_TEST_SPIRE'] ?? join(repository, '.mayfly/tools/spire/bin');
+  const [server, agent] = ['spire-server', 'spire-agent'].map((name) => join(folder, name)).filter(isExecutable);
+  return server === undefined || agent === undefined ? undefined : { server, agent };
+}
+
 /** The model checker Spin and the C compiler that it needs; undefined where one of them cannot be had. */
 export function findSpin(): { readonly spin: string; readonly gcc: string } | undefined {
   const [spin, gcc] = ['spin', 'gcc'].map((name) => onPath(name).find(isExecutable));

@@ -7,6 +7,7 @@ import { ROOT, runStep, untilInterrupted } from './run-step.js';
 /** In the versions that were tried; a variable names one that is there already. */
 const PEERS = [
   { title: 'OPA', folder: 'opa', version: 'v1.22.3', programs: ['github.com/open-policy-agent/opa'], variable: 'MAYFLY_TEST_OPA' },
+  { title: 'SPIRE', folder: 'spire', version: 'v1.13.3', programs: ['github.com/spiffe/spire/cmd/spire-server', 'github.com/spiffe/spire/cmd/spire-agent'], variable: 'MAYFLY_TEST_SPIRE' },
 ];
 
 /** Builds what is not there yet, one after the other: each of them uses every core. Answers what could not be had, in words. */
@@ -24,7 +25,7 @@ async function buildPeer({ title, folder, version, programs, variable }) {
   const content = `${programs.join(' ')} ${version}\n`;
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === content) return;
   const go = findGo();
-  if (go === undefined) throw new Error('there is no Go to build it with: put `go` 1.25 or later on PATH, or set MAYFLY_GO');
+  if (go === undefined) throw new Error('there is no Go to build it with: put `go` 1.26 on PATH, or set MAYFLY_GO');
   rmSync(home, { recursive: true, force: true });
   mkdirSync(home, { recursive: true, mode: 0o700 });
   // As tools of a module of ours: a module with `replace` lines cannot be installed by its version.
