@@ -1,9 +1,12 @@
+import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AGENT, SECOND_AGENT } from '../../dev/dev-identities.ts';
+import { findPrometheus } from '../../dev/find-tools.ts';
 import { freeze, thaw } from '../support/freeze.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
 
+const promtool = findPrometheus()?.promtool;
 let broker: RunningBroker;
 
 beforeAll(async () => {
@@ -49,6 +52,18 @@ describe('the metrics of a running broker', () => {
     expect(page).toMatch(/^mayfly_http_request_seconds_count\{route="other",method="GET",status="404"\} 9$/m);
     expect(page).toMatch(/^mayfly_policy_decisions_total\{decision="deny",rule="none"\} 18$/m);
   }, 60_000);
+
+  (promtool === undefined ? it.skip : it)('are read by promtool, which has nothing against how ours are named', async () => {
+    const complaints = (page: string): string[] => {
+      const { stdout, stderr } = spawnSync(promtool ?? '', ['check', 'metrics'], { input: page, encoding: 'utf8' });
+      // The names of Node's own metrics are the client library's.
+      return `${stdout}${stderr}`.split('\n').filter((line) => line !== '' && !line.startsWith('nodejs_'));
+    };
+    expect(complaints(await broker.metrics())).toEqual([]);
+    // Control: it complains of a name, and of what is no page.
+    expect(complaints('# HELP mayfly_x x\n# TYPE mayfly_x counter\nmayfly_x 1\n')).toEqual([expect.stringContaining('_total')]);
+    expect(complaints('mayfly_x {')).toEqual([expect.stringContaining('error while linting')]);
+  });
 
   it('lead from a slow mint, a late revocation and a slow answer to their trace', async () => {
     const traceparent = `00-${TRACE}-00f067aa0ba902b7-01`;

@@ -13,7 +13,7 @@ const tools = findPrometheus();
 
 interface Dashboard {
   readonly uid: string;
-  readonly __inputs: readonly { readonly name: string }[];
+  readonly templating: { readonly list: readonly { readonly name: string; readonly type: string; readonly query: unknown }[] };
   readonly panels: readonly { readonly id: number; readonly title: string; readonly datasource: { readonly uid: string }; readonly targets: readonly { readonly expr: string }[] }[];
 }
 const dashboard = JSON.parse(await readFile(resolve(import.meta.dirname, '../../config/grafana/mayfly.json'), 'utf8')) as Dashboard;
@@ -32,10 +32,12 @@ async function parsed(exprs: readonly string[]): Promise<string> {
 }
 
 describe('the Grafana dashboard', () => {
-  it('asks for its data source when it is imported, and has a name to be found by', () => {
-    expect(dashboard).toMatchObject({ uid: 'mayfly', __inputs: [{ name: 'DS_PROMETHEUS' }] });
+  it('lets its data source be chosen where it stands, so that it need not be imported by hand, and has a name to be found by', () => {
+    expect(dashboard).toMatchObject({ uid: 'mayfly', templating: { list: [{ name: 'datasource', type: 'datasource', query: 'prometheus' }, { name: 'namespace' }] } });
+    // What is filled in on import stays as it is in a file that is provisioned, and then there is no such data source.
+    expect(dashboard).not.toHaveProperty('__inputs');
     expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length);
-    for (const { datasource } of dashboard.panels) expect(datasource.uid).toBe('${DS_PROMETHEUS}');
+    for (const { datasource } of dashboard.panels) expect(datasource.uid).toBe('${datasource}');
   });
 
   it('shows only metrics that the broker has', async () => {
