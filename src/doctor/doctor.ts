@@ -8,6 +8,7 @@ import { identityChecks } from './issuer-check.ts';
 import { auditCheck, epochCheck, keysCheck, policyCheck, portsCheck } from './local-checks.ts';
 import { recipientChecks } from './recipients-check.ts';
 import { redisCheck } from './redis-check.ts';
+import { signInChecks } from './sign-in-check.ts';
 import { tlsCheck } from './spiffe-check.ts';
 import { vaultCheck } from './vault-check.ts';
 
@@ -22,7 +23,7 @@ export interface DoctorOptions {
 export function examine(config: Config, { vaultToken, only = [] }: DoctorOptions = {}): Promise<Finding[]> {
   const clouds = Object.entries(config.providers).flatMap(([name, provider]) => (provider.type === 'aws-sts' ? [awsCheck(name, provider, config)] : []));
   const vaults = Object.entries(config.providers).flatMap(([name, provider]) => (provider.type === 'vault' ? [vaultCheck(name, provider, config, vaultToken)] : []));
-  const checks: Check[] = [redisCheck(config), epochCheck(config), ...vaults, ...clouds, ...identityChecks(config, createIssuerFetch(config)), ...(config.tls === undefined ? [] : [tlsCheck(config.tls)]), keysCheck(config), auditCheck(config), policyCheck(config), ...externalPolicyChecks(config), ...recipientChecks(config), agentsCheck(config), portsCheck(config)];
+  const checks: Check[] = [redisCheck(config), epochCheck(config), ...vaults, ...clouds, ...identityChecks(config, createIssuerFetch(config)), ...signInChecks(config, createIssuerFetch(config)), ...(config.tls === undefined ? [] : [tlsCheck(config.tls)]), keysCheck(config), auditCheck(config), policyCheck(config), ...externalPolicyChecks(config), ...recipientChecks(config), agentsCheck(config), portsCheck(config)];
   return runChecks(checks.filter(({ area }) => only.length === 0 || only.includes(area.split('.')[0] ?? '')));
 }
 

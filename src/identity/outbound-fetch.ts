@@ -55,6 +55,9 @@ export class OutboundRefused extends Error {
   override readonly name = 'OutboundRefused';
 }
 
+/** The answer leads elsewhere, and is not followed. */
+export class RedirectRefused extends OutboundRefused {}
+
 /** For all of it: the name, the connection, the answer. */
 const TIMEOUT_MS = 5_000;
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -93,7 +96,7 @@ export function createOutboundFetch(options: OutboundFetchOptions): OutboundFetc
     });
     try {
       const { statusCode: status, headers, body } = await request(url, { dispatcher: agent, signal: deadline, ...sent(asked) });
-      if (status >= 300 && status < 400) throw new OutboundRefused('redirects are not followed');
+      if (status >= 300 && status < 400) throw new RedirectRefused('redirects are not followed');
       return { status, body: await body.text(), headers };
     } finally {
       await agent.destroy();

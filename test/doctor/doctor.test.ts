@@ -41,7 +41,7 @@ describe('a healthy stack', () => {
   it('has no failure, and every area was looked at (control)', async () => {
     const findings = await examined();
     expect(findings.filter(({ standing }) => standing === 'failure')).toEqual([]);
-    expect([...new Set(findings.map(({ check }) => check.split('.')[0]))].sort()).toEqual(['agents', 'audit', 'aws', 'issuer', 'keys', 'policy', 'ports', 'redis', 'tls', 'trust_domain', 'vault']);
+    expect([...new Set(findings.map(({ check }) => check.split('.')[0]))].sort()).toEqual(['agents', 'audit', 'aws', 'issuer', 'keys', 'policy', 'ports', 'redis', 'sign_in', 'tls', 'trust_domain', 'vault']);
     expect(named(findings, 'trust_domain').found).toBe('example.org: 1 JWT and 1 X.509 authorities');
     expect(named(findings, 'tls.certificate')).toMatchObject({ standing: 'ok', found: expect.stringContaining('valid until') });
     expect(findings.filter(({ check, standing }) => check === 'vault.token_role' && standing === 'ok')).toHaveLength(3);
@@ -56,6 +56,19 @@ describe('a healthy stack', () => {
 });
 
 describe('a fault is found, with what mends it', () => {
+  it('in how people sign in', async () => {
+    const { operators, http } = config;
+    const { sign_in: signIn } = operators;
+    if (signIn === undefined) throw new Error('nobody signs in to the stack');
+    const signInFindings = (changed: Partial<Config> = {}): Promise<Finding[]> => examined(changed, ['sign_in']);
+    // Control: the stack as it is; the development issuer does not list its claims.
+    expect((await signInFindings()).map(({ check, standing }) => [check, standing])).toEqual([['sign_in.issuer', 'ok'], ['sign_in.client', 'ok'], ['sign_in.redirect', 'ok'], ['sign_in.roles', 'skipped']]);
+    const otherSecret = { ...operators, sign_in: { ...signIn, client_secret_file: config.keys.ledger_seal_file } };
+    expect(named(await signInFindings({ operators: otherSecret }), 'sign_in.client')).toMatchObject({ standing: 'failure', fix: expect.stringContaining('client_secret_file') as unknown });
+    expect(named(await signInFindings({ http: { ...http, public_url: 'https://elsewhere.example.org' } }), 'sign_in.redirect')).toMatchObject({ standing: 'failure', found: expect.stringContaining('https://elsewhere.example.org/auth/callback') as unknown });
+    expect(await signInFindings({ operators: { ...operators, issuer: 'http://127.0.0.1:1' } })).toMatchObject([{ check: 'sign_in.issuer', standing: 'failure', fix: expect.stringContaining('operators.issuer') as unknown }]);
+  });
+
   it('in a role of AWS, or a login there', async () => {
     const { credentials, providers } = config;
     const found = async (changed: Partial<Config>): Promise<string[]> => (await examined(changed, ['aws'])).filter(({ standing }) => standing === 'failure').map((one) => one.found);

@@ -15,7 +15,7 @@ const MARKS: Readonly<Record<Standing, readonly [mark: string, colour: Parameter
 };
 
 /** What can be looked at alone: the part of a check's name before its first dot. */
-const AREAS = ['redis', 'vault', 'aws', 'issuer', 'trust_domain', 'tls', 'keys', 'audit', 'policy', 'agents', 'webhooks', 'notices', 'ports'];
+const AREAS = ['redis', 'vault', 'aws', 'issuer', 'sign_in', 'trust_domain', 'tls', 'keys', 'audit', 'policy', 'agents', 'webhooks', 'notices', 'ports'];
 
 /** `mayfly doctor`: looks at all that a deployment hangs on. */
 export function addDoctorCommand(program: Command): void {

@@ -64,8 +64,24 @@ export function createIssuerClient({ operators, signIn, publicUrl, outboundFetch
   }
 
   return {
+    /** What the issuer says of itself. Throws what is in the way. */
+    metadata: issuerMetadata,
+
+    /** Whether the issuer takes the broker's proof of who it is: asked with a code that nobody was given. Null where its answer does not tell. Throws where it is not reached. */
+    async isAccepted(): Promise<boolean | null> {
+      try {
+        await oidc.genericGrantRequest(await configuration(), 'authorization_code', { code: 'nobody-was-given-this', redirect_uri: redirectUri, code_verifier: oidc.randomPKCECodeVerifier() });
+        return null;
+      } catch (error) {
+        if (error instanceof oidc.WWWAuthenticateChallengeError) return false;
+        if (!(error instanceof oidc.ResponseBodyError)) throw error;
+        if (error.error === 'invalid_grant') return true;
+        return error.error === 'invalid_client' || error.error === 'unauthorized_client' ? false : null;
+      }
+    },
+
     /** Where to send the browser. `fresh` asks the issuer to let nobody in whom it remembers. Throws `identity_unavailable`. */
-    async authorizationUrl({ state, nonce, verifier }: SignInAttempt, fresh: boolean): Promise<URL> {
+    async authorizationUrl({ state, nonce, verifier }: Pick<SignInAttempt, 'state' | 'nonce' | 'verifier'>, fresh: boolean): Promise<URL> {
       return oidc.buildAuthorizationUrl(await configuration(), {
         redirect_uri: redirectUri,
         scope: [...new Set(['openid', ...signIn.scopes])].join(' '),
