@@ -4,6 +4,7 @@ import { connectionSettings, type Caller, type ConnectionFlags, type ConnectionS
 import { CliError, EXIT, exitCodeFor } from './exit-codes.ts';
 import { countdown, printable, say } from './output.ts';
 import { tlsFetch } from './tls-fetch.ts';
+import { traceRequest } from './trace-request.ts';
 
 export type { Caller, ConnectionFlags } from './connection-settings.ts';
 
@@ -60,13 +61,14 @@ function clientOf(connecting: () => Promise<Connection>): BrokerClient {
     const bearer = authorization();
     let response: Response;
     try {
-      response = await fetchWith(new URL(path, address), {
+      const asking = fetchWith(new URL(path, address), {
         method,
         redirect: 'error',
         signal,
         headers: { ...(bearer === undefined ? {} : { Authorization: bearer }), ...headers, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
+      response = await traceRequest(asking, { method, path });
     } catch (error) {
       if (error instanceof CliError) throw error;
       if (error instanceof DOMException && error.name === 'TimeoutError') {

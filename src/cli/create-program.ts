@@ -20,6 +20,7 @@ import { addRevocationCommands } from './commands/revocation-commands.ts';
 import { addTopCommand } from './commands/top-command.ts';
 import { addTaskCommands } from './commands/task-commands.ts';
 import { addTasksCommands } from './commands/tasks-commands.ts';
+import { addVersionCommand } from './commands/version-command.ts';
 import { addWebhookCommands } from './commands/webhook-commands.ts';
 import { examples } from './examples.ts';
 import { suggestSubcommands } from './suggest-subcommand.ts';
@@ -37,6 +38,8 @@ export function createProgram(): Command {
   const program = new Command('mayfly')
     .description('Just-in-time credentials that belong to a task and die with it.')
     .version(version)
+    .option('-q, --quiet', 'only data and errors, as with MAYFLY_QUIET=1')
+    .option('-v, --verbose', 'tell of each request, as with MAYFLY_VERBOSE=1')
     .option('--no-color', 'no colours, as with NO_COLOR')
     .showHelpAfterError('(add --help for the options)')
     .showSuggestionAfterError()
@@ -49,15 +52,16 @@ export function createProgram(): Command {
     process.env['NO_COLOR'] = '1';
     delete process.env['FORCE_COLOR'];
   });
+  for (const word of ['quiet', 'verbose']) program.on(`option:${word}`, () => void (process.env[`MAYFLY_${word.toUpperCase()}`] = '1'));
 
   const connected: Command[] = [];
   const connection = (command: Command): Command => {
     connected.push(command);
     return command;
   };
-  const signingIn: Command[] = [];
+  const tokenless: Command[] = [];
   const addressed = (command: Command): Command => {
-    signingIn.push(command);
+    tokenless.push(command);
     return command;
   };
   program.commandsGroup('For agents and orchestrators:');
@@ -84,12 +88,13 @@ export function createProgram(): Command {
   addKeysCommands(program);
   program.commandsGroup('Other:');
   addConnectionCommands(program, connection);
+  addVersionCommand(program, addressed);
   addCompletionCommands(program);
 
   // Last in every help: what a command is about comes before how the broker is reached.
   for (const command of connected) for (const option of connectionOptions()) command.addOption(option);
   for (const group of program.commands.filter(({ commands }) => commands.length > 0)) suggestSubcommands(group);
-  for (const command of signingIn) for (const option of addressOptions()) command.addOption(option);
+  for (const command of tokenless) for (const option of addressOptions()) command.addOption(option);
   return program;
 }
 

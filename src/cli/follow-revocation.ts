@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BrokerClient } from './broker-client.ts';
 import { confirmed } from './confirmed.ts';
 import { CliError, EXIT } from './exit-codes.ts';
-import { say } from './output.ts';
+import { say, tell } from './output.ts';
 import { progressLine } from './progress-line.ts';
 import { outlineOf, summaryOf, type RevocationAnswer } from './revocation-output.ts';
 import type { Selector } from './selector-flags.ts';
@@ -20,7 +20,7 @@ type Client = Pick<BrokerClient, 'call'>;
 /** Shows what a revocation would end, and asks. Throws where the answer is no, or nobody is there to give one. */
 export async function confirmRevocation(wanted: { readonly selector: Selector; readonly reason: string }, client: Client): Promise<void> {
   const outline = await dryRun(wanted, client);
-  say(outlineOf(outline, PREVIEW_ROWS));
+  tell(outlineOf(outline, PREVIEW_ROWS));
   const [word, value] = Object.entries(wanted.selector)[0] ?? [];
   const bulk = outline.progress.total > BULK || word === 'all';
   const name = typeof value === 'string' ? value : word === 'leases' ? `${outline.progress.total} leases` : 'everything';

@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander';
 import { createProgram } from './create-program.ts';
 import { CliError, EXIT } from './exit-codes.ts';
-import { say } from './output.ts';
+import { tell } from './output.ts';
 
 /** Runs a command line; answers its exit code. Never prints a stack trace. */
 async function run(args: readonly string[]): Promise<number> {
@@ -11,10 +11,10 @@ async function run(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     if (error instanceof CliError) {
-      for (const line of error.lines) say(line);
+      for (const line of error.lines) tell(line);
       return error.exitCode;
     }
-    say(error instanceof Error ? error.message : String(error));
+    tell(error instanceof Error ? error.message : String(error));
     return EXIT.failure;
   }
 }

@@ -1,7 +1,13 @@
 import { styleText } from 'node:util';
 
-/** Data goes to standard output, words to standard error. */
-export const say = (line: string): void => void process.stderr.write(`${printable(line)}\n`);
+/** Words that a person has to see, on standard error: what is wrong, and what is asked. */
+export const tell = (line: string): void => void process.stderr.write(`${printable(line)}\n`);
+/** Words that one can do without: with `--quiet` there are none. Data goes to standard output. */
+export const say = (line: string): void => (isQuiet() ? undefined : tell(line));
+export const isQuiet = (): boolean => isOn(process.env['MAYFLY_QUIET']);
+/** Whether each request is told of. */
+export const isVerbose = (): boolean => isOn(process.env['MAYFLY_VERBOSE']);
+const isOn = (value = ''): boolean => value !== '' && value !== '0';
 export const print = (text: string): void => void process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
 export const printJson = (value: unknown): void => print(JSON.stringify(value, null, 2));
 

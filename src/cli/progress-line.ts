@@ -1,3 +1,5 @@
+import { isQuiet } from './output.ts';
+
 /** Characters of a bar. */
 const BAR = 24;
 
@@ -9,7 +11,7 @@ export interface ProgressLine {
 
 /** How far long work is, on one line of the terminal that standard error is; nothing where nobody looks. */
 export function progressLine(stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'> = process.stderr): ProgressLine {
-  if (!stream.isTTY) return { show: () => undefined, clear: () => undefined };
+  if (!stream.isTTY || isQuiet()) return { show: () => undefined, clear: () => undefined };
   return {
     show: (done, total, words) => void stream.write(`\r${progressText(done, total, words).slice(0, stream.columns - 1)}\u001b[K`),
     clear: () => void stream.write('\r\u001b[K'),

@@ -145,6 +145,19 @@ describe('with a running broker', () => {
     expect(stdout).not.toContain(operator.jwt);
   }, 30_000);
 
+  it('each request is told of with --verbose, with its ids, and no token', async () => {
+    const operator = { of: 'olga', jwt: await broker.operatorToken() };
+    const { stdout, stderr } = await runMayfly(broker, operator, ['whoami', '--verbose']);
+    expect(stderr).toMatch(/^GET \/v1\/whoami: 200 in \d+ ms, request [0-9a-f-]{36}, trace [0-9a-f]{32}\n$/);
+    expect(stdout + stderr).not.toContain(operator.jwt);
+  }, 30_000);
+
+  it('version tells that of the broker to anybody', async () => {
+    const { version, broker: other } = JSON.parse((await runMayflyAlone(['version', '--json', '--addr', broker.url])).stdout) as { version: string; broker: object };
+    expect(other).toEqual({ address: broker.url, version });
+    expect((await runMayflyAlone(['version', '--addr', broker.url])).stdout).toBe(`MAYFLY  ${version}\nbroker  ${version} at ${broker.url}\n`);
+  }, 30_000);
+
   it('an agent with an X.509-SVID needs no token', async () => {
     const { spiffe, tlsUrl } = broker.stack;
     const certificate = ['--addr', tlsUrl, '--cert-file', spiffe.agent.certificate_file, '--key-file', spiffe.agent.key_file];

@@ -120,6 +120,25 @@ describe('the command line', () => {
     }
   });
 
+  it('says with --quiet only what is wrong, and with --verbose what became of each request', async () => {
+    const cwd = devFolder('quiet');
+    const [quiet, byVariable, verbose, plain] = await Promise.all([mayfly(['--quiet', ...REQUEST], { cwd }), mayfly(REQUEST, { cwd, env: { MAYFLY_QUIET: '1' } }), mayfly([...REQUEST, '-v'], { cwd }), mayfly(REQUEST, { cwd })]);
+    for (const { code, err } of [quiet, byVariable]) {
+      expect(code).toBe(6);
+      expect(err).toMatch(/^no broker answers at /);
+    }
+    expect(verbose.err).toMatch(/\nPOST \/v1\/tasks: no answer in \d+ ms\nno broker answers at /);
+    // Control: without either, words and no requests.
+    expect(plain.err).toMatch(/^using the development agent's token/);
+    expect(plain.err).not.toContain('POST /v1/tasks');
+  });
+
+  it('tells its version where no broker answers, too', async () => {
+    const { code, out, err } = await mayfly(['version', '--json', '--addr', `http://127.0.0.1:${deadPort}`]);
+    expect({ code, out: JSON.parse(out) as unknown }).toEqual({ code: 0, out: { version: expect.stringMatching(/^\d+\.\d+\.\d+$/) as unknown, broker: null } });
+    expect(err).toContain('no broker answers');
+  });
+
   it('never takes a development token to another address', async () => {
     const { code, err } = await mayfly([...REQUEST, '--addr', 'https://broker.invalid'], { cwd: devFolder('dev-elsewhere') });
     expect(code).toBe(2);

@@ -6,7 +6,7 @@ import { CliError, EXIT } from '../exit-codes.ts';
 import { BULK, settleRevocation } from '../follow-revocation.ts';
 import { listOf } from '../list-pages.ts';
 import { jsonOption, printList, withListOutput, type ListFlags } from '../output-flags.ts';
-import { print, printable, printJson, say, table } from '../output.ts';
+import { print, printable, printJson, tell, table } from '../output.ts';
 import { repeatable } from '../repeatable.ts';
 import { reportRevocation, type RevocationAnswer } from '../revocation-output.ts';
 
@@ -91,7 +91,7 @@ export function addAgentCommands(program: Command, connection: (command: Command
       const agent = await agentNamed(named, client);
       if (flags.yes !== true) {
         someoneIsThere();
-        say(`${agent.subject} of ${agent.owner} has ${agent.live_tasks} tasks and ${agent.live_leases} leases; all of them end.`);
+        tell(`${agent.subject} of ${agent.owner} has ${agent.live_tasks} tasks and ${agent.live_leases} leases; all of them end.`);
         if (!(await confirmed('End them?', agent.live_leases > BULK ? agent.subject : 'yes'))) throw new CliError(EXIT.failure, 'nothing was disabled');
       }
       const { body } = await client.call('POST', `/v1/agents/${agent.id}/disable`, { reason: flags.reason });

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { jsonOption } from '../output-flags.ts';
-import { print, printJson, say } from '../output.ts';
+import { print, printJson, say, tell } from '../output.ts';
 import { progressLine } from '../progress-line.ts';
 import { repeatable } from '../repeatable.ts';
 import { addAuditExportCommand } from './audit-export-command.ts';
@@ -50,7 +50,7 @@ export function addAuditCommands(program: Command, connection: (command: Command
       if (verdict.checkpoint !== null) say(`signed up to record ${verdict.checkpoint.seq}, at ${verdict.checkpoint.at}`);
       else say(verifiers.length === 0 ? 'lines cut off at the end were not looked for: name whoever signs its checkpoints with --key' : `there is no checkpoint in ${checkpointFile}: lines cut off at the end cannot be told`);
       const { forged, gaps, resets } = verdict.notices;
-      if (forged + gaps + resets > 0) say(`its sealer noticed ${forged} forged events, ${gaps} gaps and ${resets} resets of the stream; look for audit.forged, audit.gap and audit.reset`);
+      if (forged + gaps + resets > 0) tell(`its sealer noticed ${forged} forged events, ${gaps} gaps and ${resets} resets of the stream; look for audit.forged, audit.gap and audit.reset`);
     });
 
   addAuditSearchCommand(audit, connection);

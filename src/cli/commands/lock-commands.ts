@@ -7,7 +7,7 @@ import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { confirmRevocation, settleRevocation } from '../follow-revocation.ts';
 import { jsonOption, printList, withListOutput, type ListFlags } from '../output-flags.ts';
-import { countdown, print, printJson, say } from '../output.ts';
+import { countdown, print, printJson, tell } from '../output.ts';
 import { reportRevocation, type RevocationAnswer } from '../revocation-output.ts';
 import { LOCK_WORDS, selectorOf, withSelector, type SelectorFlags } from '../selector-flags.ts';
 
@@ -67,7 +67,7 @@ export function addLockCommands(program: Command, connection: (command: Command)
         row: (one) => [one.id, wordsOf(one.selector), countdown(one.until, client.nowMs()), one.created_by, one.reason],
         none: 'no locks',
       });
-      for (const { id } of items.filter(({ everywhere }) => !everywhere)) say(`${id} is not in force everywhere: place it again, or remove it`);
+      for (const { id } of items.filter(({ everywhere }) => !everywhere)) tell(`${id} is not in force everywhere: place it again, or remove it`);
     });
 
   connection(lock.command('rm'))

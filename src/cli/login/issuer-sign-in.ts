@@ -1,8 +1,9 @@
 import { decodeJwt } from 'jose';
 import * as oidc from 'openid-client';
 import { CliError, EXIT } from '../exit-codes.ts';
-import { say } from '../output.ts';
+import { tell } from '../output.ts';
 import { safeAddress } from '../safe-address.ts';
+import { traceRequest } from '../trace-request.ts';
 import { listenOnLoopback } from './loopback-listener.ts';
 import { hasBrowser, openBrowser } from './open-browser.ts';
 
@@ -44,8 +45,11 @@ export async function signInAt(how: CommandLineSignIn, { device, browser, port }
 
 async function discovered({ issuer, client_id: clientId }: CommandLineSignIn): Promise<oidc.Configuration> {
   const address = safeAddress(issuer, 'the broker: operators.issuer');
-  return oidc.discovery(address, clientId, undefined, oidc.None(), { execute: address.protocol === 'http:' ? [allowInsecure] : [] });
+  return oidc.discovery(address, clientId, undefined, oidc.None(), { [oidc.customFetch]: tracedFetch, execute: address.protocol === 'http:' ? [allowInsecure] : [] });
 }
+
+/** A query is not told of: what is in one here is the issuer's to know. */
+const tracedFetch: oidc.CustomFetch = (url, options) => traceRequest(fetch(url, options as RequestInit), { method: options.method, path: url.replace(/\?.*$/s, '') });
 
 // Marked so that nobody uses it without thought: an issuer without TLS is asked on this machine alone (`safeAddress`).
 // eslint-disable-next-line @typescript-eslint/no-deprecated
@@ -72,7 +76,7 @@ async function byBrowser(client: oidc.Configuration, how: CommandLineSignIn, { b
     // It is given to a program that opens more than web pages.
     safeAddress(url.href, 'the issuer: authorization_endpoint');
     const opens = browser && hasBrowser(process.env);
-    say(`${opens ? 'your browser opens; where it does not, ' : ''}sign in at\n  ${url.href}`);
+    tell(`${opens ? 'your browser opens; where it does not, ' : ''}sign in at\n  ${url.href}`);
     if (opens) openBrowser(url);
     let answer: oidc.TokenEndpointResponse | undefined;
     const redeem = async (came: URL): Promise<void> => {
@@ -90,7 +94,7 @@ async function byBrowser(client: oidc.Configuration, how: CommandLineSignIn, { b
 async function byDevice(client: oidc.Configuration, how: CommandLineSignIn): Promise<oidc.TokenEndpointResponse> {
   if (client.serverMetadata().device_authorization_endpoint === undefined) throw new CliError(EXIT.failure, `${how.issuer} offers no sign-in by a code (RFC 8628): leave --device away`);
   const pending = await oidc.initiateDeviceAuthorization(client, asked(how));
-  say(`on any machine, open\n  ${pending.verification_uri}\nand enter the code ${pending.user_code}`);
+  tell(`on any machine, open\n  ${pending.verification_uri}\nand enter the code ${pending.user_code}`);
   return oidc.pollDeviceAuthorizationGrant(client, pending, resourceOf(how), { signal: AbortSignal.timeout(PATIENCE_MS) });
 }
 
