@@ -251,7 +251,7 @@ function awsPart({ endpoint, region, credentialsFiles, bucket, roleArns }: AwsEm
         provider: 'aws-main',
         owner: 'reports',
         role_arns: roleArns,
-        session_policy: [{ for_actions: ['read'], actions: ['s3:GetObject', 's3:ListBucket'], resources: [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`] }],
+        session_policy: [{ for_actions: ['read', 'export'], actions: ['s3:GetObject', 's3:ListBucket'], resources: [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`] }],
         max_ttl_seconds: 3_600,
       },
     },

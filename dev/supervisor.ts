@@ -60,7 +60,7 @@ async function main(): Promise<void> {
     port,
     metricsPort,
     aws: true,
-    onPart: (part, { ok, seconds, why }) => say(ok ? `  ${part} is up (${seconds.toFixed(1)} s)` : `  ${part} could not be had: ${why ?? ''}`),
+    onPart: (part, { ok, seconds, why }) => say(ok ? `  ${part}: up (${seconds.toFixed(1)} s)` : `  ${part} could not be had: ${why ?? ''}`),
   });
   const started = await stack;
   const servers = { redis: started.redis.pid, postgres: started.postgres?.pid, openbao: started.openbao?.pid, aws: started.aws?.pid };

@@ -200,6 +200,9 @@ def main(arguments):
             bundle = json.load(file)
         # Nothing is said before all of it is proven.
         lines = list(verify(bundle, [parse_key(key) for key in arguments[1:]]))
+    except OSError as error:
+        print("cannot read %s: %s" % (arguments[0], error.strerror), file=sys.stderr)
+        return 2
     except (Refused, KeyError, TypeError, ValueError, AttributeError) as error:
         print("proves nothing: %s" % error, file=sys.stderr)
         return 1

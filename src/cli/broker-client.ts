@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { systemClock } from '../core/clock.ts';
 import { connectionSettings, type Caller, type ConnectionFlags, type ConnectionSettings, type Surroundings } from './connection-settings.ts';
-import { CliError, EXIT, exitCodeFor } from './exit-codes.ts';
+import { CliError, EXIT } from './exit-codes.ts';
 import { countdown, printable, say } from './output.ts';
+import { problemError } from './problem-error.ts';
 import { tlsFetch } from './tls-fetch.ts';
 import { traceRequest } from './trace-request.ts';
 
@@ -139,18 +140,4 @@ function why(error: unknown): string {
 function clockDifference(date: string | null, nowMs: number): number {
   const aheadMs = date === null ? 0 : Date.parse(date) - nowMs;
   return Math.abs(aheadMs) > 1_500 ? aheadMs : 0;
-}
-
-/** A problem document in words: what, why, which fields, and the id that finds it in the broker's log. */
-function problemError(status: number, body: Record<string, unknown>): CliError {
-  const text = (key: string): string => (typeof body[key] === 'string' ? body[key] : '');
-  const faults = Array.isArray(body['errors']) ? (body['errors'] as { pointer: string; detail: string }[]) : [];
-  const decision = body['decision'] as { id?: string; policies?: readonly string[] } | undefined;
-  return new CliError(
-    exitCodeFor(status, text('code')),
-    `${text('title') || `the broker answered ${status}`}: ${text('detail')}`,
-    ...faults.map(({ pointer, detail }) => `  ${pointer || '/'} ${detail}`),
-    ...(decision?.id === undefined ? [] : [`  decision ${decision.id}${(decision.policies ?? []).length > 0 ? ` by ${(decision.policies ?? []).join(', ')}` : ''}`]),
-    ...(text('request_id') === '' ? [] : [`  request ${text('request_id')}`]),
-  );
 }

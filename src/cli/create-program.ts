@@ -30,7 +30,7 @@ const EXIT_CODES = `
 Exit codes: 0 done, 1 failed, 2 used wrongly, 3 denied by policy, 4 not found or ended already, 5 not signed in or
 not allowed, 6 broker or target away, 7 still pending, 124 the task had expired.
 
-Data goes to standard output, words to standard error. docs/cli.md has every command.`;
+Data goes to standard output, words to standard error. docs/cli-reference.md has every command.`;
 
 /** Every command, with nothing of its work loaded yet. Throws `CommanderError` in place of ending the process. */
 export function createProgram(): Command {
@@ -86,7 +86,7 @@ export function createProgram(): Command {
   addBrokerCommands(program, connection);
   addDoctorCommand(program);
   addKeysCommands(program);
-  program.commandsGroup('Other:');
+  program.commandsGroup('Other:').helpCommand(true);
   addConnectionCommands(program, connection);
   addVersionCommand(program, addressed);
   addCompletionCommands(program);

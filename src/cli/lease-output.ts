@@ -42,6 +42,9 @@ export function dueCell({ state, ended_at: ended, revocation_due_at: revocationD
   return leftMs < SOON_MS ? ['yellow', text] : text;
 }
 
+/** Why it ended, behind what became of it: `revoked (on demand)`, where an operator or an identity provider asked. */
+export const becauseOf = (reason: string | null): string => (reason === null ? '' : ` (${reason === 'revoked' ? 'on demand' : reason})`);
+
 export const stateCell = (state: string): Cell => (state === 'stuck' ? ['red', state] : state === 'disclosed' ? ['yellow', state] : state);
 
 /** The columns of `leases ls`. */

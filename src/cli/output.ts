@@ -42,13 +42,24 @@ const oneLine = (text: string): string => printable(text).replaceAll('\n', ' ');
 const textOf = (cell: Cell): string => (typeof cell === 'string' ? cell : cell[1]);
 const paint = (cell: Cell): string => (typeof cell === 'string' ? cell : styled(cell[0], cell[1]));
 
-/** How far away an instant is: `4m 05s`, or `12s ago`. */
+/** Ten years: what is further away, such as the lock of a disabled agent, has no end of its own. */
+const NEVER_SECONDS = 3_650 * 86_400;
+
+/** How far away an instant is: `4m 05s`, `12s ago`, or `never`. */
 export function countdown(instant: string | null, nowMs: number): string {
   if (instant === null) return '-';
   const seconds = Math.round((Date.parse(instant) - nowMs) / 1000);
-  const size = Math.abs(seconds);
-  const text = size < 60 ? `${size}s` : size < 3_600 ? `${Math.floor(size / 60)}m ${String(size % 60).padStart(2, '0')}s` : `${Math.floor(size / 3_600)}h ${String(Math.floor((size % 3_600) / 60)).padStart(2, '0')}m`;
+  if (seconds > NEVER_SECONDS) return 'never';
+  const text = lengthText(Math.abs(seconds));
   return seconds < 0 ? `${text} ago` : text;
+}
+
+/** A length by its two largest units. */
+function lengthText(seconds: number): string {
+  const parts = [`${Math.floor(seconds / 86_400)}d`, `${Math.floor(seconds / 3_600) % 24}h`, `${Math.floor(seconds / 60) % 60}m`, `${seconds % 60}s`];
+  const first = parts.findIndex((part) => !part.startsWith('0'));
+  if (first === -1) return '0s';
+  return parts.slice(first, first + 2).map((part, place) => (place === 0 ? part : part.padStart(3, '0'))).join(' ');
 }
 
 /** A value as one word of a POSIX shell, whatever is in it. */

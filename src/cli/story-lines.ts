@@ -1,6 +1,7 @@
 import type { AgentStoryItem } from '../audit/agent-story.ts';
 import type { LeaseStory } from '../audit/lease-story.ts';
 import type { DecisionStory, RefusalStory, TaskStory, ToolCallStory, TreeStory } from '../audit/task-story.ts';
+import { becauseOf } from './lease-output.ts';
 
 /** The story of a tree in words, a line for each thing that happened. */
 export const treeLines = ({ tasks, refusals }: TreeStory): string[] => [
@@ -44,7 +45,7 @@ function leaseLine({ lease, credential, granted_at: grantedAt, ended_at: endedAt
   const from = grantedAt ?? 'never usable';
   if (endedAt === null) return `${from} ${credential} ${lease}: ${outcome}${dueAt === null ? '' : `, due at ${dueAt}`}`;
   const late = exposure === null ? '' : `, usable for at most ${Math.round(exposure * 1_000)} ms too long`;
-  return `${from} ${credential} ${lease}: dead at ${endedAt}, ${outcome}${reason === null ? '' : ` (${reason})`}${late}${verifiedAt === null ? '' : `, looked up at the target at ${verifiedAt}`}`;
+  return `${from} ${credential} ${lease}: dead at ${endedAt}, ${outcome}${becauseOf(reason)}${late}${verifiedAt === null ? '' : `, looked up at the target at ${verifiedAt}`}`;
 }
 
 const toolCallLine = ({ at, id, tool, outcome, credential }: ToolCallStory): string =>

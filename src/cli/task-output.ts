@@ -1,4 +1,5 @@
 import { Option } from 'commander';
+import { isFinalState } from './lease-output.ts';
 import { countdown, print, printJson, say, shellQuote, table } from './output.ts';
 
 /** A task as the broker tells it; its owner to operators alone. */
@@ -10,6 +11,7 @@ export type SeenTask = Readonly<Record<string, unknown>> & {
   readonly purpose: string;
   readonly parent: string | null;
   readonly expires_at: string;
+  readonly ended_at: string | null;
   readonly owner?: string | null;
 };
 
@@ -24,6 +26,7 @@ export interface CredentialAnswer {
   readonly kind: string;
   readonly state: string;
   readonly expires_at: string;
+  readonly target_expires_at: string | null;
   readonly revocability: string;
   readonly secret?: Readonly<Record<string, string>>;
 }
@@ -85,7 +88,7 @@ export function printTask(answer: TaskAnswer, json: boolean, nowMs: number): voi
   print(
     table(
       ['CREDENTIAL', 'STATE', 'DUE', 'REVOCABILITY', 'LEASE'],
-      credentials.map((one) => [one.name, one.state, countdown(one.expires_at, nowMs), one.revocability, one.lease_id]),
+      credentials.map((one) => [one.name, one.state, isFinalState(one.state) ? '-' : countdown(one.expires_at, nowMs), one.revocability, one.lease_id]),
       'no credentials',
     ),
   );

@@ -26,7 +26,7 @@ export const issuerCheck = (role: 'workloads' | 'operators', { issuer, algorithm
       const keys = usableJwks(keySet.parse(JSON.parse((await outboundFetch(found.jwks_uri, { signal })).body)).keys);
       const usable = keys.filter((key) => algorithms.some((algorithm) => fits(key, algorithm)));
       if (usable.length === 0) return [failure(check, `${issuer}: none of its ${keys.length} keys is for ${algorithms.join(', ')}`, 'add the algorithm it signs with to `algorithms`')];
-      return [ok(check, `${issuer}: ${usable.length} keys for ${algorithms.join(', ')}`), ...clock(check, headers['date'])];
+      return [ok(check, `${issuer}: ${usable.length === 1 ? '1 key' : `${usable.length} keys`} for ${algorithms.join(', ')}`), ...clock(check, headers['date'])];
     } catch (error) {
       return [failure(check, `${issuer}: ${error instanceof Error ? error.message : 'cannot be reached'}`, mend)];
     }

@@ -30,7 +30,7 @@ async function lookAtKeys(name: string, files: readonly string[]): Promise<Findi
   const check = `keys.${name}`;
   try {
     const [signs] = await keyStatus(files);
-    if (files.length < 3) return warning(check, `${files.length} key files: they cannot be rotated without a gap`, 'name three: the one that signs, the next, and a retired one');
+    if (files.length < 3) return warning(check, `${files.length} of 3 key files: they cannot be rotated without a gap`, 'name three: the one that signs, the next, and a retired one');
     return ok(check, `${signs?.kid ?? ''} signs, ${files.length} are published`);
   } catch (error) {
     return failure(check, error instanceof Error ? error.message : 'cannot be read', '`openssl genpkey -algorithm ed25519` makes one');

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import fc from '../support/fast-check.ts';
 import { exitCodeFor } from '../../src/cli/exit-codes.ts';
 import { countdown, printable, shellQuote, table } from '../../src/cli/output.ts';
+import { problemError } from '../../src/cli/problem-error.ts';
 import { grantAsEnv, type TaskAnswer } from '../../src/cli/task-output.ts';
 import { completionFailure } from '../../src/cli/commands/task-commands.ts';
 import { declarationOf } from '../../src/cli/declaration-flags.ts';
@@ -10,10 +11,10 @@ import { declarationOf } from '../../src/cli/declaration-flags.ts';
 const ESCAPE = '\u001b';
 
 const ANSWER: TaskAnswer = {
-  task: { id: 'tsk_1', state: 'active', end_reason: null, agent: 'agent:a', purpose: 'p', parent: null, expires_at: '2026-01-01T00:05:00.000Z' },
+  task: { id: 'tsk_1', state: 'active', end_reason: null, agent: 'agent:a', purpose: 'p', parent: null, expires_at: '2026-01-01T00:05:00.000Z', ended_at: null },
   credentials: [
     {
-      name: 'orders-db', lease_id: 'lse_1', kind: 'vault.dynamic', state: 'active', expires_at: '2026-01-01T00:02:00.000Z', revocability: 'exact',
+      name: 'orders-db', lease_id: 'lse_1', kind: 'vault.dynamic', state: 'active', expires_at: '2026-01-01T00:02:00.000Z', target_expires_at: null, revocability: 'exact',
       secret: { username: 'v-1', password: "it's $(touch /tmp/x) `id`\nline two" },
     },
   ],
@@ -49,11 +50,34 @@ describe('a countdown', () => {
     ['2026-01-01T00:00:12Z', '12s'],
     ['2026-01-01T00:04:05Z', '4m 05s'],
     ['2026-01-01T02:03:00Z', '2h 03m'],
+    ['2026-01-03T03:00:00Z', '2d 03h'],
+    ['9999-12-31T00:00:00Z', 'never'],
     ['2025-12-31T23:59:30Z', '30s ago'],
     ['2026-01-01T00:00:00Z', '0s'],
     [null, '-'],
   ])('of %s is %s', (instant, text) => {
     expect(countdown(instant, now)).toBe(text);
+  });
+});
+
+describe('a problem in words', () => {
+  const lines = (body: Record<string, unknown>): readonly string[] => problemError(422, body).lines;
+
+  it('says no thing twice', () => {
+    const fault = { pointer: '/ttl_seconds', detail: 'must be at most 900' };
+    expect(lines({ code: 'invalid_request', title: 'The request is not valid', detail: 'the request is not valid: /ttl_seconds must be at most 900', errors: [fault] })).toEqual(['The request is not valid', '  /ttl_seconds must be at most 900']);
+    expect(lines({ code: 'locked', title: 'An operator has locked this', detail: 'an operator has locked this until noon' })).toEqual(['An operator has locked this until noon']);
+    expect(lines({ code: 'not_found', title: 'There is no such thing here', detail: 'there is no such lock; it may have expired' })).toEqual(['There is no such lock; it may have expired']);
+    expect(lines({ code: 'provider_refused', title: 'The provider refused to mint', detail: 'vault-main: no such role' })).toEqual(['The provider refused to mint: vault-main: no such role']);
+  });
+
+  it('tells how to learn why policy said no', () => {
+    expect(lines({ code: 'policy_denied', title: 'Policy denied the request', detail: 'too long', decision: { id: 'dec_1', policies: ['ttl-one-hour'] }, request_id: 'r-1' })).toEqual([
+      'Policy denied the request: too long',
+      '  decision dec_1 by ttl-one-hour',
+      '  an operator sees why: mayfly audit search --decision dec_1 --json',
+      '  request r-1',
+    ]);
   });
 });
 

@@ -112,7 +112,7 @@ function inFull({ envelope, ...approval }: ApprovalAnswer, nowMs: number): strin
     ['data classes', envelope.data_classes.join(' ') || '-'],
     ['context', pairs(envelope.context)],
     ['for', `${envelope.ttl_seconds} s`],
-    ...envelope.credentials.map(({ name, ttl_seconds: ttl, params }) => ['credential', `${name} for ${ttl} s, ${pairs(params)}`]),
+    ...envelope.credentials.map(({ name, ttl_seconds: ttl, params }) => ['credential', [`${name} for ${ttl} s`, ...(Object.keys(params).length === 0 ? [] : [pairs(params)])].join(', ')]),
     ['approved', `${approval.approvals} of ${approval.approvals_needed}`],
     ...approval.approved_by.map(({ subject, at, note }) => ['', `${subject} at ${at}${note === null ? '' : `: ${note}`}`]),
     ['ends in', countdown(approval.waits_until, nowMs)],

@@ -55,11 +55,12 @@ export function addAuditProofCommands(audit: Command): void {
     .command('verify-proof')
     .description('check a proof that `audit prove`, `audit consistency` or `audit export --proof` made; needs neither a log nor a broker')
     .argument('<file>')
-    .requiredOption('--key <verifier key>', 'whoever may sign the checkpoint, as `mayfly keys ls` prints it; repeat for more', repeatable, [])
+    .option('--key <verifier key>', 'required: whoever may sign the checkpoint, as `mayfly keys ls` prints it; repeat for more', repeatable, [])
     .addOption(jsonOption())
     .addHelpText('before', examples('mayfly audit verify-proof proof.json --key prod/mayfly-audit+1b2f9c0a+AQ...'))
     .action(async (file: string, flags: VerifyProofFlags) => {
       const { ProofRefused, verifyBundle } = await import('../../audit/proof-bundle.ts');
+      if (flags.key.length === 0) throw new CliError(EXIT.usage, 'say with --key who may sign the checkpoint: the verifier key that `mayfly keys ls` prints');
       const verifiers = await verifiersOf(flags.key);
       try {
         const proven = verifyBundle(jsonIn(file, await textIn(file)), verifiers);

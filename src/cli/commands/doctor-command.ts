@@ -37,10 +37,11 @@ export function addDoctorCommand(program: Command): void {
       const count = (standing: Standing): number => findings.filter((one) => one.standing === standing).length;
       if (flags.json === true) printJson({ ok: count('failure') === 0, findings });
       else {
+        const width = Math.max(...findings.map(({ check }) => check.length));
         for (const { check, standing, found, fix } of findings) {
           const [mark, colour] = MARKS[standing];
-          print(`${styled(colour, mark)}  ${check.padEnd(22)} ${found}`);
-          if (fix !== null) print(`${' '.repeat(33)}${styled('dim', `-> ${fix}`)}`);
+          print(`${styled(colour, mark)}  ${check.padEnd(width)}  ${found}`);
+          if (fix !== null) print(`${' '.repeat(width + 11)}${styled('dim', `-> ${fix}`)}`);
         }
       }
       say(`${count('ok')} ok, ${count('warning')} warnings, ${count('failure')} failures, ${count('skipped')} skipped`);

@@ -5,7 +5,7 @@ import { examples } from '../examples.ts';
 import { leaseColumns, leaseLine, leaseText, type LeaseAnswer } from '../lease-output.ts';
 import { listOf } from '../list-pages.ts';
 import { inJson, jsonOption, printList, withListOutput, withWatchOutput, type ListFlags, type WatchFlags } from '../output-flags.ts';
-import { print, printJson } from '../output.ts';
+import { print, printJson, say } from '../output.ts';
 import { watchList } from '../watch-list.ts';
 
 /** Which leases a command is about. */
@@ -107,4 +107,5 @@ async function show(flags: OneFlags, lease: string, act?: 'retry' | 'acknowledge
   const answer = (await (act === undefined ? client.call('GET', path) : client.call('POST', `${path}/${act}`, body))).body;
   if (flags.json === true) printJson(answer);
   else print(leaseText(answer['lease'] as LeaseAnswer, client.nowMs()));
+  if (act === 'retry' && (answer['lease'] as LeaseAnswer).state === 'active') say(`nothing to try again: nobody has asked for its end; mayfly revoke ${lease} --reason "..." does`);
 }

@@ -4,6 +4,7 @@ import type { Receipt } from '../../revocation/receipt.ts';
 import { createBrokerClient, type ConnectionFlags } from '../broker-client.ts';
 import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
+import { becauseOf } from '../lease-output.ts';
 import { jsonOption } from '../output-flags.ts';
 import { print, printable, printJson } from '../output.ts';
 
@@ -80,5 +81,5 @@ function describeReceipt(receipt: Receipt): string {
     ['exposure', receipt.exposure_seconds === null ? 'unbounded' : `${receipt.exposure_seconds} s at most`],
   ];
   const shown = lines.flatMap(([name, value]) => (value === null ? [] : [`  ${name.padEnd(14)} ${printable(value)}`]));
-  return [`${receipt.lease_id}  ${receipt.outcome}${receipt.reason === null ? '' : ` (${receipt.reason})`}`, ...shown, `  ${receipt.statement}`].join('\n');
+  return [`${receipt.lease_id}  ${receipt.outcome}${becauseOf(receipt.reason)}`, ...shown, `  ${receipt.statement}`].join('\n');
 }

@@ -4,6 +4,7 @@ import { createBrokerClient, type BrokerClient, type ConnectionFlags } from '../
 import { declarationOf, envelopeOf, evidenceOf, pair, type RequestFlags } from '../declaration-flags.ts';
 import { examples } from '../examples.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
+import { isFinalState } from '../lease-output.ts';
 import { jsonOption } from '../output-flags.ts';
 import { say } from '../output.ts';
 import { repeatable } from '../repeatable.ts';
@@ -123,7 +124,9 @@ export function addTaskCommands(program: Command, connection: (command: Command)
       printTask(answer, flags.json === true, client.nowMs());
       const failure = completionFailure(answer, flags.wait === true);
       if (failure !== undefined) throw failure;
-      if (answer.task.state !== 'ended') say('some leases are still ending; look again with `mayfly tasks get`');
+      const tokens = answer.credentials.filter(({ state, revocability }) => !isFinalState(state) && revocability === 'none');
+      for (const { name, target_expires_at: until } of tokens) say(`${name} can be used until ${until ?? 'its target ends it'}: only its expiry ends it`);
+      if (answer.credentials.some(({ state, revocability }) => !isFinalState(state) && revocability !== 'none')) say('some leases are still ending; look again with `mayfly tasks get`');
     });
 }
 

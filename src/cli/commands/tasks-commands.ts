@@ -35,7 +35,7 @@ export function addTasksCommands(program: Command, connection: (command: Command
       const document = await listOf<SeenTask>(client, '/v1/tasks', taskQuery(flags), flags.limit);
       printList(flags, document, {
         header: ['TASK', 'STATE', 'PURPOSE', 'AGENT', 'ENDS'],
-        row: (task) => [task.id, task.state, task.purpose, task.agent, countdown(task.expires_at, client.nowMs())],
+        row: (task) => [task.id, task.state, task.purpose, task.agent, countdown(task.ended_at ?? task.expires_at, client.nowMs())],
         none: 'no tasks',
       });
     });
