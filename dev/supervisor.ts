@@ -182,16 +182,14 @@ function announce(running: Stack, url: string): void {
   const { postgres, openbao, aws } = running;
   say('');
   say(`Mayfly answers at        ${url}`);
-  say(`  live leases            ${url}/ in a browser; where it asks for a token, paste what is in`);
-  say(`                         ${running.tokenFiles.operator_token_file}`);
-  say(`  sign in as a person    ${url}/auth/sign-in`);
+  say(`  its dashboard          ${url}/ in a browser; sign in as olga, an operator, without a password`);
   say(`  its log                ${join(RUN, 'broker.log')}`);
   say(`  its audit file         ${running.auditFile}`);
   say(`  its configuration      ${running.configFile}`);
   if (openbao !== null) say(`OpenBao                  ${openbao.address}`);
   if (postgres !== null) say(`PostgreSQL               ${postgres.host}:${postgres.port}, database ${postgres.database}`);
   if (aws !== null) say(`AWS (ministack)          ${aws.endpoint}, bucket ${aws.bucket}`);
-  say(`Everything, for programs ${DEV_JSON}`);
+  say(`All of it, and tokens    ${DEV_JSON}`);
   say('');
   say('Try:');
   say('  npx mayfly request --purpose refund-investigation --action read --credential orders-db');
