@@ -14,7 +14,7 @@ export interface ConnectionFlags {
 }
 
 /** Whose token a command needs, where there are several; none for what anyone may ask. */
-export type Caller = 'agent' | 'operator' | 'anyone';
+export type Caller = 'agent' | 'operator' | 'admin' | 'anyone';
 
 /** Which broker is called, and what shows who calls; each with where it was said. */
 export interface ConnectionSettings {
@@ -55,7 +55,7 @@ export async function connectionSettings(flags: ConnectionFlags, caller: Caller,
   const inFolder = ofFile(await readSettingsFile(folderSettingsPath(folder), { confined: true, env }));
   const ofUser = ofFile(await readSettingsFile(userSettingsPath(env), { confined: false, env }));
   const dev = findDevStack(folder);
-  const ofStack = dev === undefined ? {} : { addr: { value: dev.stack.url, origin: dev.path }, tokenFile: { value: caller === 'agent' ? dev.stack.agent_token_file : dev.stack.operator_token_file, origin: dev.path } };
+  const ofStack = dev === undefined ? {} : { addr: { value: dev.stack.url, origin: dev.path }, tokenFile: { value: dev.stack[caller === 'anyone' ? 'operator_token_file' : `${caller}_token_file`], origin: dev.path } };
 
   const addr = byFlag.addr ?? byEnv.addr ?? inFolder.addr ?? ofStack.addr ?? ofUser.addr;
   if (addr === undefined) throw new CliError(EXIT.usage, `no broker is named: use --addr or MAYFLY_ADDR, write addr into ${userSettingsPath(env)}, or run \`npm start\` here for a development stack`);
@@ -65,10 +65,10 @@ export async function connectionSettings(flags: ConnectionFlags, caller: Caller,
   const caFile = byFlag.caFile ?? byEnv.caFile ?? files.map((one): Setting | undefined => ('caFile' in one ? one.caFile : undefined)).find((one) => one !== undefined);
   const reached = { addr, ...(caFile === undefined ? {} : { caFile }) };
   if (caller === 'anyone') return reached;
-  const credentials = firstOf([byFlag, ...(addr === inFolder.addr ? [] : [byEnv])]) ?? (caller === 'operator' ? firstOf([loginAt(origin, env)]) : undefined) ?? firstOf(files);
+  const credentials = firstOf([byFlag, ...(addr === inFolder.addr ? [] : [byEnv])]) ?? (caller === 'agent' ? undefined : firstOf([loginAt(origin, env)])) ?? firstOf(files);
   if (credentials === undefined) {
     if (addr === inFolder.addr && Object.keys(credentialsOf(byEnv)).length > 0) throw new CliError(EXIT.usage, `the address is from ${addr.origin}, which may be somebody else's: your token is not sent there unless you say so, with --addr or --token-file`);
-    throw new CliError(EXIT.usage, `no token is named: ${caller === 'operator' ? 'run `mayfly login`, or ' : ''}use --token-file, MAYFLY_TOKEN_FILE or MAYFLY_TOKEN, or --cert-file and --key-file`);
+    throw new CliError(EXIT.usage, `no token is named: ${caller === 'agent' ? '' : 'run `mayfly login`, or '}use --token-file, MAYFLY_TOKEN_FILE or MAYFLY_TOKEN, or --cert-file and --key-file`);
   }
   if ((credentials.certFile === undefined) !== (credentials.keyFile === undefined)) throw new CliError(EXIT.usage, '--cert-file and --key-file go together');
   return { ...reached, ...credentials };

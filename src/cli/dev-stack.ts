@@ -7,6 +7,7 @@ export interface DevStack {
   readonly url: string;
   readonly agent_token_file: string;
   readonly operator_token_file: string;
+  readonly admin_token_file: string;
 }
 
 export interface FoundStack {

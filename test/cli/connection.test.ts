@@ -26,7 +26,7 @@ const writeOwn = (text: string): Promise<void> => writeFile(join(home, '.config/
 const writeFolder = (text: string): Promise<void> => writeFile(join(folder, '.mayfly.yaml'), text);
 async function writeStack(url: string): Promise<void> {
   await mkdir(join(folder, '.mayfly'));
-  await writeFile(join(folder, '.mayfly/dev.json'), JSON.stringify({ url, agent_token_file: '/dev-agent', operator_token_file: '/dev-operator' }));
+  await writeFile(join(folder, '.mayfly/dev.json'), JSON.stringify({ url, agent_token_file: '/dev-agent', operator_token_file: '/dev-operator', admin_token_file: '/dev-admin' }));
 }
 const settings = (flags: ConnectionFlags = {}, env: Readonly<Record<string, string>> = {}, caller: Caller = 'operator') => connectionSettings(flags, caller, { env: { HOME: home, ...env }, folder });
 const own = (): string => join(home, '.config/mayfly/config.yaml');
@@ -65,7 +65,7 @@ describe('what shows who calls', () => {
     await expect(settings({ addr: 'https://other.example' })).rejects.toThrow('no token is named');
     await writeStack('http://127.0.0.1:8120');
     await expect(settings({ addr: 'http://127.0.0.1:9999' })).rejects.toThrow('no token is named');
-    expect(await settings({}, {}, 'agent')).toMatchObject({ tokenFile: { value: '/dev-agent' } });
+    for (const caller of ['agent', 'operator', 'admin'] as const) expect(await settings({}, {}, caller)).toMatchObject({ tokenFile: { value: `/dev-${caller}` } });
   });
 
   it('of the environment never goes where a file in this folder points', async () => {

@@ -74,7 +74,7 @@ export function addAgentCommands(program: Command, connection: (command: Command
     .addHelpText('before', examples('mayfly agents add --subject spiffe://example.org/agent/refunds --owner team-refunds --purpose refund-investigation --review-by 2027-01-31'))
     .action(async (flags: Flags & { subject: string; issuer?: string; owner: string; purpose: string[]; environment: string[]; reviewBy: string; description?: string }) => {
       const { subject, issuer, owner, purpose: purposes, environment: environments, reviewBy, description } = flags;
-      const { body } = await createBrokerClient(flags, 'operator').call('POST', '/v1/agents', { subject, issuer, owner, purposes, environments, review_by: reviewBy, description });
+      const { body } = await createBrokerClient(flags, 'admin').call('POST', '/v1/agents', { subject, issuer, owner, purposes, environments, review_by: reviewBy, description });
       if (flags.json === true) printJson(body);
       else print(`${(body['agent'] as AgentAnswer).id} is registered: ${printable(owner)} answers for ${printable(subject)}`);
     });
@@ -105,7 +105,7 @@ export function addAgentCommands(program: Command, connection: (command: Command
     .addOption(jsonOption())
     .addHelpText('before', examples('mayfly agents enable agent:refunds'))
     .action(async (named: string, flags: Flags) => {
-      const client = createBrokerClient(flags, 'operator');
+      const client = createBrokerClient(flags, 'admin');
       const { id, subject } = await agentNamed(named, client);
       const { body } = await client.call('POST', `/v1/agents/${id}/enable`, {});
       if (flags.json === true) printJson(body);

@@ -58,7 +58,7 @@ export function addHoldCommands(program: Command, connection: (command: Command)
     .addHelpText('before', examples('mayfly hold release --reason "restored from the backup of 04:00"'))
     .addHelpText('after', '\nLook first: `mayfly reconcile --dry-run` shows what would be revoked. Locks are gone as well: place them again.')
     .action(async (flags: ConnectionFlags & { reason: string; json?: boolean }) => {
-      const { body } = await createBrokerClient(flags, 'operator').call('POST', '/v1/hold/release', { reason: flags.reason });
+      const { body } = await createBrokerClient(flags, 'admin').call('POST', '/v1/hold/release', { reason: flags.reason });
       if (flags.json === true) {
         printJson(body);
         return;
