@@ -19,6 +19,8 @@ export function problemError(status: number, body: Record<string, unknown>): Cli
 /** Title and detail without saying a thing twice: many a detail begins as its title does, and faults have lines of their own. */
 function headlineOf(title: string, detail: string, hasFaultLines: boolean): string {
   if (detail === '' || hasFaultLines) return title;
-  const same = detail.toLowerCase().startsWith(title.toLowerCase());
-  return same || title === PROBLEMS.not_found.title ? detail.charAt(0).toUpperCase() + detail.slice(1) : `${title}: ${detail}`;
+  if (title === PROBLEMS.not_found.title || detail.toLowerCase().startsWith(`${title.toLowerCase()} `)) return detail.charAt(0).toUpperCase() + detail.slice(1);
+  const [clause = '', ...others] = detail.split(': ');
+  const said = new Set(title.toLowerCase().split(' '));
+  return [title, ...(clause.toLowerCase().split(' ').every((word) => said.has(word)) ? [] : [clause]), ...others].join(': ');
 }

@@ -68,6 +68,8 @@ describe('a problem in words', () => {
     expect(lines({ code: 'invalid_request', title: 'The request is not valid', detail: 'the request is not valid: /ttl_seconds must be at most 900', errors: [fault] })).toEqual(['The request is not valid', '  /ttl_seconds must be at most 900']);
     expect(lines({ code: 'locked', title: 'An operator has locked this', detail: 'an operator has locked this until noon' })).toEqual(['An operator has locked this until noon']);
     expect(lines({ code: 'not_found', title: 'There is no such thing here', detail: 'there is no such lock; it may have expired' })).toEqual(['There is no such lock; it may have expired']);
+    expect(lines({ code: 'invalid_token', title: 'The bearer token was not accepted', detail: 'the token was not accepted: its issuer is not known here' })).toEqual(['The bearer token was not accepted: its issuer is not known here']);
+    expect(lines({ code: 'already_claimed', title: 'The task was claimed already', detail: 'the task was claimed already' })).toEqual(['The task was claimed already']);
     expect(lines({ code: 'provider_refused', title: 'The provider refused to mint', detail: 'vault-main: no such role' })).toEqual(['The provider refused to mint: vault-main: no such role']);
   });
 
