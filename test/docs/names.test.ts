@@ -32,3 +32,27 @@ describe('metrics', () => {
     expect(documented.filter((name) => !registered.includes(name) && !others.includes(name))).toEqual([]);
   });
 });
+
+describe('commands', () => {
+  const reference = new Map(readFileSync(join(ROOT, 'docs/cli-reference.md'), 'utf8').split(/^## (?=mayfly)/m).slice(1).map((section) => [section.split('\n', 1)[0] ?? '', section] as const));
+
+  /** The section of the longest command that `words` begin with. */
+  const sectionOf = (words: string): string | undefined =>
+    [...reference].filter(([name]) => words === name || words.startsWith(`${name} `)).sort(([a], [b]) => b.length - a.length)[0]?.[1];
+
+  const unknown = (text: string): string[] =>
+    all(text, /(?:`|^ *(?:npx )?)(mayfly [a-z][a-z-]*(?=[ `\n])[^`\n|#]*)/gm).filter((words) => {
+      const section = sectionOf(words.trim());
+      return section === undefined || all(words, /(?<![\w-])(--[a-z-]+)/g).some((flag) => flag !== '--help' && !section.includes(flag));
+    });
+
+  it('that the pages name are there, with the options they are given', () => {
+    const pages = [DOCS, ...textsIn('examples', '.md'), ...['README.md', 'SECURITY.md', 'CHANGELOG.md'].map((name) => readFileSync(join(ROOT, name), 'utf8'))];
+    expect(all(DOCS, /`(mayfly [a-z]+)/g).length).toBeGreaterThan(10);
+    expect(pages.flatMap(unknown)).toEqual([]);
+  });
+
+  it('that are not there are told', () => {
+    expect(unknown('`mayfly leases ls --live` `mayfly leases ls --dead` `mayfly nothing`\n    npx mayfly top --never\n')).toEqual(['mayfly leases ls --dead', 'mayfly nothing', 'mayfly top --never']);
+  });
+});
