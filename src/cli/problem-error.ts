@@ -8,7 +8,7 @@ export function problemError(status: number, body: Record<string, unknown>): Cli
   const decision = body['decision'] as { id?: string; policies?: readonly string[] } | undefined;
   return new CliError(
     exitCodeFor(status, text('code')),
-    headlineOf(text('title') || `the broker answered ${status}`, text('detail'), faults.length > 0 && text('code') === 'invalid_request'),
+    headlineOf(text('title') || `the broker answered ${status}`, text('detail'), faults.some(({ detail }) => text('detail').includes(detail))),
     ...faults.map(({ pointer, detail }) => `  ${pointer || '/'} ${detail}`),
     ...(decision?.id === undefined ? [] : [`  decision ${decision.id}${(decision.policies ?? []).length > 0 ? ` by ${(decision.policies ?? []).join(', ')}` : ''}`]),
     ...(text('code') === 'policy_denied' && decision?.id !== undefined ? [`  an operator sees why: mayfly audit search --decision ${decision.id} --json`] : []),

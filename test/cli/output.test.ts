@@ -66,6 +66,7 @@ describe('a problem in words', () => {
   it('says no thing twice', () => {
     const fault = { pointer: '/ttl_seconds', detail: 'must be at most 900' };
     expect(lines({ code: 'invalid_request', title: 'The request is not valid', detail: 'the request is not valid: /ttl_seconds must be at most 900', errors: [fault] })).toEqual(['The request is not valid', '  /ttl_seconds must be at most 900']);
+    expect(lines({ code: 'evidence_refused', title: 'The evidence was not accepted', detail: 'it was used before', errors: [{ pointer: '/evidence/token', detail: 'it was used before' }] })).toEqual(['The evidence was not accepted', '  /evidence/token it was used before']);
     expect(lines({ code: 'locked', title: 'An operator has locked this', detail: 'an operator has locked this until noon' })).toEqual(['An operator has locked this until noon']);
     expect(lines({ code: 'not_found', title: 'There is no such thing here', detail: 'there is no such lock; it may have expired' })).toEqual(['There is no such lock; it may have expired']);
     expect(lines({ code: 'invalid_token', title: 'The bearer token was not accepted', detail: 'the token was not accepted: its issuer is not known here' })).toEqual(['The bearer token was not accepted: its issuer is not known here']);
