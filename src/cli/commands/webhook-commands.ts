@@ -58,7 +58,7 @@ export function addWebhookCommands(program: Command, connection: (command: Comma
     .addOption(jsonOption())
     .addHelpText('before', examples('mayfly webhooks enable soc'))
     .action(async (name: string, flags: OneFlags) => {
-      const client = createBrokerClient(flags, 'operator');
+      const client = createBrokerClient(flags, 'admin');
       show(flags, (await client.call('POST', `${pathOf(name)}/enable`, {})).body['webhook'] as WebhookAnswer, client);
     });
 
@@ -68,7 +68,7 @@ export function addWebhookCommands(program: Command, connection: (command: Comma
     .addOption(jsonOption())
     .addHelpText('before', examples('mayfly webhooks test soc'))
     .action(async (name: string, flags: OneFlags) => {
-      const { body } = await createBrokerClient(flags, 'operator').call('POST', `${pathOf(name)}/test`, {});
+      const { body } = await createBrokerClient(flags, 'admin').call('POST', `${pathOf(name)}/test`, {});
       const { delivered, status, failure } = body['test'] as { delivered: boolean; status: number | null; failure: string | null };
       if (flags.json === true) printJson(body);
       if (!delivered) throw new CliError(EXIT.failure, `${name} did not take it: ${status === null ? (failure ?? 'no answer') : `it answered ${status}`}`);
