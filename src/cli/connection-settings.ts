@@ -55,7 +55,7 @@ export async function connectionSettings(flags: ConnectionFlags, caller: Caller,
   const inFolder = ofFile(await readSettingsFile(folderSettingsPath(folder), { confined: true, env }));
   const ofUser = ofFile(await readSettingsFile(userSettingsPath(env), { confined: false, env }));
   const dev = findDevStack(folder);
-  const ofStack = dev === undefined ? {} : { addr: { value: dev.stack.url, origin: dev.path }, tokenFile: { value: dev.stack[caller === 'anyone' ? 'operator_token_file' : `${caller}_token_file`], origin: dev.path } };
+  const ofStack = dev === undefined ? {} : { addr: { value: dev.stack.url, origin: dev.path }, tokenFile: { value: dev.stack[caller === 'anyone' ? 'operator_token_file' : (`${caller}_token_file` as const)], origin: dev.path } };
 
   const addr = byFlag.addr ?? byEnv.addr ?? inFolder.addr ?? ofStack.addr ?? ofUser.addr;
   if (addr === undefined) throw new CliError(EXIT.usage, `no broker is named: use --addr or MAYFLY_ADDR, write addr into ${userSettingsPath(env)}, or run \`npm start\` here for a development stack`);
