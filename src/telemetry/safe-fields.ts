@@ -22,13 +22,16 @@ function safeError(error: Error, depth: number): Record<string, unknown> {
   const { code } = error as { code?: unknown };
   return {
     type: error.name,
-    message: error.message,
+    message: withoutSource(error.message),
     ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
-    ...(error.stack === undefined ? {} : { stack: error.stack }),
+    ...(error.stack === undefined ? {} : { stack: withoutSource(error.stack) }),
     ...(error.cause === undefined ? {} : { cause: safeValue(error.cause, depth + 1) }),
     ...(error instanceof AggregateError ? { errors: safeValue(error.errors, depth + 1) } : {}),
   };
 }
+
+/** V8 repeats what it could not read as JSON, a short text as a whole: that is somebody's body, or an issuer's answer. */
+const withoutSource = (text: string): string => text.replace(/(?:\.{3})?"[^]*"(?:\.{3})? is not valid JSON/, 'what was read is not valid JSON');
 
 const safeEntries = (fields: object, depth: number): Record<string, unknown> =>
   Object.fromEntries(

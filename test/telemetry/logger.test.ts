@@ -61,6 +61,25 @@ describe('the logger', () => {
     expect(line['err']).toMatchObject({ type: 'Error', message: 'mint failed', cause: { type: 'TypeError', message: 'no route', code: 'ECONNREFUSED' } });
   });
 
+  it.each([
+    ['a short text', 'hunter2000'],
+    ['one line', 'pw\n"hunter2000" x'],
+    ['the beginning of a long text', `hunter2000${'x'.repeat(100)}`],
+    ['the middle of a long text', `{"a":"${'x'.repeat(100)}","b":hunter2000}${' '.repeat(100)}`],
+    ['its end', `[${'1,'.repeat(100)} hunter]`],
+  ])('does not repeat what could not be read as JSON, %s, of which V8 does (control)', (_what, text) => {
+    let cause: unknown;
+    try {
+      JSON.parse(text);
+    } catch (error) {
+      cause = error;
+    }
+    expect((cause as Error).message).toContain('hunter');
+    const line = written((log) => log.warn({ err: new Error('the body is not JSON', { cause }) }, 'refused'));
+    expect(line).not.toContain('hunter');
+    expect(JSON.parse(line)).toMatchObject({ err: { cause: { type: 'SyntaxError', message: expect.stringContaining('is not valid JSON'), stack: expect.stringContaining('at ') } } });
+  });
+
   it('ends at a cycle', () => {
     const cyclic: Record<string, unknown> = { name: 'loop' };
     cyclic['self'] = cyclic;
