@@ -17,6 +17,7 @@ import { createClientAssertions } from '../identity/client-assertions.ts';
 import { createDpopNonces } from '../identity/dpop/dpop-nonces.ts';
 import { createDpopVerifier } from '../identity/dpop/dpop-verifier.ts';
 import { createEvidenceVerifier } from '../identity/evidence-verifier.ts';
+import { countSessions } from '../identity/sign-in/count-sessions.ts';
 import { createIssuerFetch } from '../identity/issuer-fetch.ts';
 import { createKeySources } from '../identity/key-sources.ts';
 import type { WorkloadApi } from '../identity/workload-api/workload-api.ts';
@@ -59,15 +60,16 @@ export interface RouteParts {
 }
 
 /** What each group of routes needs. */
-export function routeDeps({ config, workloadApi, ledger, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, webhooks, snapshot, version, dpopNonceKey, signInKey }: RouteParts) {
+export function routeDeps({ config, workloadApi, ledger: uncounted, policy, shadow, providers, jwtProviders, metrics, log, nudge, jobs, checkpoints, feed, register, webhooks, snapshot, version, dpopNonceKey, signInKey }: RouteParts) {
   const clock = systemClock;
+  const ledger = countSessions(uncounted, metrics.countSignIn);
   const outboundFetch = createIssuerFetch(config);
   const useOnce: Ledger['useOnce'] = (what, untilMs) => ledger.useOnce(what, untilMs);
   const { public_url: publicUrl } = config.http;
   const dpop = publicUrl === undefined ? undefined : createDpopVerifier({ publicUrl, nonces: createDpopNonces(dpopNonceKey, clock), useOnce, clock });
   const { identity, operators } = config;
   const verifying = { identity, operators, keys: createKeySources(identity.trust_domains, { outboundFetch, clock, log, workloadApi }), outboundFetch, clock };
-  const people = signInParts({ config, ledger, keys: verifying.keys, outboundFetch, attemptKey: signInKey, log });
+  const people = signInParts({ config, ledger, keys: verifying.keys, outboundFetch, attemptKey: signInKey, count: metrics.countSignIn, log });
   const authenticator = createAuthenticator({ ...verifying, dpop, sessions: people?.callers, useOnce });
   const issuers = new Set([...identity.issuers.map(({ issuer }) => issuer), ...identity.trust_domains.map(({ name }) => `spiffe://${name}`)]);
   const { external } = config.policy;
@@ -103,6 +105,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
   const reconciliation = { ledger, clock };
   return {
     offersDpop: dpop !== undefined,
+    trustedProxies: config.http.trusted_proxies,
     tasks: { authenticator, ledger, agents: directory, grant, complete: { ledger, clock, nudge } },
     approvals: { authenticator, ledger, decide: { ledger, clock, claimWindowSeconds: config.limits.claim_window_seconds }, risk: config.policy.risk },
     audit: { authenticator, file: auditFile, clock, longestTaskMs: longestTaskMs(config), verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
@@ -119,7 +122,7 @@ export function routeDeps({ config, workloadApi, ledger, policy, shadow, provide
     hold: { authenticator, ledger, reconciliation },
     reconciliations: { authenticator, ledger, reconciliation },
     oauth: { authenticator, ledger, clock, jwtProviders, resourceServers: config.introspection.resource_servers, publicUrl, mtlsUrl: config.tls?.public_url, takesCertificates: config.tls !== undefined && config.tls.client_certificates !== 'none', grant, nudge, dpop, ...oauthFace({ config, ledger, jwtProviders, log }) },
-    signIn: { authenticator, records: ledger, signIn: people?.signIn, operators, publicUrl },
+    signIn: { authenticator, records: ledger, people, operators, publicUrl },
     webhooks: { authenticator, ledger, clock, deploymentId: config.deployment_id, ...webhooks },
     securityEvents: {
       verify: createSecurityEventVerifier({ transmitters: config.signals.transmitters, keysOf: (transmitter) => transmitterKeys(transmitter, { fetch: outboundFetch, clock, log }), clock }),

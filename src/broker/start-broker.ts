@@ -23,6 +23,7 @@ import { deriveKey } from '../core/derive-key.ts';
 import { SHARDS, type Shard } from '../core/ids.ts';
 import { createApp, createHealthApp } from '../http/create-app.ts';
 import type { HealthRoutesDeps } from '../http/routes/health.ts';
+import { SIGN_IN_OUTCOMES } from '../identity/sign-in/count-sessions.ts';
 import type { WorkloadApi } from '../identity/workload-api/workload-api.ts';
 import { openEpochFile } from '../ledger/epoch-file.ts';
 import { HoldWatch } from '../ledger/hold-watch.ts';
@@ -77,7 +78,7 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
   const works = role !== 'api';
   const clock = systemClock;
   const metrics = createMetrics(version);
-  metrics.expect({ providers: Object.keys(config.providers), recipients: config.notices.map(({ name }) => name), webhooks: config.webhooks.map(({ name }) => name) });
+  metrics.expect({ providers: Object.keys(config.providers), recipients: config.notices.map(({ name }) => name), webhooks: config.webhooks.map(({ name }) => name), signIns: config.operators.sign_in === undefined ? [] : SIGN_IN_OUTCOMES });
   const tracing = await brokerTracing(config, { version, role, metrics, log });
   const master = readFileSync(config.keys.ledger_seal_file);
   const events = createEventSealer(deriveKey(master, 'audit events'));

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { registeredAgent } from './agent-schemas.ts';
-import { filePath, httpUrl, name, RISKS, seconds, signatureAlgorithms as algorithms } from './config-words.ts';
+import { filePath, httpUrl, name, network, RISKS, seconds, signatureAlgorithms as algorithms } from './config-words.ts';
 import { credential } from './credential-schemas.ts';
 import { profileKeys } from './profile-schemas.ts';
 import { bundleSources, workloadApi } from './spiffe-schemas.ts';
@@ -80,6 +80,7 @@ export const configSchema = z
         host: z.string().default('127.0.0.1').describe('the address to bind to, without TLS: that ends in front of it, or at `tls`'),
         port: z.int().min(0).max(65_535).default(8_120).describe('of the interface; 0 takes any free port'),
         public_url: httpUrl.optional().describe('where clients reach the broker, such as `https://mayfly.example.org`: DPoP proofs are compared with it, never with what a request says of its host. None: tokens bound to a key are refused'),
+        trusted_proxies: z.array(network).default([]).describe('addresses and networks (CIDR) of the proxies in front of the broker: from them, and from nobody else, `X-Forwarded-For` is believed. What strangers may ask is counted by the address so found; nothing is ever allowed by it'),
         metrics_port: z.int().min(0).max(65_535).default(9_120).describe('of `/metrics`; 0 takes any free port'),
       })
       .prefault({})

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
 /** A name in the configuration, which is also one at targets and in metrics. */
@@ -6,6 +8,8 @@ export const name = z
   .regex(/^[a-z][a-z0-9-]{0,62}$/, 'lower-case letters, digits and hyphens, starting with a letter, at most 63');
 export const filePath = z.string().min(1).describe('path of a file, relative to the configuration file');
 export const httpUrl = z.url({ protocol: /^https?$/, error: 'an http or https URL' }).meta({ pattern: '^https?://' });
+/** An IP address, or a network of them. */
+export const network = z.string().refine((text) => isIP(text) !== 0 || ipaddr.isValidCIDR(text), 'an address, or a network such as 10.0.0.0/8');
 /** Whole seconds within bounds. */
 export const seconds = (min: number, max: number) => z.int().min(min).max(max);
 

@@ -13,6 +13,8 @@ export const signIn = z
     scopes: scopes.describe('what is asked for; `openid` always is. Add what your issuer needs to put the roles into the id token'),
     idle_minutes: z.int().min(1).max(1_440).default(30).describe('a session ends when its person has done nothing for this long'),
     max_hours: z.int().min(1).max(24).default(12).describe('a session ends after this, whatever its person does'),
+    requests_per_minute_per_address: z.int().min(10).max(100_000).default(120).describe('how often one address may ask for `/auth/sign-in` and `/auth/callback`, and separately bring logout tokens that are refused, at each replica; a sign-in takes two. An IPv6 address counts with its /64. More is answered 429'),
+    requests_per_minute: z.int().min(10).max(1_000_000).default(1_200).describe('the same of all addresses together, but for those from which somebody signed in'),
   })
   .describe('sign-in of people in a browser, by OpenID Connect; without it the dashboard takes a token that is pasted');
 

@@ -50,6 +50,8 @@ export interface AppDeps {
   readonly webhooks: WebhookRoutesDeps;
   readonly securityEvents: SecurityEventRoutesDeps;
   readonly version: string;
+  /** Addresses and networks whose word for who asks is believed. */
+  readonly trustedProxies: readonly string[];
   /** Whether tokens that are bound to a key can be used here. */
   readonly offersDpop: boolean;
   readonly log: ErrorLog;
@@ -61,6 +63,8 @@ export interface AppDeps {
 export function createApp(deps: AppDeps): Express {
   const app = express();
   app.disable('x-powered-by');
+  // `request.ip` then is the last address that none of them has.
+  app.set('trust proxy', deps.trustedProxies);
   // Answers change from one call to the next and can hold a secret: nothing is cached, nothing is compared.
   app.disable('etag');
   app.use(requestId, traceRequest, observeRequests(deps.observeRequest), noStore);

@@ -22,6 +22,14 @@ export interface MetricsSnapshot {
   readonly clockSkewSeconds: number;
 }
 
+/** What can happen, by the names that the configuration gives it. */
+export interface Expected {
+  readonly providers: readonly string[];
+  readonly recipients: readonly string[];
+  readonly webhooks: readonly string[];
+  readonly signIns: readonly { readonly outcome: string; readonly reason: string }[];
+}
+
 export type Metrics = ReturnType<typeof createMetrics>;
 
 /** Revocations are meant to be seconds late at most: fine buckets below five seconds, coarse ones above. */
@@ -46,6 +54,7 @@ export function createMetrics(version: string) {
   const orphans = new Counter({ name: 'mayfly_orphans_total', help: 'Live credentials found at a target and in no record', labelNames: ['provider'], registers });
   const notices = new Counter({ name: 'mayfly_notices_total', help: 'Notices of tasks that wait for a human, by what came of each attempt', labelNames: ['recipient', 'outcome'], registers });
   const webhooks = new Counter({ name: 'mayfly_webhook_deliveries_total', help: 'Attempts to deliver an event to a webhook, by what came of each', labelNames: ['webhook', 'outcome'], registers });
+  const signIns = new Counter({ name: 'mayfly_sign_ins_total', help: 'Sign-ins with a browser, and ends of the sessions that they opened, by what came of each', labelNames: ['outcome', 'reason'], registers });
   const auditFailures = new Counter({ name: 'mayfly_audit_write_failures_total', help: 'Failed writes of the audit file', registers });
   const spans = new Counter({ name: 'mayfly_trace_spans_total', help: 'Recorded spans, by whether the collector took them', labelNames: ['outcome'], registers });
   const policyReloads = new Counter({ name: 'mayfly_policy_reloads_total', help: 'Changes of the policy folder, by what came of them', labelNames: ['outcome'], registers });
@@ -79,13 +88,14 @@ export function createMetrics(version: string) {
 
   return {
     /** What there is a count of before anything happened: one that begins with its first event hides that event from `increase()`. */
-    expect({ providers, recipients, webhooks: told }: { readonly providers: readonly string[]; readonly recipients: readonly string[]; readonly webhooks: readonly string[] }): void {
+    expect({ providers, recipients, webhooks: told, signIns: outcomes }: Expected): void {
       for (const provider of providers) {
         orphans.inc({ provider }, 0);
         for (const outcome of ['minted', 'unavailable', 'refused']) mint.zero({ provider, outcome });
         for (const reason of ['completed', 'expired', 'revoked']) lateness.zero({ provider, reason });
       }
       for (const webhook of told) for (const outcome of ['delivered', 'failed', 'given_up', 'gone', 'dropped']) webhooks.inc({ webhook, outcome }, 0);
+      for (const { outcome, reason } of outcomes) signIns.inc({ outcome, reason }, 0);
       for (const outcome of ['reloaded', 'refused']) policyReloads.inc({ outcome }, 0);
       for (const recipient of recipients) for (const outcome of ['sent', 'failed', 'gone']) notices.inc({ recipient, outcome }, 0);
     },
@@ -113,6 +123,7 @@ export function createMetrics(version: string) {
     countTampered: (): void => tampered.inc(),
     countNotice: (labels: { recipient: string; outcome: string }): void => notices.inc(labels),
     countWebhook: (labels: { webhook: string; outcome: string }): void => webhooks.inc(labels),
+    countSignIn: ({ outcome, reason }: { outcome: string; reason: string }): void => signIns.inc({ outcome, reason }),
     countOrphan: (provider: string): void => orphans.inc({ provider }),
     countPolicyReload: (outcome: 'reloaded' | 'refused'): void => policyReloads.inc({ outcome }),
     setPolicyVersion(version: string): void {

@@ -47,3 +47,16 @@ describe('sign-in at a terminal in a configuration', () => {
     expect(fault).toMatchObject({ line: 12, key: `operators.cli${key}`, detail: expect.stringMatching(detail) as unknown });
   });
 });
+
+describe('what keeps strangers from sign-in', () => {
+  it('has its defaults, and must fit together', () => {
+    expect(load(withSignIn(`client_id: d, ${SECRET}`)).operators.sign_in).toMatchObject({ requests_per_minute_per_address: 120, requests_per_minute: 1_200 });
+    expect(faultsOf(withSignIn(`client_id: d, ${SECRET}, requests_per_minute: 100`))).toMatchObject([{ key: 'operators.sign_in.requests_per_minute_per_address', detail: 'must be at most requests_per_minute' }]);
+  });
+
+  it('takes proxies by address and by network, and nothing else', () => {
+    expect(load(`${RIGHT}http: { trusted_proxies: [192.0.2.1, 10.0.0.0/8, "2001:db8::/32"] }\n`).http.trusted_proxies).toHaveLength(3);
+    expect(faultsOf(`${RIGHT}http: { trusted_proxies: [proxy.example.org] }\n`)).toMatchObject([{ key: 'http.trusted_proxies.0', detail: expect.stringContaining('an address, or a network') as unknown }]);
+    expect(faultsOf(`${RIGHT}http: { trusted_proxies: [10.0.0.0/33] }\n`)).toHaveLength(1);
+  });
+});

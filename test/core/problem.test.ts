@@ -34,7 +34,9 @@ describe('docs/problems.md', () => {
 
 describe('the table of problems', () => {
   it('holds none that nothing raises', () => {
-    expect(codes.filter((code) => !sources.includes(`new Problem('${code}'`))).toEqual([]);
+    // Itself, or as a class of its own.
+    const raises = ['new Problem', 'super'];
+    expect(codes.filter((code) => !raises.some((raise) => sources.includes(`${raise}('${code}'`)))).toEqual([]);
   });
 
   it('holds none that no operation is described to answer, but for what is said of paths and methods that are not there', () => {

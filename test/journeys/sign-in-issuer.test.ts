@@ -168,6 +168,49 @@ describe('signing in at a real OpenID provider', () => {
     }, 60_000);
   });
 
+  describe('while strangers flood it', () => {
+    const withProxies = (proxies: readonly string[]): Promise<void> =>
+      broker.reconfigure((config) => {
+        config.http.trusted_proxies = proxies;
+        config.operators = { issuer: idp.issuer, audience: 'mayfly-operators', sign_in: { client_id: 'by-secret', client_secret_file: 'client-secret', scopes: ['openid', 'mayfly'], requests_per_minute_per_address: 10, requests_per_minute: 60 } };
+      });
+    const from = (address: string): RequestInit => ({ headers: { 'X-Forwarded-For': `6.6.6.6, ${address}` }, redirect: 'manual' });
+    const ask = (path: string, address: string): Promise<Response> => fetch(`${broker.url}${path}`, from(address));
+    const logOut = (address: string): Promise<Response> => fetch(`${broker.url}/auth/back-channel-logout`, { ...from(address), method: 'POST', body: new URLSearchParams({ logout_token: 'none' }) });
+    const statuses = async (count: number, one: () => Promise<Response>): Promise<number[]> => {
+      const found = [];
+      for (let n = 0; n < count; n += 1) found.push((await one()).status);
+      return [...new Set(found)];
+    };
+
+    it('refuses the address that floods and lets others sign in, and the issuer end sessions', async () => {
+      idp.person = { subject: 'olga', roles: ['mayfly-operator'] };
+      await withProxies(['127.0.0.1']);
+      expect(await statuses(15, () => ask('/auth/callback', '203.0.113.9'))).toEqual([403, 429]);
+      const refused = await ask('/auth/sign-in', '203.0.113.9');
+      expect([refused.status, Number(refused.headers.get('retry-after')) > 0, await refused.json()]).toEqual([429, true, expect.objectContaining({ code: 'limit_exceeded' })]);
+      expect((await ask('/auth/sign-in', '192.0.2.1')).status).toBe(303);
+
+      expect(await statuses(15, () => logOut('203.0.113.9'))).toEqual([400, 429]);
+      const late = await logOut('203.0.113.9');
+      expect([late.status, late.headers.has('retry-after'), await late.json()]).toEqual([429, true, expect.objectContaining({ error: 'temporarily_unavailable' })]);
+      expect((await logOut('192.0.2.1')).status).toBe(400);
+
+      // From the address of this test, which no header names.
+      expect((await signIn(browser())).status).toBe(303);
+      const page = await broker.metrics();
+      for (const labels of ['outcome="signed_in",reason="none"', 'outcome="refused",reason="not_begun"', 'outcome="refused",reason="limited"', 'outcome="logout_refused",reason="bad_token"', 'outcome="logout_refused",reason="limited"']) {
+        expect(page).toMatch(new RegExp(`^mayfly_sign_ins_total\\{${labels}\\} [1-9]`, 'm'));
+      }
+    }, 60_000);
+
+    it('believes no header of whoever is no trusted proxy: all that it names is one address (control)', async () => {
+      await withProxies([]);
+      let n = 0;
+      expect(await statuses(15, () => ask('/auth/callback', `192.0.2.${(n += 1)}`))).toEqual([403, 429]);
+    }, 60_000);
+  });
+
   it('says plainly that the issuer is away; tokens and sessions that are good stay good', async () => {
     idp.person = { subject: 'olga', roles: ['mayfly-operator'] };
     await signInAs('by-key', { client_key_file: 'client.pem' });

@@ -35,7 +35,7 @@ interface BrokerConfig {
   readonly credentials: Record<string, object>;
   readonly identity: { readonly issuers: readonly { readonly issuer: string }[]; trust_domains?: readonly object[]; users?: object };
   readonly introspection: { readonly resource_servers: object[] };
-  readonly http: { public_url?: string };
+  readonly http: { public_url?: string; trusted_proxies?: readonly string[] };
   oauth?: object;
   operators: object;
   tls?: object;

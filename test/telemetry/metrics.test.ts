@@ -143,13 +143,14 @@ describe('what is expected', () => {
   it('is there with nothing in it, so that its first event shows as a rise', async () => {
     const metrics = createMetrics('0');
     expect((await metrics.render()).page).not.toMatch(/^mayfly_orphans_total\{/m);
-    metrics.expect({ providers: ['vault-main'], recipients: ['on-call'], webhooks: ['soc'] });
+    metrics.expect({ providers: ['vault-main'], recipients: ['on-call'], webhooks: ['soc'], signIns: [{ outcome: 'refused', reason: 'no_role' }] });
     const { page } = await metrics.render();
     for (const line of [
       'mayfly_orphans_total{provider="vault-main"} 0',
       'mayfly_mint_seconds_count{provider="vault-main",outcome="unavailable"} 0',
       'mayfly_revocation_lateness_seconds_count{provider="vault-main",reason="expired"} 0',
       'mayfly_notices_total{recipient="on-call",outcome="failed"} 0',
+      'mayfly_sign_ins_total{outcome="refused",reason="no_role"} 0',
       'mayfly_webhook_deliveries_total{webhook="soc",outcome="failed"} 0',
     ]) {
       expect(page).toContain(`\n${line}\n`);

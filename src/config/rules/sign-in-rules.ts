@@ -21,6 +21,7 @@ function browserFaults(config: Parts): RuleFault[] {
   if (http.public_url === undefined) faults.push({ key, detail: 'needs http.public_url: the issuer sends the browser back to /auth/callback there' });
   if (standsForWorkloads(clientId, config)) faults.push({ key: [...key, 'client_id'], detail: 'is also the audience of workloads' });
   if (signIn.idle_minutes > signIn.max_hours * 60) faults.push({ key: [...key, 'idle_minutes'], detail: 'must be at most max_hours' });
+  if (signIn.requests_per_minute_per_address > signIn.requests_per_minute) faults.push({ key: [...key, 'requests_per_minute_per_address'], detail: 'must be at most requests_per_minute' });
   return faults;
 }
 

@@ -29,7 +29,7 @@ export const SIGN_IN_OPERATIONS: OperationArea = {
       caller: 'anyone',
       query: signInQuery,
       answers: { 303: { description: 'to the issuer', mediaType: 'text/plain', headers: REDIRECT } },
-      problems: ['not_found', 'identity_unavailable'],
+      problems: ['not_found', 'limit_exceeded', 'identity_unavailable'],
     },
     {
       method: 'get',
@@ -39,7 +39,7 @@ export const SIGN_IN_OPERATIONS: OperationArea = {
       description: 'Its query is what the issuer adds: `code`, `state`, `iss`, or `error`.',
       caller: 'anyone',
       answers: { 303: { description: 'signed in, to `return_to`', mediaType: 'text/plain', headers: REDIRECT } },
-      problems: ['not_found', 'sign_in_refused', 'identity_unavailable', 'ledger_unavailable', 'record_tampered'],
+      problems: ['not_found', 'sign_in_refused', 'limit_exceeded', 'identity_unavailable', 'ledger_unavailable', 'record_tampered'],
     },
     {
       method: 'post',

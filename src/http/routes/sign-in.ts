@@ -8,6 +8,7 @@ import type { SessionRecords } from '../../identity/session.ts';
 import { ATTEMPT_MS } from '../../identity/sign-in/sign-in-attempt.ts';
 import { CALLBACK_PATH } from '../../identity/sign-in/issuer-client.ts';
 import type { SignIn } from '../../identity/sign-in/sign-in.ts';
+import type { SignInGate } from '../../identity/sign-in/sign-in-gate.ts';
 import { freeText, parse } from '../../task/declaration.ts';
 import { authenticateOperator } from '../authenticate.ts';
 import { OAuthError } from '../oauth/oauth-error.ts';
@@ -18,12 +19,18 @@ import { jsonBody } from '../read-json.ts';
 import { ATTEMPT_COOKIE, clearCookie, readCookie, SESSION_COOKIE, setCookie } from '../sign-in/cookies.ts';
 import { parseReturnTo } from '../sign-in/return-to.ts';
 
+/** What signs people in, and what keeps a crowd of strangers from it. */
+export interface SignInParts {
+  readonly signIn: SignIn;
+  readonly gate: SignInGate;
+}
+
 export interface SignInRoutesDeps {
   readonly authenticator: Authenticator;
   readonly records: Pick<SessionRecords, 'endSessions'>;
-  /** Undefined where nobody can sign in. */
-  readonly signIn: SignIn | undefined;
   readonly operators: Pick<OperatorsConfig, 'issuer' | 'audience' | 'cli'>;
+  /** Undefined where nobody can sign in. */
+  readonly people: SignInParts | undefined;
   /** Where browsers reach the broker; where it does not know, nobody can sign in. */
   readonly publicUrl: string | undefined;
 }
@@ -53,18 +60,19 @@ export const signOutsBody = z.strictObject({
 /** `/auth`: how a person signs in with a browser, and out; and `/v1/sign-outs`, by which an admin ends the sessions of another. */
 export function signInRoutes(deps: SignInRoutesDeps): Router {
   const router = Router();
-  const configured = (): { readonly signIn: SignIn; readonly publicUrl: string } => {
-    const { signIn, publicUrl } = deps;
-    if (signIn === undefined || publicUrl === undefined) throw new Problem('not_found', 'sign-in is not configured here (operators.sign_in)');
-    return { signIn, publicUrl };
+  const configured = (): SignInParts & { readonly publicUrl: string } => {
+    const { people, publicUrl } = deps;
+    if (people === undefined || publicUrl === undefined) throw new Problem('not_found', 'sign-in is not configured here (operators.sign_in)');
+    return { ...people, publicUrl };
   };
 
   router.get('/auth/methods', (_request, response) => {
-    response.json({ sign_in: deps.signIn !== undefined, cli: commandLineOf(deps.operators) });
+    response.json({ sign_in: deps.people !== undefined, cli: commandLineOf(deps.operators) });
   });
 
   router.get('/auth/sign-in', async (request, response) => {
-    const { signIn, publicUrl } = configured();
+    const { signIn, gate, publicUrl } = configured();
+    gate.admit(request.ip);
     const { return_to: asked, fresh } = parseQuery(request, signInQuery);
     const { url, attempt } = await signIn.begin(parseReturnTo(asked, publicUrl), fresh === 'true');
     setCookie(response, ATTEMPT_COOKIE, attempt.cookie, ATTEMPT_MS);
@@ -72,10 +80,12 @@ export function signInRoutes(deps: SignInRoutesDeps): Router {
   });
 
   router.get(CALLBACK_PATH, async (request, response) => {
-    const { signIn, publicUrl } = configured();
+    const { signIn, gate, publicUrl } = configured();
+    gate.admit(request.ip);
     // Good for one return, whatever comes of it.
     clearCookie(response, ATTEMPT_COOKIE);
     const { secret, returnTo } = await signIn.complete(readCookie(request, ATTEMPT_COOKIE), queryOf(request), readCookie(request, SESSION_COOKIE));
+    gate.signedIn(request.ip);
     setCookie(response, SESSION_COOKIE, secret);
     response.set('Referrer-Policy', 'no-referrer').redirect(303, `${new URL(publicUrl).origin}${returnTo}`);
   });
@@ -96,8 +106,9 @@ export function signInRoutes(deps: SignInRoutesDeps): Router {
   });
 
   router.post('/auth/back-channel-logout', async (request, response) => {
-    const { signIn } = configured();
-    await signIn.logOut(readForm(request).need('logout_token')).catch((error: unknown) => {
+    const { signIn, gate } = configured();
+    const token = readForm(request).need('logout_token');
+    await gate.logOut(request.ip, () => signIn.logOut(token)).catch((error: unknown) => {
       // Section 2.8: whatever is wrong with it is an invalid request.
       throw error instanceof Problem && error.code === 'invalid_token' ? new OAuthError('invalid_request', error.message.replace(/^the token/, 'the logout token')) : error;
     });

@@ -8,6 +8,7 @@ import { readPrivateKey, requiredMembers, thumbprintOf } from '../../core/privat
 import { Secret } from '../../core/secret.ts';
 import type { OutboundFetch } from '../outbound-fetch.ts';
 import { fetchForOidc } from './fetch-for-oidc.ts';
+import { SignInRefused } from './sign-in-refused.ts';
 import type { SignInAttempt } from './sign-in-attempt.ts';
 
 export interface IssuerClientDeps {
@@ -143,14 +144,14 @@ async function clientKey(file: string): Promise<oidc.PrivateKey> {
 function refusalOf(error: unknown): Problem {
   if (error instanceof oidc.AuthorizationResponseError) {
     const declined = error.error === 'access_denied';
-    return new Problem('sign_in_refused', declined ? 'the issuer did not let the person in' : 'the issuer refused the request for a sign-in', { cause: error });
+    return declined ? new SignInRefused('declined', 'the issuer did not let the person in', { cause: error }) : new SignInRefused('issuer_refused', 'the issuer refused the request for a sign-in', { cause: error });
   }
-  if (error instanceof oidc.ResponseBodyError && error.error === 'invalid_grant') return new Problem('sign_in_refused', 'the issuer no longer takes the code; start again', { cause: error });
+  if (error instanceof oidc.ResponseBodyError && error.error === 'invalid_grant') return new SignInRefused('wrong_answer', 'the issuer no longer takes the code; start again', { cause: error });
   if (error instanceof oidc.ResponseBodyError || error instanceof oidc.WWWAuthenticateChallengeError) {
-    return new Problem('sign_in_refused', 'the issuer did not accept the broker as its client; an operator must look', { cause: error });
+    return new SignInRefused('issuer_refused', 'the issuer did not accept the broker as its client; an operator must look', { cause: error });
   }
   if (error instanceof oidc.ClientError && error.code !== undefined && /^OAUTH_(INVALID_RESPONSE|JWT_|RESPONSE_IS_NOT_CONFORM|PARSE_ERROR|WWW_)/.test(error.code)) {
-    return new Problem('sign_in_refused', 'what came back is not what was asked for: of another attempt, another issuer, or changed on the way', { cause: error });
+    return new SignInRefused('wrong_answer', 'what came back is not what was asked for: of another attempt, another issuer, or changed on the way', { cause: error });
   }
   return new Problem('identity_unavailable', "the operators' issuer did not answer, so nobody can sign in now; sessions and tokens that are good stay good", { cause: error, retryAfterSeconds: 5 });
 }

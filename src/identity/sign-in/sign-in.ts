@@ -13,6 +13,7 @@ import type { IssuerClient } from './issuer-client.ts';
 import { LOGOUT_TYPES, verifyLogoutToken } from './logout-token.ts';
 import type { RefusalRecord } from './refusal-record.ts';
 import { RoleMissing } from './role-missing.ts';
+import { SignInRefused } from './sign-in-refused.ts';
 import type { SignInAttempt, SignInAttempts } from './sign-in-attempt.ts';
 
 export interface SignInDeps {
@@ -46,8 +47,14 @@ export class SignIn {
 
   /** Begins an attempt: where to send the browser, and what it holds meanwhile. Throws `identity_unavailable`. */
   async begin(returnTo: string, fresh: boolean): Promise<{ readonly url: URL; readonly attempt: SignInAttempt }> {
-    const attempt = this.#deps.attempts.begin(returnTo);
-    return { url: await this.#deps.client.authorizationUrl(attempt, fresh), attempt };
+    const { attempts, client, refusals } = this.#deps;
+    const attempt = attempts.begin(returnTo);
+    try {
+      return { url: await client.authorizationUrl(attempt, fresh), attempt };
+    } catch (error) {
+      refusals.count(error);
+      throw error;
+    }
   }
 
   /**
@@ -61,11 +68,10 @@ export class SignIn {
    */
   async complete(cookie: string | null, query: string, before: string | null): Promise<SignedIn> {
     const { attempts, client, records, refusals, sessions, useOnce } = this.#deps;
-    const attempt = attempts.resume(cookie);
-    // Nobody's attempt: anybody can send such a request, and not one of them is put on the record.
-    if (attempt === null) throw new Problem('sign_in_refused', 'this browser has begun no sign-in, or too long ago; start again');
-    if (!(await useOnce(JSON.stringify(['sign-in', attempt.id]), attempt.untilMs))) throw new Problem('sign_in_refused', 'this sign-in was completed before; start again');
     try {
+      const attempt = attempts.resume(cookie);
+      if (attempt === null) throw new SignInRefused('not_begun', 'this browser has begun no sign-in, or too long ago; start again');
+      if (!(await useOnce(JSON.stringify(['sign-in', attempt.id]), attempt.untilMs))) throw new SignInRefused('replayed', 'this sign-in was completed before; start again');
       const person = await this.#personOf(await client.redeem(query, attempt));
       const standing = await records.standingOf(person);
       const previous = before === null ? null : await sessions.find(before);
@@ -102,9 +108,9 @@ export class SignIn {
     const { operators, clock } = this.#deps;
     const { subject, claims } = await verifyToken(idToken.expose(), this.#expectation(), clock.now()).catch((cause: unknown) => {
       if (!(cause instanceof Problem) || cause.code !== 'invalid_token') throw cause;
-      throw new Problem('sign_in_refused', cause.message.replace(/^the token/, "the issuer's id token"), { cause });
+      throw new SignInRefused('bad_id_token', cause.message.replace(/^the token/, "the issuer's id token"), { cause });
     });
-    if (posesAsSpiffeId(subject)) throw new Problem('sign_in_refused', 'the issuer names a workload, which never signs in');
+    if (posesAsSpiffeId(subject)) throw new SignInRefused('bad_id_token', 'the issuer names a workload, which never signs in');
     const person = { issuer: operators.issuer, subject };
     const role = operatorRole(claims, operators);
     if (role === undefined) throw new RoleMissing(person, operators.roles_claim);
