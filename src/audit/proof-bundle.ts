@@ -11,7 +11,7 @@ export const CONSISTENCY_FORMAT = 'mayfly-audit-consistency/v1';
 const hashes = z.array(z.string().regex(/^[A-Za-z0-9+/]{43}=$/)).max(64);
 
 /** Records with all it takes to see that they are in a signed log. Binary values are base64. */
-const proofBundle = z.strictObject({
+export const proofBundle = z.strictObject({
   format: z.literal(PROOF_FORMAT),
   /** The signed note. */
   checkpoint: z.string(),
@@ -29,7 +29,7 @@ const proofBundle = z.strictObject({
     .min(1),
 });
 
-const consistencyBundle = z.strictObject({ format: z.literal(CONSISTENCY_FORMAT), old: z.string(), new: z.string(), path: hashes });
+export const consistencyBundle = z.strictObject({ format: z.literal(CONSISTENCY_FORMAT), old: z.string(), new: z.string(), path: hashes });
 
 export const anyBundle = z.discriminatedUnion('format', [proofBundle, consistencyBundle]);
 export type ProofBundle = z.infer<typeof proofBundle>;

@@ -63,6 +63,17 @@ export async function proveConsistency(path: string, oldNote: string, newNote?: 
   });
 }
 
+/** The newest kept checkpoint of so many records, signed by whomever. Throws `NoProof` where there is none. */
+export async function signedNoteOf(path: string, size: number): Promise<string> {
+  const { checkpoints } = await logFilesAt(path);
+  for await (const { note } of checkpointsNewestFirst(checkpoints)) {
+    const checkpoint = checkpointIn(note, 'a kept checkpoint');
+    if (checkpoint.size === size) return note;
+    if (checkpoint.size < size) throw new NoProof(`no checkpoint of ${size} records is kept here; the next smaller one is of ${checkpoint.size}`);
+  }
+  throw new NoProof(`no checkpoint of ${size} records is kept here, and none of fewer`);
+}
+
 interface Tree {
   readonly leaves: number;
   readonly subtree: SubtreeHash;
@@ -85,7 +96,7 @@ async function signedTree(tree: Tree, checkpointFile: string, atLeast: number): 
     if (rootAt(tree, checkpoint.size) !== checkpoint.hash) throw new NoProof(whyNot('newest', tree, checkpoint));
     return { note, checkpoint };
   }
-  throw new NoProof(`no checkpoint in ${checkpointFile} vouches for record ${atLeast} yet: the next comes within audit.checkpoint_seconds, if keys.checkpoint_key_files are configured`);
+  throw new NoProof(`no checkpoint vouches for record ${atLeast} yet: the next comes within audit.checkpoint_seconds, if keys.checkpoint_key_files are configured`);
 }
 
 function checkpointIn(note: string, what: string): Checkpoint {

@@ -1,5 +1,6 @@
-import { auditSegments, overSegments, type AuditSegment } from './audit-segments.ts';
+import { overSegments, type AuditSegment } from './audit-segments.ts';
 import type { ChainRecord } from './hash-chain.ts';
+import { linesOverRotations } from './lines-over-rotations.ts';
 import { blocksBackward, linesForward, statedRecord, type StatedRecord } from './read-range.ts';
 
 /** Which records are wanted; all that is given must fit. */
@@ -76,10 +77,10 @@ function pageOf(found: readonly StatedRecord[], limit: number): AuditPage {
   return { items, nextSeq: found.length > limit ? (items.at(-1)?.seq ?? null) : null };
 }
 
-/** All that fits, oldest first, as it is read: for more than fits in memory. A rotation meanwhile can cut it short: end it before the live file's. `onLine` is told of every line that is looked at. */
+/** All that fits, oldest first, as it is read: for more than fits in memory. Files may be rotated meanwhile. `onLine` is told of every line that is looked at; what it throws ends the reading. */
 export async function* recordsOf(path: string, filter: AuditFilter, onLine: (line: string) => void = () => undefined): AsyncGenerator<StatedRecord> {
   const { sinceMs, untilMs } = filter;
-  yield* matching(telling(linesForward(await auditSegments(path), { sinceMs, untilMs }), onLine), filter);
+  yield* matching(telling(linesOverRotations(path, { sinceMs, untilMs }), onLine), filter);
 }
 
 async function* telling(lines: AsyncIterable<string>, onLine: (line: string) => void): AsyncGenerator<string> {

@@ -108,7 +108,7 @@ export function routeDeps({ config, workloadApi, ledger: uncounted, policy, shad
     trustedProxies: config.http.trusted_proxies,
     tasks: { authenticator, ledger, agents: directory, grant, complete: { ledger, clock, nudge } },
     approvals: { authenticator, ledger, decide: { ledger, clock, claimWindowSeconds: config.limits.claim_window_seconds }, risk: config.policy.risk },
-    audit: { authenticator, file: auditFile, clock, longestTaskMs: longestTaskMs(config), verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
+    audit: { authenticator, file: auditFile, clock, longestTaskMs: longestTaskMs(config), deploymentId: config.deployment_id, version, verifierKeys: checkpoints?.signers.map(({ verifierKey }) => verifierKey) ?? [] },
     leases: {
       ...{ authenticator, ledger, clock, nudge, deploymentId: config.deployment_id, agents: directory },
       receiptKeys: config.keys.receipt_key_files === undefined ? undefined : loadSigningKeys(config.keys.receipt_key_files),

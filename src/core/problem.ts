@@ -34,6 +34,7 @@ export const PROBLEMS = {
   envelope_changed: { status: 409, title: 'The task is not what was looked at', retryable: false },
   idempotency_in_progress: { status: 409, title: 'The first request with this Idempotency-Key is still running', retryable: true },
   duplicate_credential: { status: 409, title: 'The task already holds this credential', retryable: false },
+  not_proven: { status: 409, title: 'There is no proof of it', retryable: true },
   body_too_large: { status: 413, title: 'The body is too large', retryable: false },
   unsupported_media_type: { status: 415, title: 'The body must be JSON', retryable: false },
   invalid_request: { status: 422, title: 'The request is not valid', retryable: false },

@@ -127,7 +127,7 @@ function observeRequests(observe: AppDeps['observeRequest']): RequestHandler {
     const startedMs = performance.now();
     response.once('finish', () => {
       // A stream lasts as long as somebody watches, and who wants to wait waits: that is no latency.
-      if (String(response.getHeader('content-type')).startsWith('text/event-stream') || response.hasHeader('preference-applied')) return;
+      if (/^(text\/event-stream|application\/x-ndjson)\b/.test(String(response.getHeader('content-type'))) || response.hasHeader('preference-applied')) return;
       observe({
         route: routeOf(request.route),
         method: request.method,

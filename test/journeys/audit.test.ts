@@ -10,6 +10,7 @@ import { until } from '../support/until.ts';
 
 const run = promisify(execFile);
 const LAUNCHER = join(import.meta.dirname, '../../bin/mayfly.js');
+const VERIFIER = join(import.meta.dirname, '../../examples/verify-proof/verify_proof.py');
 let broker: RunningBroker;
 let viewer: string;
 
@@ -93,6 +94,66 @@ describe('the audit log over HTTP', () => {
     expect(await broker.call('GET', '/v1/audit/story', viewer)).toMatchObject({ status: 422, body: { errors: [{ pointer: '/agent' }] } });
     expect((await broker.call('GET', '/v1/audit', await broker.agentToken())).status).toBe(403);
   });
+});
+
+describe('an auditor without the files', () => {
+  const ask = async (path: string): Promise<{ readonly status: number; readonly body: unknown }> => broker.call('GET', path, viewer);
+  const lines = async (query: string): Promise<string[]> => {
+    const answer = await fetch(`${broker.url}/v1/audit/export?${query}`, { headers: { Authorization: `Bearer ${viewer}` } });
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'application/x-ndjson']);
+    return (await answer.text()).trimEnd().split('\n');
+  };
+  /** What the verifier says that shares no code with Mayfly. */
+  const verified = async (bundle: unknown): Promise<string> => {
+    const { verifier_keys: keys } = (await ask('/v1/audit/checkpoint')).body as { verifier_keys: string[] };
+    const file = join(broker.stack.directory, 'proof.json');
+    await writeFile(file, JSON.stringify(bundle));
+    return (await run('python3', [VERIFIER, file, keys[0] ?? ''])).stdout;
+  };
+
+  it('gets a task of the log in each format, as the command line writes it from the file', async () => {
+    const grant = await broker.grant(['task-reference']);
+    await broker.complete(grant);
+    await until(async () => (await search(`task=${grant.id}&type=task.ended`)).items.length === 1);
+    const whole = await lines(`task=${grant.id}`);
+    const inFile = (await readFile(broker.stack.auditFile, 'utf8')).split('\n').filter((line) => line.includes(`"task":"${grant.id}"`));
+    expect(whole).toEqual(inFile);
+    for (const format of ['jsonl', 'ocsf', 'cloudevents']) {
+      const written = await mayfly(['audit', 'export', '--task', grant.id, '--format', format, '--audit', broker.stack.auditFile]);
+      expect(await lines(`task=${grant.id}&format=${format}`)).toEqual(written.stdout.trimEnd().split('\n'));
+    }
+    expect(await lines('agent=nobody')).toEqual(['']);
+    expect(await ask('/v1/audit/export?format=csv')).toMatchObject({ status: 422, body: { errors: [{ pointer: '/format' }] } });
+  }, 60_000);
+
+  it('gets proofs that a verifier takes which shares no code with Mayfly: of records, and that the log of before is still there', async () => {
+    await until(async () => (await ask('/v1/audit/checkpoint')).status === 200, { timeoutMs: 20_000, everyMs: 200 });
+    const { note: kept } = (await ask('/v1/audit/checkpoint')).body as { note: string };
+    const size = Number(kept.split('\n')[1]);
+    const grant = await broker.grant(['task-reference']);
+    await broker.complete(grant);
+    const declared = async (): Promise<Item | undefined> => (await search(`task=${grant.id}&type=task.declared`)).items[0];
+    await until(async () => (await declared()) !== undefined);
+    const record = (await declared()) as Item & { readonly event: { readonly id: string } };
+    // Proven as soon as the next checkpoint has it.
+    await until(async () => (await ask(`/v1/audit/proof?record=${record.event.id}`)).status === 200, { timeoutMs: 30_000, everyMs: 200 });
+    const { body: proof } = await ask(`/v1/audit/proof?record=1,${record.event.id}`);
+    expect(await verified(proof)).toMatch(new RegExp(`record ${record.seq}: task.declared`));
+    await expect(verified(JSON.parse(JSON.stringify(proof).replace('task.declared', 'task.denied')))).rejects.toThrow();
+
+    const { body: continued } = await ask(`/v1/audit/consistency?from=${size}`);
+    expect(continued).toMatchObject({ old: kept });
+    expect(await verified(continued)).toContain(String(size));
+    const newest = Number((continued as { new: string }).new.split('\n')[1]);
+    expect(newest).toBeGreaterThan(size);
+    expect((await ask(`/v1/audit/consistency?from=${size}&to=${newest}`)).body).toEqual(continued);
+    await expect(verified({ ...(continued as object), path: [] })).rejects.toThrow();
+
+    expect(await ask('/v1/audit/proof?record=900000000')).toMatchObject({ status: 404 });
+    expect(await ask('/v1/audit/consistency?from=900000000')).toMatchObject({ status: 409, body: { code: 'not_proven' } });
+    expect(await ask(`/v1/audit/consistency?from=${newest}&to=${size}`)).toMatchObject({ status: 409, body: { code: 'not_proven' } });
+    expect(await ask('/v1/audit/proof?record=1%2F2')).toMatchObject({ status: 422, body: { errors: [{ pointer: '/record' }] } });
+  }, 90_000);
 });
 
 describe('checkpoints', () => {

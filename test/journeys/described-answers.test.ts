@@ -222,6 +222,10 @@ describe('real answers are as described', () => {
     await until(async () => (await call('GET', '/v1/audit?limit=5', viewer)).status === 200, { everyMs: 100 });
     expect((await call('GET', '/v1/audit/story?agent=agent:refunds', viewer)).body).toMatchObject({ agent: 'agent:refunds' });
     await until(async () => (await call('GET', '/v1/audit/checkpoint', viewer)).status === 200, { everyMs: 200 });
+    const { note: signed } = (await call('GET', '/v1/audit/checkpoint', viewer)).body as { note: string };
+    expect((await call('GET', '/v1/audit/proof?record=1', viewer)).body).toMatchObject({ records: [{ index: 0 }] });
+    expect((await call('GET', `/v1/audit/consistency?from=${signed.split('\n')[1] ?? ''}`, viewer)).body).toMatchObject({ old: signed });
+    expect(await ask('GET', '/v1/audit/export?type=sealer', { headers: { Authorization: `Bearer ${viewer}` } })).toBe(200);
     expect(await ask('GET', '/')).toBe(200);
     const [, script = ''] = /src="(\/assets\/[^"]+\.js)"/.exec(await (await fetch(broker.url)).text()) ?? [];
     expect(await ask('GET', script)).toBe(200);
