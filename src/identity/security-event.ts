@@ -28,6 +28,8 @@ export interface SecurityEvent {
   readonly jti: string;
   /** A URI. */
   readonly type: string;
+  /** What it says besides, as it came. */
+  readonly said: Readonly<Record<string, unknown>>;
   /** A subject identifier (RFC 9493), as it came. */
   readonly subject: unknown;
   /** When nobody takes it any more. */
@@ -89,9 +91,9 @@ function readEvent(claims: JWTPayload, nowMs: EpochMs): Omit<SecurityEvent, 'tra
   if (iat < now - MAX_AGE_SECONDS) refuse('it was issued more than seven days ago');
   const [event, ...others] = typeof events === 'object' && events !== null ? Object.entries(events) : [];
   if (event === undefined || others.length > 0) return refuse('events must hold one event');
-  const [type, said] = event as [string, unknown];
-  const inEvent: unknown = typeof said === 'object' && said !== null && 'subject' in said ? said.subject : undefined;
-  return { jti: String(jti), type, subject: subjectOfAll ?? inEvent, overAtMs: addSeconds(nowMs, MAX_AGE_SECONDS + 2 * SKEW_SECONDS) };
+  const [type, payload] = event as [string, unknown];
+  const said = typeof payload === 'object' && payload !== null ? (payload as Readonly<Record<string, unknown>>) : {};
+  return { jti: String(jti), type, said, subject: subjectOfAll ?? said['subject'], overAtMs: addSeconds(nowMs, MAX_AGE_SECONDS + 2 * SKEW_SECONDS) };
 }
 
 function orRefused<T>(err: SecurityEventError, check: () => T): T {

@@ -15,11 +15,20 @@ export interface ReceiveSignalDeps {
   readonly clock: Clock;
 }
 
-/** What ends all that somebody has: CAEP 1.0 section 3.1, RISC 1.0 section 2.4. */
+const CREDENTIAL_CHANGE = 'credential-change';
+/** What ends all that somebody has: CAEP 1.0 sections 3.1 and 3.3, RISC 1.0 section 2.4. */
 const ENDING = new Map([
   ['https://schemas.openid.net/secevent/caep/event-type/session-revoked', 'session-revoked'],
   ['https://schemas.openid.net/secevent/risc/event-type/account-disabled', 'account-disabled'],
+  ['https://schemas.openid.net/secevent/caep/event-type/credential-change', CREDENTIAL_CHANGE],
 ]);
+/** Whoever logged in with what is gone may be somebody else. A new or a changed credential says nothing against its subject. */
+const GONE: ReadonlySet<unknown> = new Set(['revoke', 'delete']);
+
+const endingOf = ({ type, said }: SecurityEvent): string | undefined => {
+  const signal = ENDING.get(type);
+  return signal === CREDENTIAL_CHANGE && !GONE.has(said['change_type']) ? undefined : signal;
+};
 
 /**
  * Heeds a verified signal: all tasks of its subject end, as an agent and as a person on whose behalf agents act, and
@@ -27,11 +36,11 @@ const ENDING = new Map([
  * or this process went away, is heeded when it comes again. Throws `ledger_unavailable`.
  */
 export async function receiveSignal(event: SecurityEvent, { ledger, revocation, usersIssuer, operatorsIssuer, clock }: ReceiveSignalDeps): Promise<void> {
-  const { transmitter, jti, type, subject, overAtMs } = event;
+  const { transmitter, jti, subject, overAtMs } = event;
   const mark = JSON.stringify(['security-event', transmitter.issuer, jti]);
   if (await ledger.wasUsed(mark)) return;
   const by = { issuer: transmitter.issuer, subject: 'security-events' };
-  const signal = ENDING.get(type);
+  const signal = endingOf(event);
   const selectors = signal === undefined ? [] : selectorsOf(subject, { transmitter, usersIssuer });
   const facts = { jti, event: signal ?? 'other', received_at: clock.now() };
   if (signal === undefined || selectors.length === 0) {

@@ -7,7 +7,7 @@ import { at } from '../support/at.ts';
 import { CookieBrowser } from '../support/cookie-browser.ts';
 import { undescribed } from '../support/described-answer.ts';
 import { RunningBroker } from '../support/running-broker.ts';
-import { ACCOUNT_DISABLED, startTransmitter, type SecurityEventTransmitter } from '../support/security-event-transmitter.ts';
+import { ACCOUNT_DISABLED, CREDENTIAL_CHANGE, startTransmitter, type SecurityEventTransmitter } from '../support/security-event-transmitter.ts';
 import { until } from '../support/until.ts';
 
 const AUDIENCE = 'https://mayfly.example.org/signals';
@@ -116,6 +116,25 @@ describe('session-revoked', () => {
   }, 30_000);
 });
 
+describe('credential-change', () => {
+  const changed = (change: string | undefined): Promise<string> => idp.sign(ofAgent(AGENT), { type: CREDENTIAL_CHANGE, said: { credential_type: 'x509', change_type: change } });
+
+  it.each(['revoke', 'delete'])('ends all that its subject has where a credential is gone: %s', async (change) => {
+    const [task, other] = [await taskOf(AGENT), await taskOf(SECOND_AGENT)];
+    expect((await push(await changed(change))).status).toBe(202);
+    await hasEnded(task);
+    expect([await isGood(task), await isGood(other)]).toEqual([false, true]);
+  }, 30_000);
+
+  it.each(['create', 'update', 'REVOKE', undefined])('ends nothing where it is another change, and is on the record: %s', async (change) => {
+    const task = await taskOf(AGENT);
+    const token = await changed(change);
+    expect((await push(token)).status).toBe(202);
+    await until(async () => (await audited('signal.ignored')).some(({ facts }) => facts['jti'] === decodeJwt(token).jti), { what: 'it is on the record' });
+    expect(await stateOf(task)).toMatchObject({ state: 'active' });
+  }, 30_000);
+});
+
 describe('a signal that ends nothing', () => {
   it('is acknowledged, and on the record with why', async () => {
     const task = await taskOf(AGENT);
@@ -127,7 +146,8 @@ describe('a signal that ends nothing', () => {
       'a check of the stream': await idp.sign({ format: 'opaque', id: 'stream' }, { type: 'https://schemas.openid.net/secevent/ssf/event-type/verification' }),
     };
     for (const token of Object.values(tokens)) expect((await push(token)).status).toBe(202);
-    await until(async () => (await audited('signal.ignored')).length === 4, { what: 'all are on the record' });
+    const ignored = async (): Promise<Audited[]> => (await audited('signal.ignored')).filter(({ facts }) => Object.values(tokens).some((token) => decodeJwt(token).jti === facts['jti']));
+    await until(async () => (await ignored()).length === 4, { what: 'all are on the record' });
     expect((await audited('signal.ignored')).every(({ by }) => by.issuer === idp.issuer)).toBe(true);
     expect(await stateOf(task)).toMatchObject({ state: 'active' });
   });

@@ -6,11 +6,13 @@ import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
 export const SESSION_REVOKED = 'https://schemas.openid.net/secevent/caep/event-type/session-revoked';
 export const ACCOUNT_DISABLED = 'https://schemas.openid.net/secevent/risc/event-type/account-disabled';
 
+export const CREDENTIAL_CHANGE = 'https://schemas.openid.net/secevent/caep/event-type/credential-change';
+
 /** An identity provider that sends signals: its metadata and keys on a real server, its tokens signed by RS256. */
 export interface SecurityEventTransmitter {
   readonly issuer: string;
   /** A token about a subject; `claims` and `header` as given over the usual ones, undefined for none. */
-  sign(subject: unknown, more?: { readonly type?: string; readonly claims?: Readonly<Record<string, unknown>>; readonly header?: Readonly<Record<string, unknown>>; readonly key?: CryptoKey }): Promise<string>;
+  sign(subject: unknown, more?: { readonly type?: string; readonly said?: object; readonly claims?: Readonly<Record<string, unknown>>; readonly header?: Readonly<Record<string, unknown>>; readonly key?: CryptoKey }): Promise<string>;
   stop(): void;
 }
 
@@ -30,9 +32,9 @@ export async function startTransmitter(audience: string): Promise<SecurityEventT
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
     issuer,
-    sign(subject, { type = SESSION_REVOKED, claims = {}, header = {}, key = privateKey } = {}) {
+    sign(subject, { type = SESSION_REVOKED, said: ofType = {}, claims = {}, header = {}, key = privateKey } = {}) {
       const nowSeconds = Math.floor(Date.now() / 1000);
-      const usual: Record<string, unknown> = { iss: issuer, aud: audience, iat: nowSeconds, jti: crypto.randomUUID(), txn: 'txn-1', sub_id: subject, events: { [type]: { event_timestamp: nowSeconds, initiating_entity: 'policy' } } };
+      const usual: Record<string, unknown> = { iss: issuer, aud: audience, iat: nowSeconds, jti: crypto.randomUUID(), txn: 'txn-1', sub_id: subject, events: { [type]: { event_timestamp: nowSeconds, initiating_entity: 'policy', ...ofType } } };
       const said = Object.fromEntries(Object.entries({ ...usual, ...claims }).filter(([, value]) => value !== undefined));
       return new SignJWT(said).setProtectedHeader({ alg: 'RS256', kid: 'sets-1', typ: 'secevent+jwt', ...header }).sign(key);
     },

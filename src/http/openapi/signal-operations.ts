@@ -14,7 +14,7 @@ export const SIGNAL_OPERATIONS: OperationArea = {
       path: '/v1/security-events',
       id: 'receiveSecurityEvent',
       summary: 'Heed a security event token (RFC 8935)',
-      description: 'A SET of a transmitter in the configuration; its signature says who sends it. `session-revoked` (CAEP) and `account-disabled` (RISC) end all tasks of their subject, as an agent and as a person on whose behalf agents act. Other events, and subjects that are not known, are acknowledged.',
+      description: 'A SET of a transmitter in the configuration; its signature says who sends it. `session-revoked` and, where the change is `revoke` or `delete`, `credential-change` (CAEP), and `account-disabled` (RISC) end all tasks of their subject, as an agent and as a person on whose behalf agents act. Other events, and subjects that are not known, are acknowledged.',
       caller: 'anyone',
       body: z.string().describe('one signed token (RFC 8417), `typ` `secevent+jwt`'),
       bodyType: 'application/secevent+jwt',
