@@ -7,7 +7,7 @@ import { createIndexPages } from './index-pages.ts';
 import type { Lease } from './lease.ts';
 import { createLeaseLists } from './lease-lists.ts';
 import { createTaskLists } from './task-lists.ts';
-import type { ApprovalFilter, DueItems, LiveIds, LiveIndex, Page, TaskFilter } from './ledger.ts';
+import type { ApprovalFilter, DueEntry, DueItems, LiveIds, LiveIndex, Page, TaskFilter } from './ledger.ts';
 import { lockSetId, type LockSet } from './lock.ts';
 import type { RevocationRecord } from './revocation-records.ts';
 import { createRecordReader } from './read-record.ts';
@@ -91,6 +91,13 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
     }
   }
 
+  /** Unreadable or deleted: out of the sweep's way, so that they cannot hold up the rest. The reconciler finds what they named. */
+  async function setAside(shard: Shard, strays: readonly string[]): Promise<void> {
+    if (strays.length === 0) return;
+    await redis.zrem(wakeKey(shard), ...strays);
+    for (const id of strays) onTampered(new TamperedRecord(isTaskId(id) ? 'task' : 'lease', id), shard);
+  }
+
   const page = createIndexPages(redis);
 
   return {
@@ -148,21 +155,19 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
       return { leases: ids.filter(isLeaseId), tasks: ids.filter(isTaskId) };
     },
 
-    async due(shard: Shard, nowMs: EpochMs, limit: number): Promise<DueItems> {
-      const ids = await redis.zrangebyscore(wakeKey(shard), '-inf', nowMs, 'LIMIT', 0, limit);
+    async due(shard: Shard, nowMs: EpochMs, limit: number): Promise<readonly DueEntry[]> {
+      const found = await redis.zrangebyscore(wakeKey(shard), '-inf', nowMs, 'WITHSCORES', 'LIMIT', 0, limit);
+      // Somebody else may have written an infinite score: that is due as nothing else.
+      const entries = Array.from({ length: found.length / 2 }, (_, index) => ({ id: found[2 * index] ?? '', atMs: (Number(found[2 * index + 1]) || 0) as EpochMs }));
+      await setAside(shard, entries.map(({ id }) => id).filter((id) => !isDueId(id)));
+      return entries.filter((entry): entry is DueEntry => isDueId(entry.id));
+    },
+
+    async dueItems(shard: Shard, ids: readonly (LeaseId | TaskId)[]): Promise<DueItems> {
       const leaseIds = ids.filter(isLeaseId);
       const taskIds = ids.filter(isTaskId);
-      const [leases, tasks] = await Promise.all([getLeases(leaseIds), readAll(taskIds, getTask)]);
-      const strays = [
-        ...leaseIds.filter((_, index) => leases[index] === null),
-        ...taskIds.filter((_, index) => tasks[index] === null),
-        ...ids.filter((id) => !isLeaseId(id) && !isTaskId(id)),
-      ];
-      // Unreadable or deleted: out of the way, so that they cannot hold up the rest. The reconciler finds what they named.
-      if (strays.length > 0) {
-        await redis.zrem(wakeKey(shard), ...strays);
-        for (const id of strays) onTampered(new TamperedRecord(isTaskId(id) ? 'task' : 'lease', id), shard);
-      }
+      const [leases, tasks] = await Promise.all([getLeases(leaseIds), getTasks(taskIds)]);
+      await setAside(shard, [...leaseIds.filter((_, index) => leases[index] === null), ...taskIds.filter((_, index) => tasks[index] === null)]);
       return { leases: leases.filter((lease) => lease !== null), tasks: tasks.filter((task) => task !== null) };
     },
 
@@ -176,3 +181,5 @@ export function createLedgerReads(redis: Redis, seal: RecordSeal, onTampered: On
     },
   };
 }
+
+const isDueId = (id: string): id is LeaseId | TaskId => isLeaseId(id) || isTaskId(id);

@@ -10,6 +10,7 @@ import type { TaskTree } from '../task/task-tree.ts';
 import { keptTrace, requestTraceId, traceIdOf } from '../telemetry/trace-context.ts';
 import { createEpochs, type Epochs, type EpochSettings } from './epochs.ts';
 import { createCommitter, type Expectation, type Step, type StepGuards, type StepResult } from './commit-step.ts';
+import { createGrantActivity } from './grant-activity.ts';
 import type { Lease } from './lease.ts';
 import { lockAgainst, type GrantScope, type LockSet } from './lock.ts';
 import { createLedgerReads, type LedgerReads, type OnTampered } from './ledger-reads.ts';
@@ -65,6 +66,8 @@ export interface LedgerSteps {
    * the step itself, so that a lock which every shard has lets no later step pass.
    */
   readonly commitGrant: (step: GrantStep) => Promise<'ok' | 'conflict'>;
+  /** Whether a grant was made within about the last second, by any process. */
+  readonly isGranting: () => Promise<boolean>;
   /** Whether the ledger still has all that was written to it. */
   readonly epochs: Epochs;
   /** Throws `locked`, on the record, where a lock covers the grant; else the locks that do not. */
@@ -99,6 +102,7 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
 
   const settings: WriteSettings = { seal, mintDeadlineMs: deps.mintDeadlineMs, retentionSeconds: deps.retentionSeconds, noticesTo: deps.noticesTo ?? [] };
   const epochs = createEpochs({ redis, clock, seal, event, commit, untilSettled, onTampered: deps.onTampered }, deps.epoch);
+  const activity = createGrantActivity(redis, clock);
   const reads = onFailureUnavailable(createLedgerReads(redis, seal, deps.onTampered));
 
   const refuseLocked: LedgerSteps['refuseLocked'] = async ({ scope, by, shard, nowMs, isNew }) => {
@@ -158,7 +162,10 @@ export function createLedgerSteps(deps: RedisLedgerDeps): LedgerSteps {
       event(nowMs, { type, task: task.id, agent: task.agent, by, leases, ...keptTrace(task), facts: { purpose: task.purpose, ...facts } }),
     commit,
 
+    isGranting: activity.isGranting,
+
     async commitGrant(step) {
+      activity.noteGrant();
       const result = await untilSettled(() => attemptGrant(step));
       if (result.outcome === 'clock_skewed') {
         throw new Problem('clock_skewed', `the broker's clock and the ledger's differ by ${result.ms} ms; nothing is granted until they agree`, { retryAfterSeconds: 5 });

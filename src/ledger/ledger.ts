@@ -119,7 +119,13 @@ export interface LiveIds {
   readonly tasks: readonly TaskId[];
 }
 
-/** What the sweep found due in one shard. */
+/** What the sweep must look at, and since when. */
+export interface DueEntry {
+  readonly id: LeaseId | TaskId;
+  readonly atMs: EpochMs;
+}
+
+/** The records of what is due. */
 export interface DueItems {
   readonly leases: readonly Lease[];
   readonly tasks: readonly Task[];
@@ -262,8 +268,12 @@ export interface Ledger extends RevocationRecords, ReconciliationRecords, AgentR
   /** Ends `ending` tasks whose leases are all final. */
   finishTask(id: TaskId): Promise<void>;
 
-  /** What must be looked at in a shard by `nowMs`, at most `limit` items. */
-  due(shard: Shard, nowMs: EpochMs, limit: number): Promise<DueItems>;
+  /** What must be looked at in a shard by `nowMs`, the longest due first, at most `limit` items. */
+  due(shard: Shard, nowMs: EpochMs, limit: number): Promise<readonly DueEntry[]>;
+  /** Reads what is due. What is gone or fails its seal is told, taken out of the sweep's way and left out. */
+  dueItems(shard: Shard, ids: readonly (LeaseId | TaskId)[]): Promise<DueItems>;
+  /** Whether a grant was made within about the last second, by any process. */
+  isGranting(): Promise<boolean>;
   /** Takes leases out of the sweep until `untilMs`; answers those that nobody else took first. */
   claim(shard: Shard, leases: readonly LeaseId[], nowMs: EpochMs, untilMs: EpochMs): Promise<readonly LeaseId[]>;
   /** Puts back leases that could not be worked on. */

@@ -30,6 +30,8 @@ export const leaseKey = (id: LeaseId): string => inShard(shardOf(id), `lease:${i
 
 /** Sorted set of task and lease ids: when the sweep must next look at each. */
 export const wakeKey = (shard: Shard): string => inShard(shard, 'wake');
+/** String: that grants are being made. Expires by itself, soon after the last. */
+export const grantingKey = inShard(shardOfName('granting'), 'granting');
 /** Sorted set of live leases by the instant from which each is overdue: the truth about expiry. */
 export const dueKey = (shard: Shard): string => inShard(shard, 'due');
 /** Sorted set of those of one provider and kind, by the same instant. */

@@ -49,6 +49,7 @@ export function createRedisLedger(deps: RedisLedgerDeps): Ledger {
     ...createAgentRecords(steps),
     ...createNoticeRecords(steps, runClaim),
     ...createSessionRecords(steps),
+    isGranting: steps.isGranting,
     currentHold: steps.epochs.currentHold,
     releaseHold: steps.epochs.releaseHold,
 

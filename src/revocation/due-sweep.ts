@@ -1,19 +1,18 @@
+import pLimit from 'p-limit';
 import type { Clock } from '../core/clock.ts';
-import { SHARDS, type LeaseId, type Shard } from '../core/ids.ts';
+import { isLeaseId, SHARDS, type LeaseId, type Shard, type TaskId } from '../core/ids.ts';
 import { addMs, type EpochMs } from '../core/time.ts';
-import type { WorkloadId } from '../identity/caller.ts';
-import { latenessMs } from '../ledger/lateness.ts';
-import { allows, transition } from '../ledger/lease-transitions.ts';
+import { allows } from '../ledger/lease-transitions.ts';
 import type { Lease } from '../ledger/lease.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Task } from '../task/task.ts';
 import { inSpan } from '../telemetry/in-span.ts';
-import { traceIdOf } from '../telemetry/trace-context.ts';
-import { hasLapsed, type DuePair, type RevocationObservation } from './revoke-leases.ts';
+import { endDueLease, endDueTask, type EndDueDeps } from './end-due.ts';
+import { hasLapsed, type DuePair } from './revoke-leases.ts';
 import type { SweepClock } from './sweep-clock.ts';
+import { WaitingExpiries, type TakenInShard } from './waiting-expiries.ts';
 
-export interface DueSweepDeps {
-  readonly ledger: Pick<Ledger, 'due' | 'claim' | 'settle' | 'endTask' | 'finishTask'>;
+export interface DueSweepDeps extends EndDueDeps {
+  readonly ledger: EndDueDeps['ledger'] & Pick<Ledger, 'due' | 'dueItems' | 'claim' | 'isGranting'>;
   readonly clock: Clock;
   readonly sweepClock: SweepClock;
   /** Hands a batch of one provider to its queue. */
@@ -24,17 +23,20 @@ export interface DueSweepDeps {
     /** How long a dispatched lease is left alone before it is due again. */
     readonly claimTimeoutMs: number;
   };
-  readonly observe: (observation: RevocationObservation) => void;
   readonly log: { warn(fields: object, message: string): void; error(fields: object, message: string): void };
 }
 
-/** At most this many items of one shard in one round; the rest follow in the next, without a pause. */
+/** At most this many items of one shard in one look; the rest follow in the next, without a pause. */
 const ITEMS_PER_SHARD = 500;
 
-/** A round takes no longer than this; a clock that moved further meanwhile is not believed until it is looked at again. */
-const SAME_ROUND_MS = 1_000;
+/** A look takes no longer than this; a clock that moved further meanwhile is not believed until it is looked at again. */
+const SAME_LOOK_MS = 1_000;
 
-const SWEEP: WorkloadId = { issuer: 'mayfly', subject: 'due-sweep' };
+/** How soon to look again while some wait beside grants: little and often, so that no grant meets much of it. */
+const WHILE_SOME_WAIT_MS = 100;
+
+/** Steps in the ledger at once: no grant in this process waits for more of them than that. */
+const STEPS_AT_ONCE = 16;
 
 /**
  * Looks at what is due, again and again, and hands it to the queues in batches. The sorted set in the ledger is the
@@ -47,9 +49,13 @@ export class DueSweep {
   #wake: () => void = () => undefined;
   #nudged = false;
   #alarmed = false;
+  readonly #turn = pLimit(STEPS_AT_ONCE);
+  readonly #waiting: WaitingExpiries;
+  #lookedAtMs: EpochMs | undefined;
 
   constructor(deps: DueSweepDeps) {
     this.#deps = deps;
+    this.#waiting = new WaitingExpiries((shard, ids) => this.#turn(() => deps.ledger.dueItems(shard, ids)));
   }
 
   start(): void {
@@ -71,20 +77,20 @@ export class DueSweep {
   async #loop(): Promise<void> {
     while (!this.#stopped) {
       this.#nudged = false;
-      let more = false;
+      let pauseMs = this.#deps.settings.intervalMs;
       try {
-        more = await this.sweepOnce();
+        pauseMs = await this.sweepOnce();
       } catch (error) {
         this.#deps.log.warn({ err: error }, 'sweep failed; it goes on at the next tick');
       }
-      if (!more) await this.#pause();
+      if (pauseMs > 0) await this.#pause(pauseMs);
     }
   }
 
-  async #pause(): Promise<void> {
+  async #pause(ms: number): Promise<void> {
     if (this.#nudged || this.#stopped) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, this.#deps.settings.intervalMs);
+      const timer = setTimeout(resolve, ms);
       this.#wake = () => {
         clearTimeout(timer);
         resolve();
@@ -93,80 +99,67 @@ export class DueSweep {
     this.#wake = () => undefined;
   }
 
-  /** One look at all shards. True when a shard had more than one round's worth. */
-  async sweepOnce(): Promise<boolean> {
+  /** One look at all shards. Answers how long to wait before the next, ms: not at all where a shard had more than one look's worth. */
+  async sweepOnce(): Promise<number> {
     const time = await this.#deps.sweepClock.read();
     if (time.state === 'jumped') {
       if (!this.#alarmed) {
         this.#deps.log.error({ jumped_ms: time.byMs }, 'the clock leapt forward: sweeping stands still until it is believed');
       }
       this.#alarmed = true;
-      return false;
+      return this.#deps.settings.intervalMs;
     }
     this.#alarmed = false;
-    const shards = await Promise.all(SHARDS.map((shard) => this.#sweepShard(shard, time.nowMs)));
-    const due = shards.flatMap((shard) => shard.due);
-    // A span for what is done; looking and finding nothing is no news.
-    if (due.length > 0) await inSpan('dispatch due leases', { facts: { 'mayfly.leases': due.length } }, () => this.#dispatchByProvider(due));
-    return shards.some((shard) => shard.more);
+    const sinceMs = time.nowMs - (this.#lookedAtMs ?? time.nowMs - this.#deps.settings.intervalMs);
+    this.#lookedAtMs = time.nowMs;
+    return this.#look(time.nowMs, sinceMs);
   }
 
-  async #sweepShard(shard: Shard, nowMs: EpochMs): Promise<{ due: Lease[]; more: boolean }> {
-    const first = await this.#deps.ledger.due(shard, nowMs, ITEMS_PER_SHARD);
-    if (first.leases.length + first.tasks.length === 0) return { due: [], more: false };
-    await Promise.all(first.tasks.map((task) => this.#sweepTask(task, nowMs)));
-    // Ending a task has just made its leases due: take them in this round, by the clock that says so.
-    const soonMs = Math.min(Math.max(nowMs, this.#deps.clock.now()), nowMs + SAME_ROUND_MS) as EpochMs;
-    const { leases } = first.tasks.length === 0 ? first : await this.#deps.ledger.due(shard, soonMs, ITEMS_PER_SHARD);
-    const ended = await Promise.all(leases.map((lease) => this.#endDueLease(lease, nowMs)));
-    const waiting = leases.filter((lease) => allows(lease.state, 'revoked') && !hasLapsed(lease, nowMs));
-    const claimed = new Set<LeaseId>(
-      await this.#deps.ledger.claim(shard, waiting.map((lease) => lease.id), soonMs, this.#claimUntil()),
-    );
-    const due = [...ended.filter((lease) => lease !== null), ...waiting.filter((lease) => claimed.has(lease.id))];
-    return { due, more: first.leases.length + first.tasks.length >= ITEMS_PER_SHARD };
+  async #look(nowMs: EpochMs, sinceMs: number): Promise<number> {
+    const { ledger, settings } = this.#deps;
+    const due = await Promise.all(SHARDS.map(async (shard) => ({ shard, entries: await ledger.due(shard, nowMs, ITEMS_PER_SHARD) })));
+    if (due.every(({ entries }) => entries.length === 0)) return settings.intervalMs;
+    if (await ledger.isGranting()) {
+      const { urgent, share, left } = await this.#waiting.take(due, nowMs, sinceMs);
+      await this.#end(urgent, nowMs);
+      await this.#end(share, nowMs);
+      return left > 0 ? WHILE_SOME_WAIT_MS : settings.intervalMs;
+    }
+    this.#waiting.forgetAll();
+    await this.#end(due.map(({ shard, entries }) => ({ shard, ids: entries.map(({ id }) => id) })), nowMs);
+    return due.some(({ entries }) => entries.length >= ITEMS_PER_SHARD) ? 0 : settings.intervalMs;
+  }
+
+  /** Ends what was taken: in the ledger, and by the queues at the targets. */
+  async #end(taken: readonly TakenInShard[], nowMs: EpochMs): Promise<void> {
+    const leases = (await Promise.all(taken.map((inShard) => this.#endInShard(inShard, nowMs)))).flat();
+    // A span for what is done; looking and finding nothing is no news.
+    if (leases.length > 0) await inSpan('dispatch due leases', { facts: { 'mayfly.leases': leases.length } }, () => this.#dispatchByProvider(leases));
+  }
+
+  async #endInShard({ shard, ids }: TakenInShard, nowMs: EpochMs): Promise<Lease[]> {
+    const { ledger, clock } = this.#deps;
+    const first = await this.#turn(() => ledger.dueItems(shard, ids));
+    await Promise.all(first.tasks.map((task) => this.#turn(() => endDueTask(task, nowMs, this.#deps))));
+    // Ending a task has just made its leases due: take them in this look, by the clock that says so.
+    const soonMs = Math.min(Math.max(nowMs, clock.now()), nowMs + SAME_LOOK_MS) as EpochMs;
+    const leases = first.tasks.length === 0 ? first.leases : await this.#leasesDue(shard, soonMs, new Set(ids));
+    const ended = await Promise.all(leases.map((lease) => this.#turn(() => endDueLease(lease, nowMs, this.#claimUntil(), this.#deps))));
+    const revoking = leases.filter((lease) => allows(lease.state, 'revoked') && !hasLapsed(lease, nowMs));
+    const claimed = new Set<LeaseId>(await ledger.claim(shard, revoking.map((lease) => lease.id), soonMs, this.#claimUntil()));
+    return [...ended.filter((lease) => lease !== null), ...revoking.filter((lease) => claimed.has(lease.id))];
+  }
+
+  /** Of the leases that are due in a shard by now: those that were taken, and those that must end since. */
+  async #leasesDue(shard: Shard, nowMs: EpochMs, taken: ReadonlySet<LeaseId | TaskId>): Promise<readonly Lease[]> {
+    const entries = await this.#deps.ledger.due(shard, nowMs, ITEMS_PER_SHARD);
+    const ids = entries.map(({ id }) => id).filter((id) => isLeaseId(id) && !this.#waiting.has(id));
+    const { leases } = await this.#turn(() => this.#deps.ledger.dueItems(shard, ids));
+    return leases.filter((lease) => taken.has(lease.id) || !allows(lease.state, 'end_requested'));
   }
 
   #claimUntil(): EpochMs {
     return addMs(this.#deps.clock.now(), this.#deps.settings.claimTimeoutMs);
-  }
-
-  async #sweepTask(task: Task, nowMs: EpochMs): Promise<void> {
-    switch (task.state) {
-      case 'minting':
-        // Whoever was minting is gone, or far too slow: its late activation will be refused.
-        await this.#deps.ledger.endTask(task.id, 'mint_interrupted', SWEEP);
-        return;
-      case 'active':
-        await this.#deps.ledger.endTask(task.id, nowMs >= task.expiresAtMs ? 'expired' : 'heartbeat_lost', SWEEP);
-        return;
-      case 'pending_approval':
-        await this.#deps.ledger.endTask(task.id, 'approval_expired', SWEEP);
-        return;
-      case 'pending_claim':
-        await this.#deps.ledger.endTask(task.id, 'unclaimed', SWEEP);
-        return;
-      case 'ending':
-        await this.#deps.ledger.finishTask(task.id);
-        return;
-      case 'ended':
-        return;
-      default:
-        task.state satisfies never;
-    }
-  }
-
-  /** Moves an intent or an active lease on; the lease to dispatch, or null when there is nothing to do at the target. */
-  async #endDueLease(lease: Lease, nowMs: EpochMs): Promise<Lease | null> {
-    if (hasLapsed(lease, nowMs) && allows(lease.state, 'lapsed')) {
-      const change = { type: 'lapsed', atMs: nowMs } as const;
-      if ((await this.#deps.ledger.settle(lease, change, SWEEP)) === 'ok') this.#deps.observe(lapseOf(transition(lease, change)));
-      return null;
-    }
-    if (!allows(lease.state, 'end_requested')) return null;
-    const reason = lease.state === 'intended' ? 'mint_interrupted' : 'expired';
-    const outcome = await this.#deps.ledger.settle(lease, { type: 'end_requested', atMs: nowMs, reason }, SWEEP, this.#claimUntil());
-    return outcome === 'ok' ? { ...lease, state: 'revoking', generation: lease.generation + 1 } : null;
   }
 
   async #dispatchByProvider(due: readonly Lease[]): Promise<void> {
@@ -180,12 +173,3 @@ export class DueSweep {
     }
   }
 }
-
-/** A lapse is a revocation that came too late, but for what only its expiry could end. */
-const lapseOf = (lapsed: Lease): RevocationObservation => ({
-  provider: lapsed.provider,
-  reason: lapsed.revocationReason ?? 'expired',
-  outcome: 'lapsed',
-  latenessMs: latenessMs(lapsed),
-  traceId: traceIdOf(lapsed.traceparent),
-});

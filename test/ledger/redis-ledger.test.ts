@@ -13,6 +13,7 @@ import { createRecordSeal, TamperedRecord } from '../../src/ledger/record-seal.t
 import { emptyTree } from '../../src/task/task-tree.ts';
 import { at } from '../support/at.ts';
 import { ManualClock } from '../support/manual-clock.ts';
+import { until } from '../support/until.ts';
 import { startTestRedis, useRedis } from '../support/use-redis.ts';
 
 const PURPOSE = 'refund-investigation';
@@ -53,6 +54,17 @@ describe('granting', () => {
     expect(await ledger.getTask(envelope.id)).toMatchObject({ state: 'minting', generation: 1, purpose: 'refund-investigation' });
     expect((await ledger.leasesOfTask(envelope.id)).map((lease) => lease.state)).toEqual(['intended', 'intended']);
     expect(await events()).toMatchObject([{ type: 'task.declared', leases: intents.map((intent) => intent.id) }]);
+  });
+
+  it('tells every process that grants are being made, and no longer than they are', async () => {
+    const { ledger: another } = testLedger(redis, clock);
+    expect(await another.isGranting()).toBe(false);
+    const { id } = await activeTask();
+    await until(() => another.isGranting());
+    await until(async () => !(await another.isGranting()));
+    // The control: what is no grant tells nothing.
+    await ledger.endTask(id, 'completed', AGENT);
+    expect(await another.isGranting()).toBe(false);
   });
 
   it('activates task and leases in one step', async () => {
@@ -199,7 +211,7 @@ describe('ending', () => {
 describe('what is due', () => {
   const dueIds = async (): Promise<string[]> => {
     const shards = await Promise.all(SHARDS.map((shard) => ledger.due(shard, clock.now(), 100)));
-    return shards.flatMap(({ leases, tasks }) => [...leases, ...tasks]).map(({ id }) => id);
+    return shards.flat().map(({ id }) => id);
   };
 
   it('wakes an active lease at its due time, an intent at its mint deadline, a revoking lease at once', async () => {

@@ -1,10 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Redis } from 'ioredis';
-import type { LeaseId } from '../../src/core/ids.ts';
+import { shardOf, type LeaseId } from '../../src/core/ids.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
+import { wakeKey } from '../../src/ledger/redis-keys.ts';
 import { DueSweep } from '../../src/revocation/due-sweep.ts';
 import { revokeLeases, type DuePair, type RevocationObservation } from '../../src/revocation/revoke-leases.ts';
+import { MAY_WAIT_MS } from '../../src/revocation/expiry-share.ts';
 import { SweepClock } from '../../src/revocation/sweep-clock.ts';
+import { addSeconds } from '../../src/core/time.ts';
 import { at } from '../support/at.ts';
 import { AGENT, draftTask, MINT_DEADLINE_MS, testLedger } from '../support/ledger-fixture.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -13,12 +16,15 @@ import { useRedis } from '../support/use-redis.ts';
 
 const RETRY = { firstMs: 500, maxMs: 30_000, stuckAfterMs: 60_000 };
 const CLAIM_MS = 10_000;
+const LOOK_EVERY_MS = 200;
 
 let redis: Redis;
 let clock: ManualClock;
 let ledger: Ledger;
 let provider: MemoryProvider;
 let observed: RevocationObservation[];
+/** Whether grants are being made meanwhile. */
+let granting: boolean;
 
 useRedis((connection) => {
   redis = connection;
@@ -26,6 +32,7 @@ useRedis((connection) => {
   ({ ledger } = testLedger(redis, clock));
   provider = new MemoryProvider();
   observed = [];
+  granting = false;
 });
 
 const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -35,11 +42,11 @@ function sweepAndRevoke(dispatch?: (batch: readonly DuePair[]) => Promise<void>)
   const deps = { ledger, clock, isAway: () => false, retry: RETRY, observe: (o: RevocationObservation) => observed.push(o), log };
   return new DueSweep({
     observe: (o) => observed.push(o),
-    ledger,
+    ledger: { ...ledger, isGranting: () => Promise.resolve(granting) },
     clock,
     sweepClock: new SweepClock(clock, () => Promise.resolve(clock.now())),
     dispatch: async (_provider, batch) => (dispatch ?? ((pairs) => revokeLeases(provider, pairs, AbortSignal.timeout(5_000), deps)))(batch),
-    settings: { intervalMs: 50, batchSize: 100, claimTimeoutMs: CLAIM_MS },
+    settings: { intervalMs: LOOK_EVERY_MS, batchSize: 100, claimTimeoutMs: CLAIM_MS },
     log,
   });
 }
@@ -223,5 +230,88 @@ describe('failure', () => {
     await revokeLeases(provider, at(batches, 0), AbortSignal.timeout(5_000), deps);
     expect(await stateOf(leaseId)).toBe('revoked');
     expect(provider.revocations).toBe(1);
+  });
+});
+
+describe('a storm of expiries', () => {
+  const STORM = 90;
+  const storm = () => Promise.all(Array.from({ length: STORM }, () => activeTask({ ttlSeconds: 30 })));
+  /** How many each look ended, until none is left. */
+  async function looksToTheEnd(sweep: DueSweep): Promise<number[]> {
+    const ended: number[] = [];
+    while (provider.live.size > 0 && ended.length < 100) {
+      const before = provider.live.size;
+      await sweep.sweepOnce();
+      ended.push(before - provider.live.size);
+      clock.advance(LOOK_EVERY_MS);
+    }
+    return ended;
+  }
+
+  it('is ended bit by bit beside grants that never cease, and no end comes later than it may', async () => {
+    await storm();
+    clock.advance(30_000);
+    granting = true;
+    const ended = await looksToTheEnd(sweepAndRevoke());
+    // Ten in a look of 200 ms, which is fifty in a second; it would not have to be so quick.
+    expect(Math.max(...ended)).toBe(10);
+    expect(observed).toHaveLength(STORM);
+    expect(Math.max(...observed.map(({ latenessMs }) => latenessMs ?? Infinity))).toBeLessThanOrEqual(MAY_WAIT_MS);
+  });
+
+  it('is ended in one look where nobody waits for a grant (control)', async () => {
+    await storm();
+    clock.advance(30_000);
+    expect(await looksToTheEnd(sweepAndRevoke())).toEqual([STORM]);
+  });
+
+  it('lets pass what was asked for, in the very look after', async () => {
+    await storm();
+    const { id, leaseId } = await activeTask({ ttlSeconds: 300 });
+    clock.advance(30_000);
+    granting = true;
+    const sweep = sweepAndRevoke();
+    await sweep.sweepOnce();
+    await ledger.endTask(id, 'completed', AGENT);
+    await sweep.sweepOnce();
+    expect(await stateOf(leaseId)).toBe('revoked');
+    expect(provider.live.size).toBeGreaterThan(STORM / 2);
+  });
+
+  it('lets a task go on that was heard from while it waited', async () => {
+    const silent = await Promise.all(Array.from({ length: 30 }, () => activeTask({ ttlSeconds: 300, heartbeatSeconds: 10 })));
+    clock.advance(10_000);
+    granting = true;
+    const sweep = sweepAndRevoke();
+    await sweep.sweepOnce();
+    const heard = silent.filter(({ leaseId }) => provider.live.has(leaseId));
+    expect(heard.length).toBe(20);
+    for (const { id } of heard) await ledger.heartbeat(id);
+    for (let look = 0; look < 20; look += 1) {
+      await sweep.sweepOnce();
+      clock.advance(LOOK_EVERY_MS);
+    }
+    expect(provider.live.size).toBe(heard.length);
+  });
+
+  it('is ended although somebody wrote times into Redis that are none', async () => {
+    const { id } = at(await storm(), 0);
+    await redis.zadd(wakeKey(shardOf(id)), '-inf', id);
+    clock.advance(30_000);
+    granting = true;
+    await looksToTheEnd(sweepAndRevoke());
+    expect(provider.live.size).toBe(0);
+  });
+
+  it('ends leases of tasks that go on bit by bit as well', async () => {
+    const { envelope, intents } = draftTask(clock, { ttlSeconds: 300, credentials: Array.from({ length: 16 }, (_, index) => `credential-${index}`) });
+    const shorter = intents.map((intent) => ({ ...intent, dueAtMs: addSeconds(clock.now(), 30) }));
+    await ledger.declareTask(envelope, shorter, AGENT, {});
+    const minted = await Promise.all(shorter.map(async (intent) => ({ leaseId: intent.id, ...(await provider.mint(intent)) })));
+    await ledger.activate(envelope.id, minted.map((m) => ({ ...m, lapsesAtMs: m.targetExpiresAtMs })), AGENT);
+    clock.advance(30_000);
+    granting = true;
+    expect(await looksToTheEnd(sweepAndRevoke())).toEqual([10, 6]);
+    expect(await ledger.getTask(envelope.id)).toMatchObject({ state: 'active' });
   });
 });
