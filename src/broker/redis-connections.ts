@@ -46,3 +46,10 @@ export async function redisTimeMs(redis: Redis): Promise<number> {
   const [seconds, micros] = await redis.time();
   return Number(seconds) * 1000 + Number(micros) / 1000;
 }
+
+/** Waits for a connection as long as it takes; errors meanwhile are no end of it. */
+export const whenReady = (redis: Redis): Promise<void> =>
+  new Promise((resolve) => {
+    if (redis.status === 'ready') resolve();
+    else redis.once('ready', resolve);
+  });

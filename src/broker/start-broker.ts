@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { once } from 'node:events';
 import { createAgentRegister } from '../agents/agent-register.ts';
 import { tellUnknownPurposes } from '../agents/tell-unknown-purposes.ts';
 import type { AuditSealerDeps } from '../audit/audit-sealer.ts';
@@ -13,7 +12,7 @@ import { livePolicies, shadowPolicies } from './broker-policies.ts';
 import { brokerTracing } from './broker-tracing.ts';
 import { loadProviders, seenProviders } from './credential-providers.ts';
 import { listen, listenTls } from './listen.ts';
-import { redisTimeMs, RedisConnections } from './redis-connections.ts';
+import { redisTimeMs, RedisConnections, whenReady } from './redis-connections.ts';
 import { startWorkers, type Workers } from './start-workers.ts';
 import type { Config } from '../config/config-schema.ts';
 import { epochFileOf, longestLifeMs } from '../config/ledger-loss.ts';
@@ -179,7 +178,8 @@ export async function startBroker({ config, role, log, version }: BrokerOptions)
     ledger
       .recordEvent({ shard: SHARDS[0] as Shard, type, by: { issuer: 'mayfly', subject: 'broker' }, facts: { role, version, policy_version: policy?.version ?? null } })
       .catch(() => undefined);
-  await Promise.race([once(ledgerRedis, 'ready').then(() => recordLife('broker.started')), new Promise((resolve) => setTimeout(resolve, 1_000).unref())]);
+  const recorded = whenReady(ledgerRedis).then(() => recordLife('broker.started'));
+  await Promise.race([recorded, new Promise((resolve) => setTimeout(resolve, 1_000).unref())]);
 
   return {
     url: server.url,

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { at } from '../support/at.ts';
+import { startRedis, type RedisServer } from '../../dev/redis-server.ts';
 import { freeze, thaw } from '../support/freeze.ts';
 import { RunningBroker } from '../support/running-broker.ts';
 import { until } from '../support/until.ts';
@@ -65,4 +66,24 @@ describe('Redis stopped', () => {
     await until(async () => (await declare(['task-reference'])).status === 201);
     await until(async () => !(await broker.canLogIn(at(grant.credentials, 0))), { timeoutMs: 20_000 });
   }, 45_000);
+
+  it('before the broker starts: it comes up, says what it lacks, and grants once Redis is there', async () => {
+    await broker.kill();
+    const { redis, directory } = broker.stack;
+    await redis.stop();
+    const starting = broker.startBroker();
+    let again: RedisServer | undefined;
+    try {
+      await until(async () => (await ready().catch(() => undefined))?.status === 'unavailable', { timeoutMs: 30_000, what: 'a broker without Redis answers' });
+      again = await startRedis({ directory, port: redis.port, password: new URL(redis.url).password });
+      await starting;
+      await until(async () => (await declare(['task-reference'])).status === 201, { timeoutMs: 20_000 });
+      // It is on the record that it started, though the record came later.
+      const starts = async () => (await broker.call('GET', '/v1/audit?type=broker.started', await broker.operatorToken())).body['items'] as unknown[];
+      await until(async () => (await starts()).length === 2, { timeoutMs: 20_000 });
+    } finally {
+      await broker.broker?.stop();
+      await again?.stop();
+    }
+  }, 90_000);
 });
