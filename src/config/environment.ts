@@ -4,7 +4,7 @@ import type { ConfigFault, ConfigPath } from './load-config.ts';
 import { childOf, closestTo, keysOf, unwrap, valueAt } from './schema-walk.ts';
 
 /** Variables with a meaning of their own; every other `MAYFLY_*` is a key of the configuration, or a mistake. */
-const RESERVED = new Set(['MAYFLY_CONFIG', 'MAYFLY_ADDR', 'MAYFLY_TOKEN', 'MAYFLY_TOKEN_FILE', 'MAYFLY_LOG_LEVEL', 'MAYFLY_BAO_BIN', 'MAYFLY_PG_BIN']);
+const RESERVED = new Set(['MAYFLY_CONFIG', 'MAYFLY_ADDR', 'MAYFLY_TOKEN', 'MAYFLY_TOKEN_FILE', 'MAYFLY_CERT_FILE', 'MAYFLY_KEY_FILE', 'MAYFLY_CA_FILE', 'MAYFLY_QUIET', 'MAYFLY_VERBOSE', 'MAYFLY_LOG_LEVEL', 'MAYFLY_BAO_BIN', 'MAYFLY_PG_BIN']);
 const RESERVED_PREFIX = /^MAYFLY_(TEST|TASK|DEV)_/;
 /** Names that deployments of Redis hand out as they are. */
 const ALIASES: Readonly<Record<string, string>> = { MAYFLY_REDIS_URL: 'MAYFLY_REDIS__URL' };

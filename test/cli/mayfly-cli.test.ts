@@ -173,6 +173,11 @@ describe('config check', () => {
     expect(out).toContain('is good');
   });
 
+  it('reads no settings of the command line as settings of the broker', async () => {
+    const env = { MAYFLY_CERT_FILE: 'c', MAYFLY_KEY_FILE: 'k', MAYFLY_CA_FILE: 'a' };
+    expect(await mayfly(['--quiet', '--verbose', 'config', 'check', '--no-files', '--config', EXAMPLE], { env })).toMatchObject({ code: 0, err: '' });
+  });
+
   it('tells each missing file with the line that names it', async () => {
     copyFileSync(EXAMPLE, join(folder, 'example.yaml'));
     const { code, out, err } = await mayfly(['config', 'check', '--config', 'example.yaml']);

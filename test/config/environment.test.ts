@@ -76,7 +76,7 @@ describe('a variable', () => {
     expect(faultsOf(RIGHT, { [variable]: '1' })).toEqual([expect.objectContaining({ where: variable, line: null, detail: expect.stringMatching(detail) as unknown })]);
   });
 
-  it.each(['MAYFLY_CONFIG', 'MAYFLY_ADDR', 'MAYFLY_TOKEN', 'MAYFLY_TOKEN_FILE', 'MAYFLY_LOG_LEVEL', 'MAYFLY_BAO_BIN', 'MAYFLY_PG_BIN', 'MAYFLY_TEST_SEED', 'MAYFLY_TASK_ID'])(
+  it.each(['MAYFLY_CONFIG', 'MAYFLY_ADDR', 'MAYFLY_TOKEN', 'MAYFLY_TOKEN_FILE', 'MAYFLY_CERT_FILE', 'MAYFLY_KEY_FILE', 'MAYFLY_CA_FILE', 'MAYFLY_QUIET', 'MAYFLY_VERBOSE', 'MAYFLY_LOG_LEVEL', 'MAYFLY_BAO_BIN', 'MAYFLY_PG_BIN', 'MAYFLY_TEST_SEED', 'MAYFLY_TASK_ID'])(
     'with a meaning of its own is left alone: %s',
     (variable) => {
       expect(faultsOf(RIGHT, { [variable]: 'x' })).toEqual([]);
