@@ -1,7 +1,7 @@
 import { overSegments, type AuditSegment } from './audit-segments.ts';
 import type { ChainRecord } from './hash-chain.ts';
 import { linesOverRotations } from './lines-over-rotations.ts';
-import { blocksBackward, linesForward, statedRecord, type StatedRecord } from './read-range.ts';
+import { blocksBackward, linesForward, statedRecord, type AuditRange, type StatedRecord } from './read-range.ts';
 
 /** Which records are wanted; all that is given must fit. */
 export interface AuditFilter {
@@ -47,18 +47,18 @@ export function searchAudit(path: string, filter: AuditFilter, options: SearchOp
 }
 
 async function search(segments: readonly AuditSegment[], filter: AuditFilter, { afterSeq, newestFirst, limit }: SearchOptions): Promise<AuditPage> {
-  const { sinceMs, untilMs } = filter;
+  const range = rangeOf(filter);
   const found: StatedRecord[] = [];
   if (!newestFirst) {
-    for await (const record of matching(linesForward(segments, { sinceMs, untilMs, afterSeq }), filter)) {
+    const after = filter.tree === undefined ? { afterSeq } : {};
+    for await (const record of matching(linesForward(segments, { ...range, ...after }), filter)) {
       if (record.seq > (afterSeq ?? 0)) found.push(record);
       if (found.length > limit) break;
     }
     return pageOf(found, limit);
   }
-  const range = { sinceMs, untilMs, beforeSeq: afterSeq };
-  // What belongs to a tree is only known from its start.
-  const blocks = filter.tree === undefined ? blocksBackward(segments, range) : [linesForward(segments, range)];
+  const before = { ...range, beforeSeq: afterSeq };
+  const blocks = filter.tree === undefined ? blocksBackward(segments, before) : [linesForward(segments, before)];
   for await (const block of blocks) {
     const inBlock: StatedRecord[] = [];
     for await (const record of matching(block, filter)) {
@@ -72,6 +72,9 @@ async function search(segments: readonly AuditSegment[], filter: AuditFilter, { 
   return pageOf(found, limit);
 }
 
+/** What has to be read. What belongs to a tree is only known from its start, whenever what is wanted of it happened. */
+const rangeOf = ({ tree, sinceMs, untilMs }: AuditFilter): AuditRange => ({ untilMs, ...(tree === undefined ? { sinceMs } : {}) });
+
 function pageOf(found: readonly StatedRecord[], limit: number): AuditPage {
   const items = found.slice(0, limit);
   return { items, nextSeq: found.length > limit ? (items.at(-1)?.seq ?? null) : null };
@@ -79,8 +82,7 @@ function pageOf(found: readonly StatedRecord[], limit: number): AuditPage {
 
 /** All that fits, oldest first, as it is read: for more than fits in memory. Files may be rotated meanwhile. `onLine` is told of every line that is looked at; what it throws ends the reading. */
 export async function* recordsOf(path: string, filter: AuditFilter, onLine: (line: string) => void = () => undefined): AsyncGenerator<StatedRecord> {
-  const { sinceMs, untilMs } = filter;
-  yield* matching(telling(linesOverRotations(path, { sinceMs, untilMs }), onLine), filter);
+  yield* matching(telling(linesOverRotations(path, rangeOf(filter)), onLine), filter);
 }
 
 async function* telling(lines: AsyncIterable<string>, onLine: (line: string) => void): AsyncGenerator<string> {
@@ -95,8 +97,9 @@ async function* matching(lines: AsyncIterable<string>, filter: AuditFilter): Asy
   const words = [filter.task, filter.lease, filter.agent, filter.purpose, filter.decision, filter.owner, filter.traceId].flatMap((word) => (word === undefined ? [] : [JSON.stringify(word)]));
   if (filter.text !== undefined) words.push(JSON.stringify(filter.text).slice(1, -1));
   const inTree = treeMatcher(filter.tree);
+  const tells = (line: string): boolean => filter.tree !== undefined && line.includes('"task.declared"');
   for await (const line of lines) {
-    if (!words.every((word) => line.includes(word))) continue;
+    if (!words.every((word) => line.includes(word)) && !tells(line)) continue;
     const record = statedRecord(line);
     if (record !== undefined && inTree(record) && fits(record, filter)) yield record;
   }

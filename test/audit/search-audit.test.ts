@@ -128,3 +128,34 @@ describe('searching by what is in a record', () => {
     expect(await seqsOf(file, { text: 'slow' })).toEqual([]);
   });
 });
+
+describe('searching a tree of tasks', () => {
+  const CHILD = { task: 'tsk_child', agent: 'agent:b' };
+  beforeEach(async () => {
+    await writeFile(
+      file,
+      chainOf([
+        { at: '10:00', type: 'task.declared', task: 'tsk_root', agent: 'agent:a', facts: { root: 'tsk_root' } },
+        { at: '10:01', type: 'task.declared', ...CHILD, facts: { root: 'tsk_root', chain: [{ task: 'tsk_root' }] } },
+        { at: '10:02', type: 'task.declared', task: 'tsk_other', agent: 'agent:a', facts: { root: 'tsk_other' } },
+        { at: '11:00', type: 'task.ending', ...CHILD, by: 'olga' },
+        { at: '11:01', type: 'task.ended', ...CHILD },
+        { at: '11:02', type: 'task.ended', task: 'tsk_other', agent: 'agent:a' },
+      ]).lines.join(''),
+    );
+  });
+  const tree = 'tsk_root';
+
+  it('finds what happened to its members long after they were declared, from wherever a page begins', async () => {
+    expect(await seqsOf(file, { tree })).toEqual([1, 2, 4, 5]);
+    expect(await seqsOf(file, { tree }, { afterSeq: 2 })).toEqual([4, 5]);
+    expect(await seqsOf(file, { tree }, { afterSeq: 5, newestFirst: true })).toEqual([4, 2, 1]);
+    for (const newestFirst of [false, true]) {
+      expect((await seqsOf(file, { tree, sinceMs: ms('10:30') }, { newestFirst })).sort()).toEqual([4, 5]);
+      // By somebody whom no declaration names.
+      expect(await seqsOf(file, { tree, agent: 'olga' }, { newestFirst })).toEqual([4]);
+    }
+    // Control: the other tree is apart.
+    expect(await seqsOf(file, { tree: 'tsk_other' }, { afterSeq: 3 })).toEqual([6]);
+  });
+});
