@@ -1,6 +1,6 @@
 import type { Config } from '../config/config-schema.ts';
 import { newLeaseIdIn, shardOf, type DecisionId, type TaskId } from '../core/ids.ts';
-import { Problem } from '../core/problem.ts';
+import { Problem, type ProblemCode } from '../core/problem.ts';
 import { addMs, type EpochMs } from '../core/time.ts';
 import type { WorkloadId } from '../identity/caller.ts';
 import type { EvidenceVerifier } from '../identity/evidence-verifier.ts';
@@ -21,7 +21,7 @@ export interface GrantDeps extends MintLeasesDeps {
   readonly ledger: MintLeasesDeps['ledger'] &
     Pick<
       Ledger,
-      | 'reserve' | 'release' | 'prolong' | 'reserveDue' | 'releaseDue' | 'reserveWaiting' | 'releaseWaiting'
+      | 'reserve' | 'release' | 'uncount' | 'prolong' | 'reserveDue' | 'releaseDue' | 'reserveWaiting' | 'releaseWaiting'
       | 'declareTask' | 'parkTask' | 'claimTask' | 'intendCredential' | 'intendRenewal' | 'extendTask'
       | 'getTask' | 'getTree' | 'leasesOfTask' | 'endLease' | 'endTask' | 'recordEvent' | 'refuseWhereLocked' | 'countDenial' | 'forgetDenials' | 'useOnce'
     >;
@@ -114,9 +114,14 @@ export async function withReservedRoom<T extends { readonly granted: readonly un
 ): Promise<T> {
   const limit = deps.limits.live_leases_per_agent;
   const byProvider = [...Map.groupBy(leases, ({ provider }) => provider)];
-  // Room that cannot be given back now frees itself at the due time.
-  const giveBack = async (): Promise<void> => {
-    await Promise.allSettled([deps.ledger.release(agent, leases.map(({ id }) => id)), ...byProvider.map(([provider, own]) => deps.ledger.releaseDue(provider, own.map(({ id }) => id)))]);
+  const ids = leases.map(({ id }) => id);
+  // Room that cannot be given back now frees itself at the due time, and a count within the hour.
+  const giveBack = async ({ counts }: { readonly counts: boolean }): Promise<void> => {
+    await Promise.allSettled([
+      deps.ledger.release(agent, ids),
+      ...(counts ? [] : [deps.ledger.uncount(agent, purpose, ids)]),
+      ...byProvider.map(([provider, own]) => deps.ledger.releaseDue(provider, own.map(({ id }) => id))),
+    ]);
   };
   try {
     const [{ granted, ...counters }] = await Promise.all([deps.ledger.reserve(agent, purpose, leases, limit), ...byProvider.map(([provider, own]) => reserveDue(provider, own, deps))]);
@@ -126,13 +131,17 @@ export async function withReservedRoom<T extends { readonly granted: readonly un
       });
     }
     const result = await grant(counters);
-    if (result.granted.length === 0) await giveBack();
+    if (result.granted.length === 0) await giveBack({ counts: false });
     return result;
   } catch (error) {
-    await giveBack();
+    // A mint that failed counts: something was asked of a provider.
+    await giveBack({ counts: !(error instanceof Problem && REFUSED_BEFORE.has(error.code)) });
     throw error;
   }
 }
+
+/** What is thrown before anything is asked of a provider: no grant, also for those that count them. */
+const REFUSED_BEFORE: ReadonlySet<ProblemCode> = new Set(['policy_denied', 'policy_unavailable', 'agent_disabled', 'agent_unregistered', 'revocation_capacity']);
 
 /** Throws `revocation_capacity` where the provider could not end these in time, with all else that falls due then. */
 async function reserveDue(provider: string, leases: readonly Pick<LeaseIntent, 'id' | 'dueAtMs'>[], { ledger, revocationsPerSecond }: Pick<GrantDeps, 'ledger' | 'revocationsPerSecond'>): Promise<void> {

@@ -168,6 +168,8 @@ export interface Ledger extends RevocationRecords, ReconciliationRecords, AgentR
   countDenial(workload: WorkloadId): Promise<void>;
   forgetDenials(workload: WorkloadId): Promise<void>;
   release(agent: WorkloadId, leases: readonly LeaseId[]): Promise<void>;
+  /** Takes leases back out of the grants of the last hour: nothing was asked of a provider. */
+  uncount(agent: WorkloadId, purpose: string, leases: readonly LeaseId[]): Promise<void>;
   /** Leases that live longer keep their room as long. */
   prolong(agent: WorkloadId, leases: readonly { id: LeaseId; dueAtMs: EpochMs }[]): Promise<void>;
   /** Room among what falls due at a provider; false where more would fall due at once than `perSecond` can end. */

@@ -47,6 +47,12 @@ export function createRoom({ redis, clock }: LedgerSteps) {
       if (leases.length > 0) await unavailableOnFailure(() => redis.zrem(agentLiveKey(agent), ...leases));
     },
 
+    /** It was no grant after all. */
+    async uncount(agent: WorkloadId, purpose: string, leases: readonly LeaseId[]): Promise<void> {
+      if (leases.length === 0) return;
+      await unavailableOnFailure(() => redis.multi().zrem(agentGrantsKey(agent), ...leases).zrem(agentGrantsKey(agent, purpose), ...leases).exec());
+    },
+
     /** Leases that live longer keep their room as long. */
     async prolong(agent: WorkloadId, leases: readonly { readonly id: LeaseId; readonly dueAtMs: EpochMs }[]): Promise<void> {
       await reserve([agentLiveKey(agent)], Number.MAX_SAFE_INTEGER, leases.map(({ id, dueAtMs }) => [id, dueAtMs]));

@@ -127,6 +127,8 @@ describe('granting', () => {
     await ledger.release(AGENT, intents.map((intent) => intent.id));
     expect(await ledger.reserve(AGENT, PURPOSE, more, 2)).toMatchObject({ granted: true, liveLeases: 0, grantsLastHour: 2, purposeGrantsLastHour: 2 });
     expect(await ledger.reserve(AGENT, 'data-export', [], 2)).toMatchObject({ grantsLastHour: 3, purposeGrantsLastHour: 0 });
+    await ledger.uncount(AGENT, PURPOSE, more.map((intent) => intent.id));
+    expect(await ledger.reserve(AGENT, PURPOSE, [], 2)).toMatchObject({ liveLeases: 1, grantsLastHour: 2, purposeGrantsLastHour: 2 });
   });
 
   it('counts the denials of a workload in a row, until it is permitted something', async () => {
