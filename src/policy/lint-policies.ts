@@ -1,5 +1,6 @@
 import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
 import { compilePolicies, type PolicySources } from './compile-policies.ts';
+import type { PolicyAction } from './decision.ts';
 import { parsePolicies, type NamedPolicy, type PolicySource } from './parse-policies.ts';
 import { PolicyError } from './policy-error.ts';
 
@@ -50,11 +51,12 @@ function doubts({ id, file, line, text, json }: NamedPolicy): LintFinding[] {
   if (json.effect === 'forbid' && json.annotations?.['deny_reason'] === undefined) found.push(warn('has no @deny_reason: whoever it stops learns only the decision id'));
   if (json.effect === 'permit') {
     if (isOpen(json.principal) && !mentions(text, 'principal')) found.push(warn('permits every agent: name who it is for'));
-    if (isOpen(json.resource) && !mentions(text, 'resource')) found.push(warn('permits every credential: name which'));
+    // To extend needs a credential that was minted, and what is declared for another is decided again when that one claims it.
+    if (appliesTo(json, ['mint', 'delegate']) && isOpen(json.resource) && !mentions(text, 'resource')) found.push(warn('permits every credential: name which'));
     if (!text.includes('context.purpose')) found.push(warn('permits every purpose: compare context.purpose'));
     if (/context\.operations\.contains(All|Any)?\(/.test(text)) found.push(warn('asks operations for `contains` in a permit, which lets more operations in: compare with =='));
     if (/context\.claims\.contains/.test(text)) found.push(warn("permits on claims, which are the declarer's own word: let them narrow, never permit"));
-    if (!/context has for_agent/.test(text) && appliesToOthers(json)) found.push(warn('permits declare_for or delegate for any agent: compare context.for_agent'));
+    if (!/context has for_agent/.test(text) && appliesTo(json, ['declare_for', 'delegate'])) found.push(warn('permits declare_for or delegate for any agent: compare context.for_agent'));
   }
   return found;
 }
@@ -63,7 +65,9 @@ const isOpen = (clause: PolicyJson['principal'] | PolicyJson['resource']): boole
 /** Whether the conditions speak of it; the head always does. */
 const mentions = (text: string, word: string): boolean => /\bwhen\b|\bunless\b/.test(text) && new RegExp(`\\b${word}\\b`).test(text.slice(text.search(/\bwhen\b|\bunless\b/)));
 
-function appliesToOthers({ action }: PolicyJson): boolean {
+/** Whether a policy can apply to one of these actions. */
+function appliesTo({ action }: PolicyJson, actions: readonly PolicyAction[]): boolean {
+  if (action.op === 'All') return true;
   const entities = 'entities' in action ? action.entities : 'entity' in action ? [action.entity] : [];
-  return entities.some((entity) => ['declare_for', 'delegate'].includes('__entity' in entity ? entity.__entity.id : entity.id));
+  return entities.some((entity) => (actions as readonly string[]).includes('__entity' in entity ? entity.__entity.id : entity.id));
 }

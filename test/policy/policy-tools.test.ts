@@ -44,10 +44,17 @@ describe('linting policies', () => {
     expect(lint().filter(({ level }) => level === 'error')).toHaveLength(2);
   });
 
+  it('has no doubt about an extension, or a declaration for another, of any credential: what is minted is permitted by name', async () => {
+    const when = 'when { context has for_agent && context.for_agent == "a" && context.purpose == Mayfly::Purpose::"data-export" }';
+    await add(`@id("a") permit (principal == Mayfly::Agent::"a", action in [Mayfly::Action::"extend", Mayfly::Action::"declare_for"], resource) ${when};`);
+    expect(lint()).toEqual([]);
+  });
+
   it.each([
     ['a forbid without a reason', '@id("a") forbid (principal, action, resource) when { context.ttl_seconds > 10000 };', /@deny_reason/],
     ['a permit for everybody', '@id("a") permit (principal, action == Mayfly::Action::"mint", resource == Mayfly::Credential::"orders-db") when { context.purpose == Mayfly::Purpose::"data-export" };', /every agent/],
     ['a permit for anything', '@id("a") permit (principal == Mayfly::Agent::"a", action == Mayfly::Action::"mint", resource) when { context.purpose == Mayfly::Purpose::"data-export" };', /every credential/],
+    ['a permit for anything by any action', '@id("a") permit (principal == Mayfly::Agent::"a", action, resource) when { context.purpose == Mayfly::Purpose::"data-export" };', /every credential/],
     ['a permit for any purpose', '@id("a") permit (principal == Mayfly::Agent::"a", action == Mayfly::Action::"mint", resource == Mayfly::Credential::"orders-db");', /every purpose/],
     ['`contains` in a permit', '@id("a") permit (principal == Mayfly::Agent::"a", action == Mayfly::Action::"mint", resource == Mayfly::Credential::"orders-db") when { context.purpose == Mayfly::Purpose::"data-export" && context.operations.contains(Mayfly::Operation::"read") };', /compare with ==/],
     ['a delegation to anybody', '@id("a") permit (principal == Mayfly::Agent::"a", action == Mayfly::Action::"delegate", resource == Mayfly::Credential::"orders-db") when { context.purpose == Mayfly::Purpose::"data-export" };', /for any agent/],
