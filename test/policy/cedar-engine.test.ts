@@ -4,7 +4,7 @@ import fc from '../support/fast-check.ts';
 import { requestFor } from '../../src/policy/cedar-request.ts';
 import { createCedarEngine, createDraftEngine } from '../../src/policy/cedar-engine.ts';
 import { CedarHost, startCedar, type Cedar } from '../../src/policy/cedar-wasm.ts';
-import type { PolicyEngine, PolicyQuestion } from '../../src/policy/decision.ts';
+import type { PolicyQuestion } from '../../src/policy/decision.ts';
 import { PolicyError } from '../../src/policy/policy-error.ts';
 import { compile, engineFor, PERMIT_ALL, QUESTION, SCHEMA } from './policy-fixture.ts';
 
