@@ -17,8 +17,8 @@ export interface AuditSegment {
   readonly inode: number;
 }
 
-/** What stands beside an audit file and holds no records. */
-const NO_SEGMENT = /\.(?:checkpoints|epoch|tree|state|next)$/;
+/** What stands beside an audit file and holds no records; some of it for a moment only, under a name of its own. */
+const NO_SEGMENT = /\.(?:checkpoints|epoch(?:\.[0-9a-f]+)?|tree|state|next)$/;
 
 /**
  * The files of an audit log, oldest first: `path` itself and what was rotated away beside it (`audit.jsonl.1`,
