@@ -33,7 +33,7 @@ describe('examples/delegated-refund', () => {
     expect(stdout).toMatch(/handed on by spiffe:\/\/example\.org\/agent\/refunds/);
     expect(stdout).toMatch(/permit by refund-investigation-declare-for, refund-investigation-mint/);
     expect(stdout).toMatch(/delegation\.refused \(agent:payouts\): refused/);
-    expect(stdout).toMatch(/orders-db lse_\w+: dead at \S+, revoked \(revoked\), usable for at most \d+ ms too long/);
+    expect(stdout).toMatch(/orders-db lse_\w+: dead at \S+, revoked \(on demand\), usable for at most \d+ ms too long/);
     expect(stdout).toMatch(/task\.approved \(olga\): approved: seen the request/);
     expect(stdout).toMatch(/ended: revoked, by olga/);
   }, 60_000);
