@@ -1,5 +1,6 @@
 import { decodeJwt } from 'jose';
 import * as oidc from 'openid-client';
+import { allowInsecure } from '../../identity/sign-in/allow-insecure.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { tell } from '../output.ts';
 import { safeAddress } from '../safe-address.ts';
@@ -50,10 +51,6 @@ async function discovered({ issuer, client_id: clientId }: CommandLineSignIn): P
 
 /** A query is not told of: what is in one here is the issuer's to know. */
 const tracedFetch: oidc.CustomFetch = (url, options) => traceRequest(fetch(url, options as RequestInit), { method: options.method, path: url.replace(/\?.*$/s, '') });
-
-// Marked so that nobody uses it without thought: an issuer without TLS is asked on this machine alone (`safeAddress`).
-// eslint-disable-next-line @typescript-eslint/no-deprecated
-const allowInsecure: (client: oidc.Configuration) => void = oidc.allowInsecureRequests;
 
 const asked = ({ scopes, audience, audience_parameter: parameter }: CommandLineSignIn): Record<string, string> => ({
   scope: [...new Set(['openid', ...scopes])].join(' '),

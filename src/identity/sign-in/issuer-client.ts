@@ -7,6 +7,7 @@ import { Problem } from '../../core/problem.ts';
 import { readPrivateKey, requiredMembers, thumbprintOf } from '../../core/private-key-file.ts';
 import { Secret } from '../../core/secret.ts';
 import type { OutboundFetch } from '../outbound-fetch.ts';
+import { allowInsecure } from './allow-insecure.ts';
 import { fetchForOidc } from './fetch-for-oidc.ts';
 import { SignInRefused } from './sign-in-refused.ts';
 import type { SignInAttempt } from './sign-in-attempt.ts';
@@ -121,10 +122,6 @@ export function createIssuerClient({ operators, signIn, publicUrl, outboundFetch
     },
   };
 }
-
-// The library marks it so that nobody uses it without thought: only development does, with an issuer on loopback. It is known by identity.
-// eslint-disable-next-line @typescript-eslint/no-deprecated
-const allowInsecure: (client: oidc.Configuration) => void = oidc.allowInsecureRequests;
 
 async function clientAuthentication({ client_secret_file: secretFile, client_secret_by: by, client_key_file: keyFile }: SignInConfig): Promise<oidc.ClientAuth> {
   if (keyFile !== undefined) return oidc.PrivateKeyJwt(await clientKey(keyFile));
