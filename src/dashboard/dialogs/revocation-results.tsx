@@ -7,6 +7,7 @@ import { isFinal } from '../lease-order.ts';
 import { Foreign, Id } from '../parts/foreign.tsx';
 import { Problem } from '../parts/dialog.tsx';
 import { LeaseState } from '../parts/lease-words.tsx';
+import { ScrollTable } from '../parts/scroll-table.tsx';
 import { clockTime, count, counted } from '../words.ts';
 
 const LOOK_EVERY_MS = 500;
@@ -31,24 +32,22 @@ export function RevocationResults({ ids }: { readonly ids: readonly string[] }) 
       <progress max={Math.max(1, total)} value={ended} aria-label="Leases that have ended" />
       <Problem text={problem} />
       {results.length > 0 && (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Each lease">
-          <table class="cards">
-            <thead>
-              <tr>
-                <th scope="col">Lease</th>
-                <th scope="col">Credential</th>
-                <th scope="col">Agent</th>
-                <th scope="col">State</th>
-                <th scope="col">Usable</th>
-              </tr>
-            </thead>
-            <tbody>
-              {results.slice(0, MOST_SHOWN).map((result) => (
-                <Result key={result.lease_id} result={result} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <ScrollTable class="cards" label="Each lease">
+          <thead>
+            <tr>
+              <th scope="col">Lease</th>
+              <th scope="col">Credential</th>
+              <th scope="col">Agent</th>
+              <th scope="col">State</th>
+              <th scope="col">Usable</th>
+            </tr>
+          </thead>
+          <tbody>
+            {results.slice(0, MOST_SHOWN).map((result) => (
+              <Result key={result.lease_id} result={result} />
+            ))}
+          </tbody>
+        </ScrollTable>
       )}
       {total > MOST_SHOWN && <p class="small">The first {MOST_SHOWN} are shown; the counts are of all.</p>}
     </div>

@@ -5,6 +5,7 @@ import { useDashboard, useSession } from '../dashboard.ts';
 import { markOf } from '../parts/agent-name.tsx';
 import { Foreign } from '../parts/foreign.tsx';
 import { Icon } from '../parts/icon.tsx';
+import { ScrollTable } from '../parts/scroll-table.tsx';
 import { hashOf } from '../place.ts';
 import { count } from '../words.ts';
 
@@ -31,33 +32,31 @@ export function AgentsView() {
       </form>
       {items !== null && found.length === 0 && <p class="card empty">{items.length === 0 ? 'No agent is registered: nobody answers for any of them.' : 'No agent matches.'}</p>}
       {found.length > 0 && (
-        <div class="scroll" tabIndex={0} role="region" aria-labelledby="agents-title">
-          <table class="list cards">
-            <thead>
-              <tr>
-                <th scope="col">Agent</th>
-                <th scope="col">Owner</th>
-                <th scope="col">State</th>
-                <th scope="col">Review by</th>
-                <th scope="col">Purposes</th>
-                <th scope="col" class="number">
-                  Leases
-                </th>
-                <th scope="col" class="number">
-                  Tasks
-                </th>
-                <th scope="col">
-                  <span class="unseen">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {found.map((agent) => (
-                <AgentRow key={agent.id} agent={agent} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <ScrollTable class="list cards" labelledBy="agents-title">
+          <thead>
+            <tr>
+              <th scope="col">Agent</th>
+              <th scope="col">Owner</th>
+              <th scope="col">State</th>
+              <th scope="col">Review by</th>
+              <th scope="col">Purposes</th>
+              <th scope="col" class="number">
+                Leases
+              </th>
+              <th scope="col" class="number">
+                Tasks
+              </th>
+              <th scope="col">
+                <span class="unseen">Actions</span>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {found.map((agent) => (
+              <AgentRow key={agent.id} agent={agent} />
+            ))}
+          </tbody>
+        </ScrollTable>
       )}
     </section>
   );

@@ -3,6 +3,7 @@ import { useDashboard, useSession } from '../dashboard.ts';
 import { selectorWords } from '../dialogs/lock-dialog.tsx';
 import { Foreign } from '../parts/foreign.tsx';
 import { Until } from '../parts/lease-words.tsx';
+import { ScrollTable } from '../parts/scroll-table.tsx';
 import { fullTime } from '../words.ts';
 
 export function LocksView() {
@@ -24,55 +25,53 @@ export function LocksView() {
       <p class="small note">A lock refuses whatever is new for what it names. {mayAct.value ? '' : 'You may look. To lock takes the role operator.'}</p>
       {items !== null && items.length === 0 && <p class="card empty">Nothing is locked.</p>}
       {items !== null && items.length > 0 && (
-        <div class="scroll" tabIndex={0} role="region" aria-labelledby="locks-title">
-          <table class="list cards">
-            <thead>
-              <tr>
-                <th scope="col">Locked</th>
-                <th scope="col">Reason</th>
-                <th scope="col">By</th>
-                <th scope="col">Since</th>
-                <th scope="col" class="number">
-                  Ends in
+        <ScrollTable class="list cards" labelledBy="locks-title">
+          <thead>
+            <tr>
+              <th scope="col">Locked</th>
+              <th scope="col">Reason</th>
+              <th scope="col">By</th>
+              <th scope="col">Since</th>
+              <th scope="col" class="number">
+                Ends in
+              </th>
+              {mayAct.value && (
+                <th scope="col">
+                  <span class="unseen">Lift</span>
                 </th>
+              )}
+            </tr>
+          </thead>
+          <tbody>
+            {items.map((lock) => (
+              <tr key={lock.id} data-lock={lock.id}>
+                <th scope="row">
+                  {selectorWords(lock.selector)}
+                  {!lock.everywhere && <span class="mark">not everywhere: place it again, or lift it</span>}
+                </th>
+                <td data-label="Reason">
+                  <Foreign text={lock.reason} />
+                </td>
+                <td data-label="By">
+                  <Foreign text={lock.created_by} />
+                </td>
+                <td data-label="Since">
+                  <span>{fullTime(lock.created_at)}</span>
+                </td>
+                <td class="number" data-label="Ends in">
+                  <Until at={lock.until} over="over" />
+                </td>
                 {mayAct.value && (
-                  <th scope="col">
-                    <span class="unseen">Lift</span>
-                  </th>
+                  <td class="action">
+                    <button type="button" class="quiet" aria-label={`Lift: ${selectorWords(lock.selector)}`} onClick={() => (dialog.value = { is: 'lift', lock })}>
+                      Lift…
+                    </button>
+                  </td>
                 )}
               </tr>
-            </thead>
-            <tbody>
-              {items.map((lock) => (
-                <tr key={lock.id} data-lock={lock.id}>
-                  <th scope="row">
-                    {selectorWords(lock.selector)}
-                    {!lock.everywhere && <span class="mark">not everywhere: place it again, or lift it</span>}
-                  </th>
-                  <td data-label="Reason">
-                    <Foreign text={lock.reason} />
-                  </td>
-                  <td data-label="By">
-                    <Foreign text={lock.created_by} />
-                  </td>
-                  <td data-label="Since">
-                    <span>{fullTime(lock.created_at)}</span>
-                  </td>
-                  <td class="number" data-label="Ends in">
-                    <Until at={lock.until} over="over" />
-                  </td>
-                  {mayAct.value && (
-                    <td class="action">
-                      <button type="button" class="quiet" aria-label={`Lift: ${selectorWords(lock.selector)}`} onClick={() => (dialog.value = { is: 'lift', lock })}>
-                        Lift…
-                      </button>
-                    </td>
-                  )}
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+            ))}
+          </tbody>
+        </ScrollTable>
       )}
     </section>
   );

@@ -3,6 +3,7 @@ import type { Overview } from '../answers.ts';
 import { useDashboard, useSession } from '../dashboard.ts';
 import { Foreign } from '../parts/foreign.tsx';
 import { Icon } from '../parts/icon.tsx';
+import { ScrollTable } from '../parts/scroll-table.tsx';
 import { hashOf } from '../place.ts';
 import { count } from '../words.ts';
 
@@ -19,45 +20,43 @@ export function DependencyPanel({ overview: { providers, queues, tasks } }: { re
           </button>
         )}
       </div>
-      <div class="scroll" tabIndex={0} role="region" aria-labelledby="providers-title">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Provider</th>
-              <th scope="col">Answers</th>
-              <th scope="col" class="number">waiting</th>
-              <th scope="col" class="number">at work</th>
-              <th scope="col" class="number">later</th>
-              <th scope="col" class="number">failed</th>
-            </tr>
-          </thead>
-          <tbody>
-            {providers.map(({ name, type, up }) => {
-              const queue = queues.find(({ provider }) => provider === name);
-              return (
-                <tr key={name} data-provider={name} data-up={up}>
-                  <th scope="row">
-                    <a href={hashOf('leases', null, { provider: name })}>
-                      <Foreign text={name} />
-                    </a>{' '}
-                    <span class="small">{type}</span>
-                  </th>
-                  <td>
-                    <span class="state" data-tone={up ? 'good' : 'bad'}>
-                      <Icon name={up ? 'check' : 'alert'} />
-                      {up ? 'yes' : 'no'}
-                    </span>
-                  </td>
-                  <td class="number">{queue === undefined ? '–' : count(queue.waiting)}</td>
-                  <td class="number">{queue === undefined ? '–' : count(queue.active)}</td>
-                  <td class="number">{queue === undefined ? '–' : count(queue.delayed)}</td>
-                  <td class="number">{queue === undefined ? '–' : count(queue.failed)}</td>
-                </tr>
-              );
-            })}
-          </tbody>
-        </table>
-      </div>
+      <ScrollTable labelledBy="providers-title">
+        <thead>
+          <tr>
+            <th scope="col">Provider</th>
+            <th scope="col">Answers</th>
+            <th scope="col" class="number">waiting</th>
+            <th scope="col" class="number">at work</th>
+            <th scope="col" class="number">later</th>
+            <th scope="col" class="number">failed</th>
+          </tr>
+        </thead>
+        <tbody>
+          {providers.map(({ name, type, up }) => {
+            const queue = queues.find(({ provider }) => provider === name);
+            return (
+              <tr key={name} data-provider={name} data-up={up}>
+                <th scope="row">
+                  <a href={hashOf('leases', null, { provider: name })}>
+                    <Foreign text={name} />
+                  </a>{' '}
+                  <span class="small">{type}</span>
+                </th>
+                <td>
+                  <span class="state" data-tone={up ? 'good' : 'bad'}>
+                    <Icon name={up ? 'check' : 'alert'} />
+                    {up ? 'yes' : 'no'}
+                  </span>
+                </td>
+                <td class="number">{queue === undefined ? '–' : count(queue.waiting)}</td>
+                <td class="number">{queue === undefined ? '–' : count(queue.active)}</td>
+                <td class="number">{queue === undefined ? '–' : count(queue.delayed)}</td>
+                <td class="number">{queue === undefined ? '–' : count(queue.failed)}</td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </ScrollTable>
       <h4>Tasks</h4>
       <dl class="numbers small-numbers">
         {(

@@ -1,6 +1,7 @@
 // How late revocations were, and how much of what was promised is left.
 import type { Overview } from '../answers.ts';
 import { Icon } from '../parts/icon.tsx';
+import { ScrollTable } from '../parts/scroll-table.tsx';
 import { budget, count, seconds } from '../words.ts';
 
 export function LatenessPanel({ lateness: { objective, hour, day, window } }: { readonly lateness: Overview['lateness'] }) {
@@ -10,30 +11,28 @@ export function LatenessPanel({ lateness: { objective, hour, day, window } }: { 
   return (
     <section class="card" aria-labelledby="lateness-title">
       <h3 id="lateness-title">How late credentials die</h3>
-      <div class="scroll" tabIndex={0} role="region" aria-labelledby="lateness-title">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Last</th>
-              <th scope="col" class="number">revoked</th>
-              <th scope="col" class="number">p50</th>
-              <th scope="col" class="number">p99</th>
-              <th scope="col" class="number">worst</th>
+      <ScrollTable labelledBy="lateness-title">
+        <thead>
+          <tr>
+            <th scope="col">Last</th>
+            <th scope="col" class="number">revoked</th>
+            <th scope="col" class="number">p50</th>
+            <th scope="col" class="number">p99</th>
+            <th scope="col" class="number">worst</th>
+          </tr>
+        </thead>
+        <tbody>
+          {([['hour', hour], ['day', day]] as const).map(([name, of]) => (
+            <tr key={name}>
+              <th scope="row">{name}</th>
+              <td class="number">{count(of.count)}</td>
+              <td class="number">{seconds(of.p50_seconds)}</td>
+              <td class="number">{seconds(of.p99_seconds)}</td>
+              <td class="number">{seconds(of.max_seconds)}</td>
             </tr>
-          </thead>
-          <tbody>
-            {([['hour', hour], ['day', day]] as const).map(([name, of]) => (
-              <tr key={name}>
-                <th scope="row">{name}</th>
-                <td class="number">{count(of.count)}</td>
-                <td class="number">{seconds(of.p50_seconds)}</td>
-                <td class="number">{seconds(of.p99_seconds)}</td>
-                <td class="number">{seconds(of.max_seconds)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+          ))}
+        </tbody>
+      </ScrollTable>
       <p class="budget" data-tone={tone}>
         <Icon name={tone === 'good' ? 'check' : 'alert'} />
         <span>

@@ -5,6 +5,7 @@ import { saidOf } from '../broker.ts';
 import { useDashboard, useSession } from '../dashboard.ts';
 import { Foreign } from '../parts/foreign.tsx';
 import { Icon } from '../parts/icon.tsx';
+import { ScrollTable } from '../parts/scroll-table.tsx';
 import { count, fullTime } from '../words.ts';
 
 export function WebhookPanel() {
@@ -15,31 +16,29 @@ export function WebhookPanel() {
   return (
     <section class="card wide" aria-labelledby="webhooks-title">
       <h3 id="webhooks-title">Webhooks</h3>
-      <div class="scroll" tabIndex={0} role="region" aria-labelledby="webhooks-title">
-        <table class="cards">
-          <thead>
-            <tr>
-              <th scope="col">Who is told</th>
-              <th scope="col">State</th>
-              <th scope="col">Last delivered</th>
-              <th scope="col" class="number">
-                Waiting
-              </th>
-              <th scope="col" class="number">
-                Given up
-              </th>
-              <th scope="col">
-                <span class="unseen">Actions</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {items.map((webhook) => (
-              <WebhookRow key={webhook.name} webhook={webhook} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <ScrollTable class="cards" labelledBy="webhooks-title">
+        <thead>
+          <tr>
+            <th scope="col">Who is told</th>
+            <th scope="col">State</th>
+            <th scope="col">Last delivered</th>
+            <th scope="col" class="number">
+              Waiting
+            </th>
+            <th scope="col" class="number">
+              Given up
+            </th>
+            <th scope="col">
+              <span class="unseen">Actions</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {items.map((webhook) => (
+            <WebhookRow key={webhook.name} webhook={webhook} />
+          ))}
+        </tbody>
+      </ScrollTable>
     </section>
   );
 }
